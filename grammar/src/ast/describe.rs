@@ -1,0 +1,56 @@
+//! Server-side DESCRIBE (CQL 3.4.5 and later).
+
+use crate::ast::QualifiedName;
+use crate::name::Name;
+
+/// `DESCRIBE what [WITH INTERNALS]`; `DESC` is the same word.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Describe {
+    /// What to describe.
+    pub what: Described,
+    /// WITH INTERNALS: ids and dropped columns too.
+    pub with_internals: bool,
+}
+
+/// What is described.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Described {
+    /// CLUSTER
+    Cluster,
+    /// `[FULL] SCHEMA`
+    Schema {
+        /// FULL: with the system keyspaces.
+        full: bool,
+    },
+    /// KEYSPACES
+    Keyspaces,
+    /// `[ONLY] KEYSPACE [name]`
+    Keyspace {
+        /// ONLY: without the keyspace's tables and types.
+        only: bool,
+        /// The session's own when absent.
+        name: Option<Name>,
+    },
+    /// TABLES
+    Tables,
+    /// TABLE name
+    Table(QualifiedName),
+    /// TYPES
+    Types,
+    /// TYPE name
+    Type(QualifiedName),
+    /// FUNCTIONS
+    Functions,
+    /// FUNCTION name
+    Function(QualifiedName),
+    /// AGGREGATES
+    Aggregates,
+    /// AGGREGATE name
+    Aggregate(QualifiedName),
+    /// INDEX name
+    Index(QualifiedName),
+    /// MATERIALIZED VIEW name
+    View(QualifiedName),
+    /// A bare name: a keyspace, table, view, index, ... of that name.
+    Any(QualifiedName),
+}

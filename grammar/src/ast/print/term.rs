@@ -1,0 +1,138 @@
+//! Terms: literals, markers, collections, calls and arithmetic.
+
+use std::fmt::{self, Display};
+
+use crate::ast::QualifiedName;
+use crate::ast::print::{Joined, Quoted, joined};
+use crate::ast::term::{Literal, Marker, Operator, Term};
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Term::Literal(literal) => literal.fmt(f),
+            Term::Marker(marker) => marker.fmt(f),
+            Term::List(items) => write!(f, "[{}]", Joined(items, ", ")),
+            Term::Set(items) => write!(f, "{{{}}}", Joined(items, ", ")),
+            Term::Map(entries) => {
+                f.write_str("{")?;
+                joined(f, entries, ", ", |f, (key, value)| write!(f, "{key}: {value}"))?;
+                f.write_str("}")
+            }
+            Term::Udt(fields) => {
+                f.write_str("{")?;
+                joined(f, fields, ", ", |f, (name, value)| write!(f, "{name}: {value}"))?;
+                f.write_str("}")
+            }
+            Term::Tuple(items) => write!(f, "({})", Joined(items, ", ")),
+            Term::Call { function, arguments } => {
+                function_name(f, function)?;
+                write!(f, "({})", Joined(arguments, ", "))
+            }
+            Term::Cast(term, type_name) => write!(f, "CAST({term} AS {type_name})"),
+            Term::Hint(type_name, term) => {
+                write!(f, "({type_name}) ")?;
+                operand(f, term, Precedence::Unary)
+            }
+            Term::Negate(term) => negated(f, term),
+            Term::Arithmetic { left, operator, right } => {
+                operand(f, left, Precedence::of(*operator))?;
+                write!(f, " {operator} ")?;
+                operand(f, right, Precedence::of(*operator).tighter())
+            }
+        }
+    }
+}
+
+/// `-term`, with a space where two signs would begin a comment.
+fn negated(f: &mut fmt::Formatter<'_>, term: &Term) -> fmt::Result {
+    let signed = match term {
+        Term::Negate(_) => true,
+        Term::Literal(literal) => literal.to_string().starts_with('-'),
+        _ => false,
+    };
+    f.write_str(if signed { "- " } else { "-" })?;
+    operand(f, term, Precedence::Unary)
+}
+
+/// A term as an operand of something that binds as `outer` does.
+fn operand(f: &mut fmt::Formatter<'_>, term: &Term, outer: Precedence) -> fmt::Result {
+    match term {
+        Term::Arithmetic { operator, .. } if Precedence::of(*operator) < outer => {
+            write!(f, "({term})")
+        }
+        _ => term.fmt(f),
+    }
+}
+
+/// How tightly an operator binds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Precedence {
+    Additive,
+    Multiplicative,
+    Unary,
+}
+
+impl Precedence {
+    pub(super) fn of(operator: Operator) -> Precedence {
+        match operator {
+            Operator::Add | Operator::Subtract => Precedence::Additive,
+            Operator::Multiply | Operator::Divide | Operator::Modulo => Precedence::Multiplicative,
+        }
+    }
+
+    /// What a right operand has to bind as, operators being left-associative.
+    pub(super) fn tighter(self) -> Precedence {
+        match self {
+            Precedence::Additive => Precedence::Multiplicative,
+            Precedence::Multiplicative | Precedence::Unary => Precedence::Unary,
+        }
+    }
+}
+
+/// The name of a called function. `token` is the one reserved word that may stand bare there. Some that are not
+/// reserved may not, since they begin `CAST(... AS type)`, `SELECT JSON (...)`, `CONTAINS KEY (...)` and the like.
+pub(super) fn function_name(f: &mut fmt::Formatter<'_>, function: &QualifiedName) -> fmt::Result {
+    match (&function.keyspace, function.name.as_str()) {
+        (None, "token") => f.write_str("token"),
+        (None, word @ ("as" | "cast" | "distinct" | "json" | "key")) => write!(f, "\"{word}\""),
+        _ => function.fmt(f),
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Literal::Null => f.write_str("NULL"),
+            Literal::Text(text) => Quoted(text).fmt(f),
+            Literal::Integer(digits) | Literal::Float(digits) => f.write_str(digits),
+            Literal::Boolean(value) => value.fmt(f),
+            Literal::Blob(bytes) => {
+                f.write_str("0x")?;
+                bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Literal::Uuid(uuid) => uuid.hyphenated().fmt(f),
+            Literal::Duration(duration) => duration.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Marker::Positional => f.write_str("?"),
+            Marker::Named(name) => write!(f, ":{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operator::Add => "+",
+            Operator::Subtract => "-",
+            Operator::Multiply => "*",
+            Operator::Divide => "/",
+            Operator::Modulo => "%",
+        })
+    }
+}

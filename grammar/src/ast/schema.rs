@@ -1,0 +1,342 @@
+//! CREATE, ALTER and DROP of keyspaces, tables, types, indexes, views, functions, aggregates and triggers.
+
+use crate::ast::relation::Relation;
+use crate::ast::select::Selection;
+use crate::ast::term::{Literal, Term};
+use crate::ast::type_name::TypeName;
+use crate::ast::{QualifiedName, TableName};
+use crate::name::Name;
+
+/// `WITH a = 1 AND b = {'k': 'v'}`: in the order written.
+pub type Options = Vec<(Name, OptionValue)>;
+
+/// The value of an option.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OptionValue {
+    /// A constant.
+    Literal(Literal),
+    /// `{'k': 'v', 'n': 3}`: keys and values are constants.
+    Map(Vec<(Literal, Literal)>),
+}
+
+/// `CREATE KEYSPACE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateKeyspace {
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// The keyspace.
+    pub name: Name,
+    /// WITH: at least `replication`.
+    pub options: Options,
+}
+
+/// `ALTER KEYSPACE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterKeyspace {
+    /// IF EXISTS
+    pub if_exists: bool,
+    /// The keyspace.
+    pub name: Name,
+    /// WITH
+    pub options: Options,
+}
+
+/// `DROP KEYSPACE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct DropKeyspace {
+    /// IF EXISTS
+    pub if_exists: bool,
+    /// The keyspace.
+    pub name: Name,
+}
+
+/// `DROP TABLE | TYPE | INDEX | MATERIALIZED VIEW`
+#[derive(Clone, Debug, PartialEq)]
+pub struct DropObject {
+    /// IF EXISTS
+    pub if_exists: bool,
+    /// What is dropped.
+    pub name: QualifiedName,
+}
+
+/// `CREATE TABLE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateTable {
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// The table.
+    pub name: TableName,
+    /// Columns, in the order written.
+    pub columns: Vec<ColumnDefinition>,
+    /// PRIMARY KEY: `a INT PRIMARY KEY` reads as `PRIMARY KEY (a)`.
+    pub primary_key: PrimaryKey,
+    /// WITH CLUSTERING ORDER BY: column, and whether DESC.
+    pub clustering_order: Vec<(Name, bool)>,
+    /// WITH COMPACT STORAGE: parsed so that it can be refused well.
+    pub compact_storage: bool,
+    /// WITH
+    pub options: Options,
+}
+
+/// A column of CREATE TABLE or ALTER TABLE ADD.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnDefinition {
+    /// The column.
+    pub name: Name,
+    /// Its type.
+    pub type_name: TypeName,
+    /// STATIC
+    pub is_static: bool,
+}
+
+/// `PRIMARY KEY ((a, b), c, d)`
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrimaryKey {
+    /// `a, b`: at least one.
+    pub partition: Vec<Name>,
+    /// `c, d`
+    pub clustering: Vec<Name>,
+}
+
+/// `ALTER TABLE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterTable {
+    /// IF EXISTS
+    pub if_exists: bool,
+    /// The table.
+    pub name: TableName,
+    /// What to do.
+    pub change: TableChange,
+}
+
+/// What an ALTER TABLE does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TableChange {
+    /// `ADD [IF NOT EXISTS] a int, b text STATIC`
+    Add {
+        /// IF NOT EXISTS
+        if_not_exists: bool,
+        /// The columns.
+        columns: Vec<ColumnDefinition>,
+    },
+    /// `DROP [IF EXISTS] a, b [USING TIMESTAMP t]`
+    Drop {
+        /// IF EXISTS
+        if_exists: bool,
+        /// The columns.
+        columns: Vec<Name>,
+        /// USING TIMESTAMP: microseconds.
+        timestamp: Option<i64>,
+    },
+    /// `RENAME [IF EXISTS] a TO b AND c TO d`
+    Rename {
+        /// IF EXISTS
+        if_exists: bool,
+        /// Old and new names.
+        columns: Vec<(Name, Name)>,
+    },
+    /// `ALTER a TYPE t`: parsed so that it can be refused well.
+    Type {
+        /// The column.
+        column: Name,
+        /// The new type.
+        type_name: TypeName,
+    },
+    /// `DROP COMPACT STORAGE`: parsed so that it can be refused well.
+    DropCompactStorage,
+    /// `WITH ...`
+    With(Options),
+}
+
+/// `CREATE TYPE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateType {
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// The type.
+    pub name: QualifiedName,
+    /// Its fields.
+    pub fields: Vec<(Name, TypeName)>,
+}
+
+/// `ALTER TYPE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterType {
+    /// IF EXISTS
+    pub if_exists: bool,
+    /// The type.
+    pub name: QualifiedName,
+    /// What to do.
+    pub change: TypeChange,
+}
+
+/// What an ALTER TYPE does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TypeChange {
+    /// `ADD [IF NOT EXISTS] field type`
+    Add {
+        /// IF NOT EXISTS
+        if_not_exists: bool,
+        /// The field.
+        field: Name,
+        /// Its type.
+        type_name: TypeName,
+    },
+    /// `RENAME [IF EXISTS] a TO b AND c TO d`
+    Rename {
+        /// IF EXISTS
+        if_exists: bool,
+        /// Old and new names.
+        fields: Vec<(Name, Name)>,
+    },
+    /// `ALTER field TYPE t`: parsed so that it can be refused well.
+    Type {
+        /// The field.
+        field: Name,
+        /// The new type.
+        type_name: TypeName,
+    },
+}
+
+/// `CREATE [CUSTOM] INDEX`
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateIndex {
+    /// CUSTOM
+    pub custom: bool,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// The index's name; made from table and column when absent.
+    pub name: Option<Name>,
+    /// The table.
+    pub table: TableName,
+    /// What is indexed; more than one only for custom indexes and local ones.
+    pub targets: Vec<IndexTarget>,
+    /// `USING 'class'`
+    pub using: Option<String>,
+    /// `WITH OPTIONS = {...}`
+    pub options: Vec<(Literal, Literal)>,
+}
+
+/// What an index indexes.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum IndexTarget {
+    Column(Name),
+    /// `VALUES(a)`
+    Values(Name),
+    /// `KEYS(a)`
+    Keys(Name),
+    /// `ENTRIES(a)`
+    Entries(Name),
+    /// `FULL(a)`
+    Full(Name),
+}
+
+/// `CREATE MATERIALIZED VIEW`
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateView {
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// The view.
+    pub name: TableName,
+    /// What it selects.
+    pub selection: Selection,
+    /// From which table.
+    pub base: TableName,
+    /// WHERE
+    pub relations: Vec<Relation>,
+    /// PRIMARY KEY
+    pub primary_key: PrimaryKey,
+    /// WITH CLUSTERING ORDER BY
+    pub clustering_order: Vec<(Name, bool)>,
+    /// WITH
+    pub options: Options,
+}
+
+/// `ALTER MATERIALIZED VIEW ... WITH`
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterView {
+    /// IF EXISTS
+    pub if_exists: bool,
+    /// The view.
+    pub name: TableName,
+    /// WITH
+    pub options: Options,
+}
+
+/// `CREATE FUNCTION`
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateFunction {
+    /// OR REPLACE
+    pub or_replace: bool,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// The function.
+    pub name: QualifiedName,
+    /// Its arguments.
+    pub arguments: Vec<(Name, TypeName)>,
+    /// CALLED ON NULL INPUT; otherwise RETURNS NULL ON NULL INPUT.
+    pub called_on_null: bool,
+    /// RETURNS
+    pub returns: TypeName,
+    /// LANGUAGE
+    pub language: Name,
+    /// AS
+    pub body: String,
+}
+
+/// `DROP FUNCTION | AGGREGATE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct DropFunction {
+    /// IF EXISTS
+    pub if_exists: bool,
+    /// The function.
+    pub name: QualifiedName,
+    /// Its argument types, where written.
+    pub arguments: Option<Vec<TypeName>>,
+}
+
+/// `CREATE AGGREGATE`
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateAggregate {
+    /// OR REPLACE
+    pub or_replace: bool,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// The aggregate.
+    pub name: QualifiedName,
+    /// Its argument types.
+    pub arguments: Vec<TypeName>,
+    /// SFUNC
+    pub state_function: Name,
+    /// STYPE
+    pub state_type: TypeName,
+    /// FINALFUNC
+    pub final_function: Option<Name>,
+    /// INITCOND
+    pub initial: Option<Term>,
+}
+
+/// `CREATE TRIGGER`
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateTrigger {
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// The trigger.
+    pub name: Name,
+    /// The table.
+    pub table: TableName,
+    /// USING
+    pub class: String,
+}
+
+/// `DROP TRIGGER`
+#[derive(Clone, Debug, PartialEq)]
+pub struct DropTrigger {
+    /// IF EXISTS
+    pub if_exists: bool,
+    /// The trigger.
+    pub name: Name,
+    /// The table.
+    pub table: TableName,
+}

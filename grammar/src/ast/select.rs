@@ -1,0 +1,120 @@
+//! SELECT.
+
+use crate::ast::relation::Relation;
+use crate::ast::term::Term;
+use crate::ast::type_name::TypeName;
+use crate::ast::{QualifiedName, TableName};
+use crate::consistency::Consistency;
+use crate::name::Name;
+
+/// `SELECT ...`. Clauses stand in the order in which they print.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Select {
+    /// `SELECT JSON`
+    pub json: bool,
+    /// `SELECT DISTINCT`
+    pub distinct: bool,
+    /// What is selected.
+    pub selection: Selection,
+    /// The table.
+    pub table: TableName,
+    /// WHERE: all must hold.
+    pub relations: Vec<Relation>,
+    /// GROUP BY
+    pub group_by: Vec<Selector>,
+    /// ORDER BY: column, and whether DESC.
+    pub order_by: Vec<Ordering>,
+    /// PER PARTITION LIMIT
+    pub per_partition_limit: Option<Term>,
+    /// LIMIT
+    pub limit: Option<Term>,
+    /// ALLOW FILTERING
+    pub allow_filtering: bool,
+    /// BYPASS CACHE: accepted and ignored.
+    pub bypass_cache: bool,
+    /// `USING TIMEOUT t AND CONSISTENCY level`
+    pub using: SelectUsing,
+}
+
+/// The select list.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Selection {
+    /// `*`
+    All,
+    /// One item or more.
+    Items(Vec<SelectItem>),
+}
+
+/// One item of the select list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelectItem {
+    /// The expression.
+    pub selector: Selector,
+    /// `AS alias`
+    pub alias: Option<Name>,
+}
+
+/// An expression of the select list.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Selector {
+    /// `a`
+    Column(Name),
+    /// `count(*)`, `count(1)`
+    CountAll,
+    /// `f(a, 1)`, including `writetime(a)`, `ttl(a)`, `token(a, b)`, `count(a)`.
+    Call {
+        /// The function.
+        function: QualifiedName,
+        /// Its arguments.
+        arguments: Vec<Selector>,
+    },
+    /// `CAST(a AS text)`
+    Cast(Box<Selector>, TypeName),
+    /// `a.field`
+    Field(Box<Selector>, Name),
+    /// `a[k]`
+    Element(Box<Selector>, Term),
+    /// `a[from..to]`, either end open.
+    Slice(Box<Selector>, Option<Term>, Option<Term>),
+    /// A constant or marker, as a function's argument or by itself.
+    Term(Term),
+    /// `-a` of something other than a number.
+    Negate(Box<Selector>),
+    /// `a + b`
+    Arithmetic {
+        /// Left operand.
+        left: Box<Selector>,
+        /// The operator.
+        operator: crate::ast::term::Operator,
+        /// Right operand.
+        right: Box<Selector>,
+    },
+}
+
+/// One item of ORDER BY.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ordering {
+    /// `column [ASC | DESC]`; ASC is not printed.
+    Column {
+        /// The column.
+        column: Name,
+        /// DESC
+        descending: bool,
+    },
+    /// `column ANN OF term`
+    Ann {
+        /// The vector column.
+        column: Name,
+        /// The vector to be near to.
+        term: Term,
+    },
+}
+
+/// USING of a SELECT.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct SelectUsing {
+    /// `TIMEOUT 500ms`: a duration or a marker.
+    pub timeout: Option<Term>,
+    /// `CONSISTENCY QUORUM`: overrides that of the request.
+    pub consistency: Option<Consistency>,
+}

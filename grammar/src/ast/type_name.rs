@@ -1,0 +1,21 @@
+//! Types as written: user types are only names here.
+
+use crate::ast::QualifiedName;
+use crate::types::Native;
+
+/// A type as a statement writes it.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // each is the type of that name
+pub enum TypeName {
+    Native(Native),
+    List(Box<TypeName>),
+    Set(Box<TypeName>),
+    Map(Box<TypeName>, Box<TypeName>),
+    Tuple(Vec<TypeName>),
+    Vector(Box<TypeName>, u32),
+    Frozen(Box<TypeName>),
+    /// A user type by name.
+    User(QualifiedName),
+    /// A Java class in quotes (`'org.apache.cassandra.db.marshal.Int32Type'`): parsed so that it can be refused well.
+    Custom(String),
+}
