@@ -6,6 +6,7 @@
 //! - [`token`]: the Murmur3 token, equal to the drivers' own.
 //! - [`ast`]: the syntax tree of CQL, with `Display` back to canonical text.
 //! - [`consistency`]: consistency levels by name and by protocol code.
+//! - [`protocol`]: frames, envelopes and messages of native protocol v4 and v5, both directions.
 //!
 //! Invariant: there is no I/O, no clock, no randomness and no catalogue in this crate. It depends on no other crate of
 //! the workspace.
@@ -13,6 +14,7 @@
 pub mod ast;
 pub mod consistency;
 pub mod name;
+pub mod protocol;
 pub mod token;
 pub mod types;
 pub mod value;
