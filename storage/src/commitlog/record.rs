@@ -1,0 +1,130 @@
+//! A mutation as bytes: the payload of a log record.
+//!
+//! Table id (16 bytes), partition prefix (varint length, bytes), number of updates (varint), then each update: a tag
+//! byte and its fields. Deletions are two zigzag varints, positions and rows a varint length and their bytes.
+
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use crate::model::Deletion;
+use crate::model::entry::RowBuf;
+use crate::model::mutation::{Mutation, Update};
+use crate::schema::TableId;
+use crate::varint::{decode_i64, decode_slice, decode_u64, encode_i64, encode_slice, encode_u64};
+
+const PARTITION: u8 = 0;
+const ROW: u8 = 1;
+const RANGE: u8 = 2;
+
+/// Appends an encoded mutation.
+pub fn encode_mutation(out: &mut Vec<u8>, mutation: &Mutation) {
+    out.extend_from_slice(mutation.table.0.as_bytes());
+    encode_slice(out, &mutation.partition);
+    encode_u64(out, mutation.updates.len() as u64);
+    for update in &mutation.updates {
+        match update {
+            Update::Partition(deletion) => {
+                out.push(PARTITION);
+                encode_deletion(out, *deletion);
+            }
+            Update::Row { position, row } => {
+                out.push(ROW);
+                encode_slice(out, position);
+                encode_slice(out, &row.0);
+            }
+            Update::Range { start, end, deletion } => {
+                out.push(RANGE);
+                encode_slice(out, start);
+                encode_slice(out, end);
+                encode_deletion(out, *deletion);
+            }
+        }
+    }
+}
+
+/// Decodes a mutation; `None` if the bytes are not exactly one.
+pub fn decode_mutation(mut input: &[u8]) -> Option<Mutation> {
+    let (table, rest) = input.split_first_chunk::<16>()?;
+    input = rest;
+    let partition = SmallVec::from_slice(decode_slice(&mut input)?);
+    let count = decode_u64(&mut input)?;
+    let mut updates = SmallVec::new();
+    for _ in 0..count {
+        updates.push(decode_update(&mut input)?);
+    }
+    let table = TableId(Uuid::from_bytes(*table));
+    input.is_empty().then_some(Mutation { table, partition, updates })
+}
+
+fn decode_update(input: &mut &[u8]) -> Option<Update> {
+    let (tag, rest) = input.split_first()?;
+    *input = rest;
+    Some(match *tag {
+        PARTITION => Update::Partition(decode_deletion(input)?),
+        ROW => Update::Row {
+            position: SmallVec::from_slice(decode_slice(input)?),
+            row: RowBuf(decode_slice(input)?.to_vec()),
+        },
+        RANGE => Update::Range {
+            start: SmallVec::from_slice(decode_slice(input)?),
+            end: SmallVec::from_slice(decode_slice(input)?),
+            deletion: decode_deletion(input)?,
+        },
+        _ => return None,
+    })
+}
+
+fn encode_deletion(out: &mut Vec<u8>, deletion: Deletion) {
+    encode_i64(out, deletion.timestamp);
+    encode_i64(out, deletion.deleted_at);
+}
+
+fn decode_deletion(input: &mut &[u8]) -> Option<Deletion> {
+    Some(Deletion { timestamp: decode_i64(input)?, deleted_at: decode_i64(input)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) fn mutations() -> impl Strategy<Value = Mutation> {
+        let bytes = |max| prop::collection::vec(any::<u8>(), 0..max);
+        let deletion = || {
+            any::<(i64, i64)>()
+                .prop_map(|(timestamp, deleted_at)| Deletion { timestamp, deleted_at })
+        };
+        let update = prop_oneof![
+            deletion().prop_map(Update::Partition),
+            (bytes(30), bytes(100)).prop_map(|(position, row)| Update::Row {
+                position: position.into(),
+                row: RowBuf(row)
+            }),
+            (bytes(30), bytes(30), deletion()).prop_map(|(start, end, deletion)| {
+                Update::Range { start: start.into(), end: end.into(), deletion }
+            }),
+        ];
+        (any::<u128>(), bytes(60), prop::collection::vec(update, 0..4)).prop_map(
+            |(table, partition, updates)| Mutation {
+                table: TableId(Uuid::from_u128(table)),
+                partition: partition.into(),
+                updates: updates.into(),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn mutations_come_back_and_cut_off_ones_do_not(mutation in mutations(), cut: prop::sample::Index) {
+            let mut bytes = Vec::new();
+            encode_mutation(&mut bytes, &mutation);
+            prop_assert_eq!(decode_mutation(&bytes), Some(mutation));
+            prop_assert_eq!(decode_mutation(&bytes[..cut.index(bytes.len())]), None);
+        }
+
+        #[test]
+        fn any_bytes_are_a_mutation_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            decode_mutation(&bytes);
+        }
+    }
+}

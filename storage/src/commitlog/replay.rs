@@ -1,0 +1,196 @@
+//! Replay: reading what the last run left.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::accounting::Accounting;
+use super::frame::{End, FILE_HEADER_BYTES, Frame, MAGIC, VERSION, file_header, seal_frame, walk};
+use super::options::{CommitLogOptions, ReplayReport, Replayed, SetAside};
+use super::segments::Segments;
+use super::{LogPosition, Visitor};
+use crate::StorageError;
+use crate::fs::Fs;
+use crate::model::mutation::Mutation;
+
+/// A replay in progress.
+pub(super) struct Replay<'a, 'v> {
+    pub(super) fs: &'a dyn Fs,
+    pub(super) options: CommitLogOptions,
+    pub(super) visit: &'a mut Visitor<'v>,
+    pub(super) report: ReplayReport,
+    /// Tables whose records were applied, by segment.
+    pub(super) accounting: Accounting,
+    /// What was applied from segments that are set aside: it must be logged anew.
+    pub(super) rescued: Vec<(u64, Mutation)>,
+}
+
+/// What is known of a segment after reading it.
+struct Read {
+    segment: u64,
+    path: PathBuf,
+    end: End,
+    has_frames: bool,
+    tables: BTreeSet<crate::schema::TableId>,
+}
+
+impl Replay<'_, '_> {
+    /// Reads all segments. Returns the ids of those that are damaged and to be set aside.
+    pub(super) fn run(&mut self, segments: &Segments) -> Result<Vec<u64>, StorageError> {
+        let mut reads = Vec::new();
+        for (segment, path) in segments.live() {
+            reads.push(self.read_segment(segment, path)?);
+            self.report.segments += 1;
+        }
+        let last_with_frames = reads.iter().rposition(|read| read.has_frames).unwrap_or(0);
+        let mut damaged = Vec::new();
+        for (index, read) in reads.into_iter().enumerate() {
+            let at = match read.end {
+                End::Sealed => continue,
+                End::Open(offset) if index >= last_with_frames => {
+                    self.seal(&read, offset)?;
+                    continue;
+                }
+                // The log goes on in a later segment, so this one was whole once.
+                End::Open(offset) | End::Damaged(offset) => offset,
+            };
+            if !self.options.set_aside_damaged {
+                return Err(damage(&read.path, at));
+            }
+            tracing::error!(file = %read.path.display(), offset = at, "a damaged commit log segment is set aside");
+            self.accounting.forget(read.segment);
+            damaged.push(read.segment);
+            let tables = read.tables.into_iter().collect();
+            self.report.set_aside.push(SetAside { file: read.path, offset: u64::from(at), tables });
+        }
+        self.rescued.retain(|(segment, _)| damaged.contains(segment));
+        Ok(damaged)
+    }
+
+    fn read_segment(&mut self, segment: u64, path: PathBuf) -> Result<Read, StorageError> {
+        let set_aside = self.options.set_aside_damaged;
+        let (file, header_is_whole) = match read_file(self.fs, &path) {
+            Err(StorageError::Io { source, .. })
+                if set_aside && source.kind() == io::ErrorKind::NotFound =>
+            {
+                (Vec::new(), false)
+            }
+            file => {
+                let file = file?;
+                let checked = check_file_header(&path, &file);
+                if !set_aside {
+                    checked?;
+                    (file, true)
+                } else {
+                    (file, checked.is_ok())
+                }
+            }
+        };
+        let end = if header_is_whole { find_end(&file, segment) } else { End::Damaged(0) };
+        if let (End::Damaged(offset), false) = (end, set_aside) {
+            return Err(damage(&path, offset));
+        }
+        let mut read =
+            Read { segment, path, end, has_frames: end == End::Sealed, tables: BTreeSet::new() };
+        walk(&file, segment, set_aside, &mut |frame| self.replay_frame(&mut read, frame))?;
+        Ok(read)
+    }
+
+    fn replay_frame(&mut self, read: &mut Read, frame: Frame<'_>) -> Result<(), StorageError> {
+        read.has_frames = true;
+        self.report.bytes += u64::from(frame.end() - frame.offset);
+        for record in frame.records() {
+            let malformed = |offset| StorageError::Corrupt {
+                file: read.path.clone(),
+                offset: u64::from(offset),
+                what: "a record is malformed although its checksum matches".into(),
+            };
+            let (offset, mutation) = record.map_err(malformed)?;
+            let position = LogPosition { segment: read.segment, offset };
+            let table = mutation.table;
+            read.tables.insert(table);
+            self.report.records += 1;
+            let rescue = self.options.set_aside_damaged.then(|| mutation.clone());
+            if (self.visit)(position, mutation)? == Replayed::Applied {
+                self.accounting.appended(table, position);
+                self.rescued.extend(
+                    rescue
+                        .filter(|_| read.end != End::Sealed)
+                        .map(|rescued| (read.segment, rescued)),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals a segment that a crash left open, so that a later replay knows that it was whole.
+    fn seal(&self, read: &Read, offset: u32) -> Result<(), StorageError> {
+        let file = self
+            .fs
+            .open(&read.path, false)
+            .map_err(|error| StorageError::io("open", &read.path, error))?;
+        let seal = seal_frame(read.segment, offset, offset);
+        file.write_all_at(&seal, u64::from(offset))
+            .map_err(|error| StorageError::io("write", &read.path, error))?;
+        file.sync_data().map_err(|error| StorageError::io("sync", &read.path, error))
+    }
+}
+
+fn find_end(file: &[u8], segment: u64) -> End {
+    let Ok(end) = walk(file, segment, false, &mut |_| Ok::<_, Infallible>(()));
+    end
+}
+
+/// The mutations in the bytes of one segment file, as a replay would yield them: for tools and fuzzing.
+pub fn read_segment(
+    path: &Path,
+    segment: u64,
+    file: &[u8],
+) -> Result<Vec<(LogPosition, Mutation)>, StorageError> {
+    check_file_header(path, file)?;
+    let mut found = Vec::new();
+    let end = walk(file, segment, false, &mut |frame: Frame<'_>| {
+        for record in frame.records() {
+            let (offset, mutation) = record.map_err(|offset| damage(path, offset))?;
+            found.push((LogPosition { segment, offset }, mutation));
+        }
+        Ok::<_, StorageError>(())
+    })?;
+    match end {
+        End::Sealed | End::Open(_) => Ok(found),
+        End::Damaged(offset) => Err(damage(path, offset)),
+    }
+}
+
+fn damage(path: &Path, offset: u32) -> StorageError {
+    let what = "a commit log frame is not what was written, and the log goes on after it. To start without the writes \
+                in the damaged part, have this segment set aside (set_aside_damaged), then repair its tables";
+    StorageError::Corrupt { file: path.to_path_buf(), offset: u64::from(offset), what: what.into() }
+}
+
+fn read_file(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, StorageError> {
+    let file = fs.open(path, true).map_err(|error| StorageError::io("open", path, error))?;
+    let len = file.len().map_err(|error| StorageError::io("size", path, error))?;
+    // Offsets are 32 bits: nothing beyond them was ever written.
+    let mut bytes = vec![0; len.min(u64::from(u32::MAX)) as usize];
+    file.read_exact_at(&mut bytes, 0).map_err(|error| StorageError::io("read", path, error))?;
+    Ok(bytes)
+}
+
+fn check_file_header(path: &Path, file: &[u8]) -> Result<(), StorageError> {
+    let found = file.get(..FILE_HEADER_BYTES as usize).unwrap_or_default();
+    if found == file_header() {
+        return Ok(());
+    }
+    match found.strip_prefix(&MAGIC).and_then(|rest| rest.first_chunk::<4>()) {
+        Some(version) if *version != VERSION.to_le_bytes() && found.ends_with(&[0; 4]) => {
+            let version = u32::from_le_bytes(*version);
+            Err(StorageError::Unusable(format!(
+                "{} has commit log format version {version}, this release reads {VERSION}: use the release that wrote it",
+                path.display()
+            )))
+        }
+        _ => Err(damage(path, 0)),
+    }
+}

@@ -1,0 +1,400 @@
+//! A file system that fails, fills up, tears writes and forgets what was not synced: for tests and simulation.
+//!
+//! Every operation that changes something is recorded. From any prefix of the record, [`FaultyFs::crash_at`] makes the
+//! file systems that a machine could find after it lost power there: what was synced is there for certain; of writes,
+//! lengths and names that were not, any subset may be, and single writes may be torn at a sector of 512 bytes.
+//! A failed sync leaves its writes in that uncertain state for good, whatever later syncs say, as Linux does.
+
+mod disk;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use self::disk::{Disk, FileId, Op};
+use crate::fs::{File, Fs};
+
+/// A kind of operation, for injecting failures and counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Operation {
+    Open,
+    Create,
+    Rename,
+    Link,
+    Remove,
+    SyncDir,
+    Read,
+    Write,
+    Sync,
+    SetLen,
+}
+
+/// How an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The device reports an error (EIO).
+    Device,
+    /// The disk is full (ENOSPC).
+    Full,
+    /// A write stores half of its bytes, then the disk is full. Other operations: as [`Failure::Full`].
+    Short,
+}
+
+/// What a crash leaves of what was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// Everything: only the process died.
+    KeepAll,
+    /// Nothing.
+    KeepSynced,
+    /// A choice that the seed decides, torn writes included.
+    Random {
+        /// Decides what is kept.
+        seed: u64,
+    },
+}
+
+/// A file system that can fail. Clones share their content.
+#[derive(Clone, Debug, Default)]
+pub struct FaultyFs {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// What the disk was like before the record begins.
+    origin: Disk,
+    /// Every change since.
+    record: Vec<Op>,
+    now: Disk,
+    calls: u64,
+    plans: Vec<Plan>,
+    capacity: Option<u64>,
+    locked: BTreeSet<PathBuf>,
+}
+
+/// A failure to come.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    operation: Option<Operation>,
+    /// How many matching calls succeed before.
+    after: u64,
+    failure: Failure,
+    /// Whether calls go on failing after the first.
+    lasting: bool,
+}
+
+impl FaultyFs {
+    /// An empty file system without faults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many changing operations are on record.
+    pub fn recorded(&self) -> usize {
+        self.shared.lock().record.len()
+    }
+
+    /// How many calls were made, reads too: the range for [`fail`](Self::fail) with any operation.
+    pub fn calls(&self) -> u64 {
+        self.shared.lock().calls
+    }
+
+    /// Lets one call fail: the one after `after` more calls of that operation (of any, for `None`).
+    pub fn fail(&self, operation: Option<Operation>, after: u64, failure: Failure) {
+        self.shared.lock().plans.push(Plan { operation, after, failure, lasting: false });
+    }
+
+    /// Like [`fail`](Self::fail), and so do all such calls after it, until [`heal`](Self::heal).
+    pub fn fail_from(&self, operation: Option<Operation>, after: u64, failure: Failure) {
+        self.shared.lock().plans.push(Plan { operation, after, failure, lasting: true });
+    }
+
+    /// No more failures.
+    pub fn heal(&self) {
+        let mut shared = self.shared.lock();
+        shared.plans.clear();
+        shared.capacity = None;
+    }
+
+    /// Gives the disk a size: files may not grow beyond it in sum.
+    pub fn limit_bytes(&self, capacity: u64) {
+        self.shared.lock().capacity = Some(capacity);
+    }
+
+    /// What is found after losing power now.
+    pub fn crash(&self, crash: Crash) -> FaultyFs {
+        FaultyFs::found(self.shared.lock().now.clone().after_crash(crash))
+    }
+
+    /// Drops the record so far, which otherwise grows with every write: prefixes count from here.
+    pub fn forget_record(&self) {
+        let mut shared = self.shared.lock();
+        shared.origin = shared.now.clone();
+        shared.record.clear();
+    }
+
+    /// What is found after losing power when only the first `prefix` recorded operations had happened.
+    pub fn crash_at(&self, prefix: usize, crash: Crash) -> FaultyFs {
+        let shared = self.shared.lock();
+        let mut disk = shared.origin.clone();
+        for op in shared.record.iter().take(prefix) {
+            disk.apply(op);
+        }
+        FaultyFs::found(disk.after_crash(crash))
+    }
+
+    fn found(disk: Disk) -> FaultyFs {
+        let fresh = Shared { origin: disk.clone(), now: disk, ..Shared::default() };
+        FaultyFs { shared: Arc::new(Mutex::new(fresh)) }
+    }
+
+    /// The whole content of a file, as reads see it.
+    pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
+        let shared = self.shared.lock();
+        Some(shared.now.content(shared.now.file(path)?).to_vec())
+    }
+
+    /// Changes bytes behind everyone's back: rot. Works on what is durable and what is not.
+    pub fn damage(&self, path: &Path, change: impl Fn(&mut Vec<u8>)) {
+        let mut shared = self.shared.lock();
+        if let Some(file) = shared.now.file(path) {
+            shared.now.damage(file, &change);
+        }
+        drop(shared);
+        // Replaying the old writes would undo the damage.
+        self.forget_record();
+    }
+
+    fn call(
+        &self,
+        operation: Operation,
+    ) -> Result<parking_lot::MutexGuard<'_, Shared>, (Failure, io::Error)> {
+        let mut shared = self.shared.lock();
+        shared.calls += 1;
+        match shared.planned(operation) {
+            None => Ok(shared),
+            Some(failure) => Err((failure, failure.error())),
+        }
+    }
+
+    fn change(
+        &self,
+        operation: Operation,
+        op: impl FnOnce(&Disk) -> io::Result<Op>,
+    ) -> io::Result<()> {
+        let mut shared = self.call(operation).map_err(|(_, error)| error)?;
+        let op = op(&shared.now)?;
+        shared.record(op)
+    }
+}
+
+impl Failure {
+    fn error(self) -> io::Error {
+        match self {
+            Failure::Device => io::Error::other("injected device error"),
+            Failure::Full | Failure::Short => io::ErrorKind::StorageFull.into(),
+        }
+    }
+}
+
+impl Shared {
+    fn planned(&mut self, operation: Operation) -> Option<Failure> {
+        let mut hit = None;
+        self.plans.retain_mut(|plan| {
+            if hit.is_some() || plan.operation.is_some_and(|planned| planned != operation) {
+                return true;
+            }
+            if plan.after > 0 {
+                plan.after -= 1;
+                return true;
+            }
+            hit = Some(plan.failure);
+            plan.lasting
+        });
+        hit
+    }
+
+    fn record(&mut self, op: Op) -> io::Result<()> {
+        let grows = op.grows(&self.now);
+        if self
+            .capacity
+            .is_some_and(|capacity| grows > 0 && self.now.used_bytes() + grows > capacity)
+        {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.now.apply(&op);
+        self.record.push(op);
+        Ok(())
+    }
+}
+
+impl Fs for FaultyFs {
+    fn open(&self, path: &Path, read_only: bool) -> io::Result<Arc<dyn File>> {
+        let shared = self.call(Operation::Open).map_err(|(_, error)| error)?;
+        let id = shared.now.file(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(FaultyFile { fs: self.clone(), path: path.to_path_buf(), id, read_only }))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let mut shared = self.call(Operation::Create).map_err(|(_, error)| error)?;
+        let id = shared.now.next_file();
+        shared.now.parent_must_exist(path)?;
+        if shared.now.exists(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        shared.record(Op::Create { path: path.to_path_buf(), id })?;
+        Ok(Arc::new(FaultyFile {
+            fs: self.clone(),
+            path: path.to_path_buf(),
+            id,
+            read_only: false,
+        }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(Operation::Rename, |disk| {
+            disk.parent_must_exist(to)?;
+            disk.file(from).ok_or(io::ErrorKind::NotFound)?;
+            Ok(Op::Rename { from: from.to_path_buf(), to: to.to_path_buf() })
+        })
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(Operation::Link, |disk| {
+            disk.parent_must_exist(to)?;
+            let id = disk.file(from).ok_or(io::ErrorKind::NotFound)?;
+            if disk.exists(to) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            Ok(Op::Link { path: to.to_path_buf(), id })
+        })
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.change(Operation::Remove, |disk| {
+            disk.file(path).ok_or(io::ErrorKind::NotFound)?;
+            Ok(Op::Remove { path: path.to_path_buf() })
+        })
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.change(Operation::Remove, |disk| {
+            if !disk.list(path)?.is_empty() {
+                return Err(io::ErrorKind::DirectoryNotEmpty.into());
+            }
+            Ok(Op::RemoveDir { path: path.to_path_buf() })
+        })
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.change(Operation::Create, |_| Ok(Op::CreateDirs { path: path.to_path_buf() }))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.call(Operation::Read).map_err(|(_, error)| error)?.now.list(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.change(Operation::SyncDir, |disk| {
+            disk.list(dir)?;
+            Ok(Op::SyncDir { dir: dir.to_path_buf() })
+        })
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.shared.lock().now.exists(path))
+    }
+
+    fn available_bytes(&self, _path: &Path) -> io::Result<u64> {
+        let shared = self.shared.lock();
+        Ok(shared
+            .capacity
+            .map_or(u64::MAX, |capacity| capacity.saturating_sub(shared.now.used_bytes())))
+    }
+
+    fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        if !self.shared.lock().locked.insert(dir.to_path_buf()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(Box::new(DirLock { shared: self.shared.clone(), dir: dir.to_path_buf() }))
+    }
+}
+
+struct DirLock {
+    shared: Arc<Mutex<Shared>>,
+    dir: PathBuf,
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        self.shared.lock().locked.remove(&self.dir);
+    }
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    fs: FaultyFs,
+    path: PathBuf,
+    id: FileId,
+    read_only: bool,
+}
+
+impl FaultyFile {
+    fn must_be_writable(&self) -> io::Result<()> {
+        if self.read_only { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(()) }
+    }
+
+    fn write(&self, shared: &mut Shared, bytes: &[u8], offset: u64) -> io::Result<()> {
+        shared.record(Op::Write { id: self.id, offset, bytes: bytes.to_vec() })
+    }
+}
+
+impl File for FaultyFile {
+    fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let shared = self.fs.call(Operation::Read).map_err(|(_, error)| error)?;
+        super::memory::read_exact(shared.now.content(self.id), buffer, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.must_be_writable()?;
+        let failed = match self.fs.call(Operation::Write) {
+            Ok(mut shared) => return self.write(&mut shared, bytes, offset),
+            Err(failed) => failed,
+        };
+        if failed.0 == Failure::Short {
+            self.write(&mut self.fs.shared.lock(), &bytes[..bytes.len() / 2], offset)?;
+        }
+        Err(failed.1)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        match self.fs.call(Operation::Sync) {
+            Ok(mut shared) => shared.record(Op::Sync { id: self.id }),
+            Err((_, error)) => {
+                self.fs.shared.lock().record(Op::FailedSync { id: self.id })?;
+                Err(error)
+            }
+        }
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.fs.shared.lock().now.content(self.id).len() as u64)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.must_be_writable()?;
+        self.fs.change(Operation::SetLen, |_| Ok(Op::SetLen { id: self.id, len }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

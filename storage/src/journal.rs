@@ -1,0 +1,313 @@
+//! A journal: an append-only file of checksummed records, for what is small and must not be lost (the manifest, the
+//! segments of the commit log, the schema).
+//!
+//! Layout: 8 bytes of magic that say whose journal it is, a format version (u32), then records: length (u32, never 0),
+//! crc32 (u32) and payload; all little endian. The crc covers the record's offset (u64), its length and its payload, so
+//! no copy of a record elsewhere is ever taken for one.
+//!
+//! Each append is synced before it returns, so at most the last record can be torn: bytes that are no record are the
+//! end, unless a valid record follows them, which is damage. A journal is created and rewritten under another name and
+//! renamed, so it is there whole or not at all.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::StorageError;
+use crate::fs::{File, Fs};
+
+/// Largest payload of a record, in bytes.
+pub const MAX_RECORD_BYTES: usize = 64 << 20;
+
+const HEADER_BYTES: u64 = 12;
+const RECORD_HEADER_BYTES: usize = 8;
+
+/// Whose journal it is, and which version of its records it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalFormat {
+    /// The first bytes of the file.
+    pub magic: [u8; 8],
+    /// A file of any other version is refused.
+    pub version: u32,
+}
+
+/// Takes a record and its offset.
+pub type Visitor<'a> = dyn FnMut(u64, &[u8]) -> Result<(), StorageError> + 'a;
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    fs: Arc<dyn Fs>,
+    path: PathBuf,
+    format: JournalFormat,
+    file: Arc<dyn File>,
+    end: u64,
+    /// An append failed halfway: cut its bytes off before the next one.
+    ragged: bool,
+    fenced: bool,
+}
+
+impl Journal {
+    /// Creates a journal with some records, replacing what has that name.
+    pub fn create<'a>(
+        fs: Arc<dyn Fs>,
+        path: &Path,
+        format: JournalFormat,
+        records: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Journal, StorageError> {
+        let (file, end) = write_whole(&*fs, path, format, records)?;
+        Ok(Journal {
+            fs,
+            path: path.to_path_buf(),
+            format,
+            file,
+            end,
+            ragged: false,
+            fenced: false,
+        })
+    }
+
+    /// Opens a journal and passes every record, with its offset, to `visit`. A torn end is cut off.
+    ///
+    /// # Errors
+    /// `Io` (`NotFound`) if there is none; `Corrupt` for damage before a valid record; `Unusable` if it is another
+    /// journal or version; what `visit` returns.
+    pub fn open(
+        fs: Arc<dyn Fs>,
+        path: &Path,
+        format: JournalFormat,
+        visit: &mut Visitor<'_>,
+    ) -> Result<Journal, StorageError> {
+        let failed = |operation| move |error| StorageError::io(operation, path, error);
+        let file = fs.open(path, false).map_err(failed("open"))?;
+        let len = file.len().map_err(failed("size"))?;
+        let mut bytes =
+            vec![0; usize::try_from(len).map_err(|_| corrupt(path, 0, "it is too large"))?];
+        file.read_exact_at(&mut bytes, 0).map_err(failed("read"))?;
+        check_header(path, format, &bytes)?;
+        let end = visit_records(path, &bytes, visit)?;
+        remove_leftover(&*fs, path)?;
+        let ragged = end < len;
+        Ok(Journal { fs, path: path.to_path_buf(), format, file, end, ragged, fenced: false })
+    }
+
+    /// Opens a journal, or creates it empty if there is none.
+    pub fn open_or_create(
+        fs: Arc<dyn Fs>,
+        path: &Path,
+        format: JournalFormat,
+        visit: &mut Visitor<'_>,
+    ) -> Result<Journal, StorageError> {
+        if fs.exists(path).map_err(|error| StorageError::io("look up", path, error))? {
+            Journal::open(fs, path, format, visit)
+        } else {
+            Journal::create(fs, path, format, [])
+        }
+    }
+
+    /// Appends a record and syncs it.
+    ///
+    /// # Errors
+    /// After a failed sync, this and every later append is refused. After other errors the record is not there.
+    pub fn append(&mut self, record: &[u8]) -> Result<(), StorageError> {
+        if self.fenced {
+            return Err(StorageError::Fenced { file: self.path.clone() });
+        }
+        let mut bytes = Vec::with_capacity(record.len() + RECORD_HEADER_BYTES);
+        encode_record(&mut bytes, self.end, record)?;
+        if self.ragged {
+            self.file
+                .set_len(self.end)
+                .map_err(|error| StorageError::io("cut", &self.path, error))?;
+        }
+        self.ragged = true;
+        self.file
+            .write_all_at(&bytes, self.end)
+            .map_err(|error| StorageError::io("write", &self.path, error))?;
+        if let Err(error) = self.file.sync_data() {
+            self.fenced = true;
+            tracing::error!(file = %self.path.display(), %error, "sync failed: the journal takes no more records");
+            return Err(StorageError::io("sync", &self.path, error));
+        }
+        self.ragged = false;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Replaces all records at once: what is read later is the old ones or the new ones.
+    ///
+    /// # Errors
+    /// If it is unknown which of both is on disk (the directory's sync failed), later appends are refused.
+    pub fn rewrite<'a>(
+        &mut self,
+        records: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(), StorageError> {
+        if self.fenced {
+            return Err(StorageError::Fenced { file: self.path.clone() });
+        }
+        match write_whole(&*self.fs, &self.path, self.format, records) {
+            Ok((file, end)) => {
+                (self.file, self.end, self.ragged) = (file, end, false);
+                Ok(())
+            }
+            Err(error) => {
+                self.fenced = matches!(error, StorageError::Io { operation: SYNC_NAMES, .. });
+                Err(error)
+            }
+        }
+    }
+
+    /// Its length in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.end
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The records of a journal given as bytes, as [`Journal::open`] would read them: for tools and fuzzing.
+pub fn read_records(
+    path: &Path,
+    format: JournalFormat,
+    bytes: &[u8],
+) -> Result<Vec<Vec<u8>>, StorageError> {
+    check_header(path, format, bytes)?;
+    let mut records = Vec::new();
+    visit_records(path, bytes, &mut |_, record| {
+        records.push(record.to_vec());
+        Ok(())
+    })?;
+    Ok(records)
+}
+
+/// The operation whose failure leaves open which of two files has the name.
+const SYNC_NAMES: &str = "sync the directory of";
+
+fn corrupt(path: &Path, offset: u64, what: impl Into<String>) -> StorageError {
+    StorageError::Corrupt { file: path.to_path_buf(), offset, what: what.into() }
+}
+
+fn checksum(offset: u64, payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&offset.to_le_bytes());
+    hasher.update(&(payload.len() as u32).to_le_bytes());
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+fn encode_record(out: &mut Vec<u8>, offset: u64, payload: &[u8]) -> Result<(), StorageError> {
+    if payload.is_empty() || payload.len() > MAX_RECORD_BYTES {
+        let limits =
+            format!("a journal record of {} bytes: must be 1 to {MAX_RECORD_BYTES}", payload.len());
+        return Err(StorageError::Unusable(limits));
+    }
+    out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+    out.extend_from_slice(&checksum(offset, payload).to_le_bytes());
+    out.extend_from_slice(payload);
+    Ok(())
+}
+
+/// The payload of the record at `offset`, if there is a valid one.
+fn record_at(bytes: &[u8], offset: usize) -> Option<&[u8]> {
+    let (header, rest) = bytes.get(offset..)?.split_first_chunk::<RECORD_HEADER_BYTES>()?;
+    let [l0, l1, l2, l3, c0, c1, c2, c3] = *header;
+    let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+    if len == 0 || len > MAX_RECORD_BYTES {
+        return None;
+    }
+    let payload = rest.get(..len)?;
+    (checksum(offset as u64, payload) == u32::from_le_bytes([c0, c1, c2, c3])).then_some(payload)
+}
+
+fn check_header(path: &Path, format: JournalFormat, bytes: &[u8]) -> Result<(), StorageError> {
+    let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err(corrupt(path, 0, "it is shorter than its header"));
+    };
+    let Some(version) = rest.first_chunk::<4>() else {
+        return Err(corrupt(path, 8, "it is shorter than its header"));
+    };
+    if *magic != format.magic {
+        return Err(corrupt(path, 0, "it does not begin with the magic bytes of such a file"));
+    }
+    let version = u32::from_le_bytes(*version);
+    if version != format.version {
+        let what = format!(
+            "{} has format version {version}, this release reads {}: use the release that wrote it",
+            path.display(),
+            format.version
+        );
+        return Err(StorageError::Unusable(what));
+    }
+    Ok(())
+}
+
+/// Visits all records and says where they end.
+fn visit_records(path: &Path, bytes: &[u8], visit: &mut Visitor<'_>) -> Result<u64, StorageError> {
+    let mut offset = HEADER_BYTES as usize;
+    while let Some(payload) = record_at(bytes, offset) {
+        visit(offset as u64, payload)?;
+        offset += RECORD_HEADER_BYTES + payload.len();
+    }
+    match (offset + 1..bytes.len()).find(|later| record_at(bytes, *later).is_some()) {
+        None => Ok(offset as u64),
+        Some(later) => {
+            let what = format!(
+                "a record's checksum does not match, and a valid record follows at offset {later}"
+            );
+            Err(corrupt(path, offset as u64, what))
+        }
+    }
+}
+
+fn leftover_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+fn remove_leftover(fs: &dyn Fs, path: &Path) -> Result<(), StorageError> {
+    let leftover = leftover_of(path);
+    match fs.remove(&leftover) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StorageError::io("remove", leftover, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_whole<'a>(
+    fs: &dyn Fs,
+    path: &Path,
+    format: JournalFormat,
+    records: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<(Arc<dyn File>, u64), StorageError> {
+    let mut bytes = Vec::from(format.magic);
+    bytes.extend_from_slice(&format.version.to_le_bytes());
+    for record in records {
+        let offset = bytes.len() as u64;
+        encode_record(&mut bytes, offset, record)?;
+    }
+    remove_leftover(fs, path)?;
+    let draft = leftover_of(path);
+    let failed = |operation| {
+        let draft = draft.clone();
+        move |error| StorageError::io(operation, draft, error)
+    };
+    let file = fs.create(&draft).map_err(failed("create"))?;
+    file.write_all_at(&bytes, 0).map_err(failed("write"))?;
+    file.sync_data().map_err(failed("sync"))?;
+    fs.rename(&draft, path).map_err(failed("rename"))?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs.sync_dir(dir).map_err(|error| StorageError::Io {
+        operation: SYNC_NAMES,
+        file: path.to_path_buf(),
+        source: error,
+    })?;
+    Ok((file, bytes.len() as u64))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+//! Storage: one sorted space of bytes per table, on one node.
+//!
+//! - [`schema`]: the catalogue model (keyspaces, tables, columns, options) and its pure changes.
+//! - [`model`]: deletions, cells, rows and mutations, with the merge rules of the reconciliation spec.
+//! - [`commitlog`], [`sstable`], [`manifest`]: what is on disk.
+//! - [`key`]: byte-comparable encoding of key components.
+//! - [`fs`]: the one way to the disk: the real one, and one that can fail and forget.
+//!
+//! A table is one sorted sequence of entries: partition deletions, static rows, rows and range-tombstone markers. Keys
+//! compare by memcmp alone; only [`key`] knows CQL types. Time is always an argument.
+//!
+//! Invariant: no clock, no thread-local randomness, no randomly seeded map and no async runtime in this crate.
+
+pub mod commitlog;
+pub mod error;
+pub mod fs;
+pub mod fuzz;
+pub mod journal;
+pub mod key;
+pub mod manifest;
+pub mod model;
+pub mod schema;
+pub mod sstable;
+pub mod varint;
+
+pub use error::StorageError;

@@ -1,0 +1,83 @@
+//! What compaction may forget (spec section 4).
+
+use crate::model::entry::RowRef;
+use crate::model::row::{RowBuilder, RowError, RowItem};
+use crate::model::{CellState, ColumnId, Deletion, Seconds, Timestamp};
+
+/// What of one partition may be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purge {
+    /// The request's or the compaction's `now`.
+    pub now: Seconds,
+    /// Deletions made before this are old enough: `now - gc_grace_seconds`.
+    pub gc_before: Seconds,
+    /// Only what was written before this: no source outside the compaction holds anything older (4.2).
+    pub max_purgeable: Timestamp,
+}
+
+impl Purge {
+    /// Whether a tombstone of that timestamp, made at that time, may go (4.1).
+    pub const fn forgets(&self, timestamp: Timestamp, deleted_at: Seconds) -> bool {
+        deleted_at < self.gc_before && timestamp < self.max_purgeable
+    }
+
+    /// The deletion, or [`Deletion::NONE`] if it may go.
+    pub fn deletion(&self, deletion: Deletion) -> Deletion {
+        if self.forgets(deletion.timestamp, deletion.deleted_at) {
+            return Deletion::NONE;
+        }
+        deletion
+    }
+
+    /// Writes what is left of a row; expired values go at once, the cells stay until they may be forgotten (2.3, 4.3).
+    /// Of other columns than these (ascending; `None` for all) nothing stays.
+    ///
+    /// # Errors
+    /// When the row does not decode.
+    pub fn row(
+        &self,
+        row: RowRef<'_>,
+        columns: Option<&[ColumnId]>,
+        out: &mut RowBuilder,
+    ) -> Result<(), RowError> {
+        let (header, items) = row.parts()?;
+        if let Some(deletion) = header.deletion {
+            out.deletion(self.deletion(deletion));
+        }
+        if let Some(liveness) = header.liveness
+            && (liveness.is_live(self.now)
+                || !self.forgets(liveness.timestamp, liveness.expires_at))
+        {
+            out.liveness(liveness);
+        }
+        for item in items {
+            let item = item?;
+            if columns.is_some_and(|columns| columns.binary_search(&item.column()).is_err()) {
+                continue;
+            }
+            match item {
+                RowItem::Deletion { column, deletion } => {
+                    out.complex_deletion(column, self.deletion(deletion));
+                }
+                RowItem::Cell(mut cell) => {
+                    let forgotten = match cell.state {
+                        CellState::Live => false,
+                        CellState::Tombstone { deleted_at } => {
+                            self.forgets(cell.timestamp, deleted_at)
+                        }
+                        CellState::Expiring { expires_at, .. } if self.now < expires_at => false,
+                        CellState::Expiring { expires_at, ttl } => {
+                            cell.value = &[];
+                            let written_at = expires_at.saturating_sub(Seconds::from(ttl));
+                            self.forgets(cell.timestamp, written_at)
+                        }
+                    };
+                    if !forgotten {
+                        out.cell(cell);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

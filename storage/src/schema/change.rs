@@ -1,0 +1,318 @@
+//! Applying changes: pure functions from one schema to the next.
+//!
+//! A change names whole objects, so applying it needs no statement and no clock: the same changes in the same order
+//! give the same schema everywhere. What users may not do (drop a type in use, shrink a key) the planner refuses with
+//! better words; here only what would leave the schema inconsistent is an error.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tholos_grammar::name::Name;
+use tholos_grammar::types::{CqlType, UserType};
+
+use crate::schema::{Column, Keyspace, Schema, SchemaChange, Table};
+
+/// A change does not fit the schema.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// It names a keyspace that is not there.
+    #[error("keyspace {0} does not exist")]
+    NoKeyspace(Name),
+    /// It drops a table that is not there.
+    #[error("table {0}.{1} does not exist")]
+    NoTable(Name, Name),
+    /// It drops a type that is not there.
+    #[error("type {0}.{1} does not exist")]
+    NoType(Name, Name),
+    /// It drops a type that something uses.
+    #[error("type {0}.{1} is used by {2}: drop that first")]
+    TypeInUse(Name, Name, String),
+}
+
+impl Schema {
+    /// The schema after a change, with the next epoch. Objects that the change does not touch are shared with this one:
+    /// their `Arc`s are the same.
+    ///
+    /// # Errors
+    /// The change does not fit; nothing is changed.
+    pub fn apply(&self, change: &SchemaChange) -> Result<Schema, SchemaError> {
+        let mut next = self.clone();
+        next.epoch += 1;
+        match change {
+            SchemaChange::PutKeyspace { name, replication, durable_writes } => {
+                let mut keyspace = match self.keyspaces.get(name) {
+                    Some(keyspace) => Keyspace::clone(keyspace),
+                    None => Keyspace::empty(name.clone()),
+                };
+                keyspace.replication = replication.clone();
+                keyspace.durable_writes = *durable_writes;
+                next.keyspaces.insert(name.clone(), Arc::new(keyspace));
+            }
+            SchemaChange::DropKeyspace(name) => {
+                let gone = next.keyspaces.remove(name);
+                gone.ok_or_else(|| SchemaError::NoKeyspace(name.clone()))?;
+            }
+            SchemaChange::PutTable(table) => {
+                let keyspace = next.keyspace_mut(&table.keyspace)?;
+                keyspace.tables.insert(table.name.clone(), Arc::clone(table));
+            }
+            SchemaChange::DropTable(keyspace, name) => {
+                let gone = next.keyspace_mut(keyspace)?.tables.remove(name);
+                gone.ok_or_else(|| SchemaError::NoTable(keyspace.clone(), name.clone()))?;
+            }
+            SchemaChange::PutType(definition) => {
+                let keyspace = next.keyspace_mut(&definition.keyspace)?;
+                keyspace.types.insert(definition.name.clone(), Arc::clone(definition));
+                keyspace.resolve_types();
+            }
+            SchemaChange::DropType(keyspace, name) => {
+                let objects = next.keyspace_mut(keyspace)?;
+                let gone = objects.types.remove(name);
+                gone.ok_or_else(|| SchemaError::NoType(keyspace.clone(), name.clone()))?;
+                if let Some(user) = objects.user_of(name) {
+                    return Err(SchemaError::TypeInUse(keyspace.clone(), name.clone(), user));
+                }
+            }
+        }
+        Ok(next)
+    }
+
+    fn keyspace_mut(&mut self, name: &Name) -> Result<&mut Keyspace, SchemaError> {
+        let keyspace = self.keyspaces.get_mut(name);
+        keyspace.map(Arc::make_mut).ok_or_else(|| SchemaError::NoKeyspace(name.clone()))
+    }
+}
+
+impl Keyspace {
+    fn empty(name: Name) -> Keyspace {
+        Keyspace {
+            name,
+            replication: BTreeMap::new(),
+            durable_writes: true,
+            tables: BTreeMap::new(),
+            types: BTreeMap::new(),
+        }
+    }
+
+    /// Brings every type and table to the newest definitions of the types they use.
+    fn resolve_types(&mut self) {
+        // A type may use types that use types: as many rounds as there are levels, at most one for each type.
+        for _ in 0..self.types.len() {
+            let known = self.types.clone();
+            let mut changed = false;
+            for definition in self.types.values_mut() {
+                let fields: Vec<(Name, CqlType)> = definition
+                    .fields
+                    .iter()
+                    .map(|(name, cql_type)| (name.clone(), resolved(cql_type, &known)))
+                    .collect();
+                if fields != definition.fields {
+                    *definition = Arc::new(UserType { fields, ..UserType::clone(definition) });
+                    changed = true;
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        for table in self.tables.values_mut() {
+            let resolved = table.with_types(&self.types);
+            if resolved != **table {
+                *table = Arc::new(resolved);
+            }
+        }
+    }
+
+    /// A table or type that uses the type of that name.
+    fn user_of(&self, name: &Name) -> Option<String> {
+        let by_type = self
+            .types
+            .values()
+            .find(|other| other.fields.iter().any(|(_, cql_type)| mentions(cql_type, name)));
+        let by_table = self
+            .tables
+            .values()
+            .find(|table| table.columns().any(|column| mentions(&column.cql_type, name)));
+        by_type
+            .map(|other| format!("type {}.{}", self.name, other.name))
+            .or_else(|| by_table.map(|table| format!("table {}.{}", self.name, table.name)))
+    }
+}
+
+impl Table {
+    fn with_types(&self, known: &BTreeMap<Name, Arc<UserType>>) -> Table {
+        let columns = |columns: &[Column]| -> Vec<Column> {
+            let resolve = |column: &Column| Column {
+                cql_type: resolved(&column.cql_type, known),
+                ..column.clone()
+            };
+            columns.iter().map(resolve).collect()
+        };
+        Table {
+            partition_key: columns(&self.partition_key),
+            clustering: columns(&self.clustering),
+            statics: columns(&self.statics),
+            regulars: columns(&self.regulars),
+            ..self.clone()
+        }
+    }
+}
+
+/// The type with every user type in it replaced by its newest definition.
+fn resolved(cql_type: &CqlType, known: &BTreeMap<Name, Arc<UserType>>) -> CqlType {
+    let inner = |inner: &CqlType| Box::new(resolved(inner, known));
+    match cql_type {
+        CqlType::Native(native) => CqlType::Native(*native),
+        CqlType::List { element, frozen } => {
+            CqlType::List { element: inner(element), frozen: *frozen }
+        }
+        CqlType::Set { element, frozen } => {
+            CqlType::Set { element: inner(element), frozen: *frozen }
+        }
+        CqlType::Map { key, value, frozen } => {
+            CqlType::Map { key: inner(key), value: inner(value), frozen: *frozen }
+        }
+        CqlType::Tuple(elements) => {
+            CqlType::Tuple(elements.iter().map(|element| resolved(element, known)).collect())
+        }
+        CqlType::Udt { definition, frozen } => {
+            let newest = known.get(&definition.name).unwrap_or(definition);
+            CqlType::Udt { definition: Arc::clone(newest), frozen: *frozen }
+        }
+        CqlType::Vector { element, dimensions } => {
+            CqlType::Vector { element: inner(element), dimensions: *dimensions }
+        }
+    }
+}
+
+fn mentions(cql_type: &CqlType, name: &Name) -> bool {
+    match cql_type {
+        CqlType::Native(_) => false,
+        CqlType::List { element, .. }
+        | CqlType::Set { element, .. }
+        | CqlType::Vector { element, .. } => mentions(element, name),
+        CqlType::Map { key, value, .. } => mentions(key, name) || mentions(value, name),
+        CqlType::Tuple(elements) => elements.iter().any(|element| mentions(element, name)),
+        CqlType::Udt { definition, .. } => {
+            definition.name == *name
+                || definition.fields.iter().any(|(_, cql_type)| mentions(cql_type, name))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tholos_grammar::types::Native;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::schema::options::TableOptions;
+    use crate::schema::{ColumnKind, TableId};
+
+    fn keyspace(name: &str) -> SchemaChange {
+        let replication = [("class".to_string(), "SimpleStrategy".to_string())].into();
+        SchemaChange::PutKeyspace { name: name.into(), replication, durable_writes: true }
+    }
+
+    fn user_type(name: &str, fields: &[(&str, CqlType)]) -> Arc<UserType> {
+        let fields = fields.iter().map(|(name, t)| (Name::from(*name), t.clone())).collect();
+        Arc::new(UserType { keyspace: "k".into(), name: name.into(), fields })
+    }
+
+    fn udt(definition: &Arc<UserType>) -> CqlType {
+        CqlType::Udt { definition: Arc::clone(definition), frozen: true }
+    }
+
+    fn table(name: &str, value: CqlType) -> Arc<Table> {
+        let column = |id, name: &str, cql_type, kind| Column {
+            id,
+            name: name.into(),
+            cql_type,
+            kind,
+            descending: false,
+        };
+        Arc::new(Table {
+            id: TableId(Uuid::from_u128(1)),
+            keyspace: "k".into(),
+            name: name.into(),
+            partition_key: vec![column(0, "p", Native::Int.into(), ColumnKind::PartitionKey)],
+            clustering: vec![],
+            statics: vec![],
+            regulars: vec![column(1, "v", value, ColumnKind::Regular)],
+            dropped: BTreeMap::new(),
+            next_column_id: 2,
+            options: TableOptions::default(),
+        })
+    }
+
+    fn applied(changes: impl IntoIterator<Item = SchemaChange>) -> Schema {
+        changes.into_iter().fold(Schema::default(), |schema, change| schema.apply(&change).unwrap())
+    }
+
+    #[test]
+    fn every_change_is_one_epoch_and_shares_the_rest() {
+        let before =
+            applied([keyspace("k"), SchemaChange::PutTable(table("a", Native::Int.into()))]);
+        assert_eq!(before.epoch, 2);
+        let after = before.apply(&SchemaChange::PutTable(table("b", Native::Int.into()))).unwrap();
+        let of = |schema: &Schema, name: &str| Arc::clone(&schema.keyspaces["k"].tables[name]);
+        assert!(Arc::ptr_eq(&of(&before, "a"), &of(&after, "a")));
+        assert_eq!(after.keyspaces["k"].tables.len(), 2);
+        let altered = after.apply(&keyspace("k")).unwrap();
+        assert_eq!(altered.keyspaces["k"].tables.len(), 2, "altering a keyspace keeps its tables");
+    }
+
+    #[test]
+    fn altering_a_type_reaches_what_uses_it_through_other_types() {
+        let inner = user_type("inner", &[("a", Native::Int.into())]);
+        let outer = user_type("outer", &[("i", udt(&inner))]);
+        let list = CqlType::List { element: Box::new(udt(&outer)), frozen: false };
+        let before = applied([
+            keyspace("k"),
+            SchemaChange::PutType(inner),
+            SchemaChange::PutType(outer),
+            SchemaChange::PutTable(table("t", list)),
+            SchemaChange::PutTable(table("plain", Native::Int.into())),
+        ]);
+        let fields = [("a", Native::Int.into()), ("b", Native::Text.into())];
+        let altered = user_type("inner", &fields);
+        let after = before.apply(&SchemaChange::PutType(Arc::clone(&altered))).unwrap();
+        let keyspace = &after.keyspaces["k"];
+        let outer = user_type("outer", &[("i", udt(&altered))]);
+        assert_eq!(keyspace.types["outer"], outer);
+        let expected = CqlType::List { element: Box::new(udt(&outer)), frozen: false };
+        assert_eq!(keyspace.tables["t"].column("v").unwrap().cql_type, expected);
+        let plain = |schema: &Schema| Arc::clone(&schema.keyspaces["k"].tables["plain"]);
+        assert!(Arc::ptr_eq(&plain(&before), &plain(&after)));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let inner = user_type("inner", &[("a", Native::Int.into())]);
+        let schema = applied([
+            keyspace("k"),
+            SchemaChange::PutType(Arc::clone(&inner)),
+            SchemaChange::PutTable(table("t", udt(&inner))),
+        ]);
+        let (k, x) = (Name::from("k"), Name::from("x"));
+        let refused = |change| schema.apply(&change).unwrap_err();
+        assert_eq!(
+            refused(SchemaChange::DropKeyspace(x.clone())),
+            SchemaError::NoKeyspace(x.clone())
+        );
+        assert_eq!(
+            refused(SchemaChange::DropTable(k.clone(), x.clone())),
+            SchemaError::NoTable(k.clone(), x.clone())
+        );
+        assert_eq!(
+            refused(SchemaChange::DropType(k.clone(), x.clone())),
+            SchemaError::NoType(k.clone(), x)
+        );
+        assert!(matches!(
+            refused(SchemaChange::DropType(k.clone(), "inner".into())),
+            SchemaError::TypeInUse(_, _, user) if user == "table k.t"
+        ));
+        let freed = schema.apply(&SchemaChange::DropTable(k.clone(), "t".into())).unwrap();
+        assert!(freed.apply(&SchemaChange::DropType(k, "inner".into())).is_ok());
+    }
+}

@@ -1,0 +1,32 @@
+//! SSTables: immutable sorted files of entries.
+//!
+//! One file holds everything: data blocks, index blocks over them, a top index over those, a filter, statistics and a
+//! footer; `docs/format-sstable.md` has the bytes. The index entry of a block says which deletions are in force where
+//! it starts, so that a seek needs nothing before it, in either direction.
+//!
+//! Invariant: nothing that was read is used before its checksum was verified, and nothing decoded from it is trusted:
+//! a file of any bytes whatsoever gives rows as they were written or an error, and never a panic.
+
+mod block;
+mod block_cursor;
+mod cache;
+mod compression;
+mod cursor;
+mod filter;
+mod format;
+mod index;
+mod index_cursor;
+mod options;
+mod statistics;
+mod table;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::cache::BlockCache;
+pub use self::cursor::SsTableCursor;
+pub use self::options::{Compression, RowTranscode, SsTableOptions};
+pub use self::statistics::{RowSummary, Statistics};
+pub use self::table::SsTable;
+pub use self::writer::SsTableWriter;
