@@ -2,6 +2,8 @@
 //!
 //! - [`schema`]: the catalogue model (keyspaces, tables, columns, options) and its pure changes.
 //! - [`model`]: deletions, cells, rows and mutations, with the merge rules of the reconciliation spec.
+//! - [`memtable`]: what was written since the last flush.
+//! - [`read`]: several sources as one stream, and what a reader sees of it.
 //! - [`commitlog`], [`sstable`], [`manifest`]: what is on disk.
 //! - [`key`]: byte-comparable encoding of key components.
 //! - [`fs`]: the one way to the disk: the real one, and one that can fail and forget.
@@ -18,7 +20,9 @@ pub mod fuzz;
 pub mod journal;
 pub mod key;
 pub mod manifest;
+pub mod memtable;
 pub mod model;
+pub mod read;
 pub mod schema;
 pub mod sstable;
 pub mod varint;

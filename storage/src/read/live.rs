@@ -1,0 +1,130 @@
+//! What a reader sees: the static rows and rows that exist at `now` (spec 3.3).
+
+use std::sync::Arc;
+
+pub use super::budget::ReadBudget;
+use super::merge::MergeCursor;
+use crate::StorageError;
+use crate::model::entry::{Content, Direction, Entry, RowRef};
+use crate::model::position;
+use crate::model::{ColumnId, Seconds};
+
+/// A live row, or static row.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveRow<'a> {
+    /// The full key.
+    pub key: &'a [u8],
+    /// How many bytes of `key` are the partition prefix.
+    pub partition_len: usize,
+    /// The row, without anything that a deletion above it deletes. Some of its cells may be dead:
+    /// see [`CellRef::is_live`](crate::model::row::CellRef::is_live).
+    pub row: RowRef<'a>,
+}
+
+impl<'a> LiveRow<'a> {
+    /// The partition prefix.
+    pub fn partition(&self) -> &'a [u8] {
+        &self.key[..self.partition_len]
+    }
+
+    /// Where in the partition.
+    pub fn position(&self) -> &'a [u8] {
+        &self.key[self.partition_len..]
+    }
+
+    /// Whether it is the partition's static row.
+    pub fn is_static(&self) -> bool {
+        self.position() == [position::STATIC]
+    }
+}
+
+/// A walk over the rows that exist at `now`.
+#[derive(Debug)]
+pub struct LiveRows {
+    merge: MergeCursor,
+    direction: Direction,
+    now: Seconds,
+    /// Whose cells count: see [`TableSettings::columns`](crate::engine::TableSettings::columns).
+    columns: Option<Arc<[ColumnId]>>,
+    resume: Option<Vec<u8>>,
+}
+
+impl LiveRows {
+    /// The live rows of a merged stream.
+    pub fn new(merge: MergeCursor, direction: Direction, now: Seconds) -> Self {
+        LiveRows { merge, direction, now, columns: None, resume: None }
+    }
+
+    /// Lets only cells of these columns (ascending) make a row exist; `None` lets all.
+    #[must_use]
+    pub fn within_columns(mut self, columns: Option<Arc<[ColumnId]>>) -> Self {
+        self.columns = columns;
+        self
+    }
+
+    /// Limits the work from here on; what was walked so far counts. A walk that stopped for want of budget goes on where
+    /// it stopped.
+    pub fn set_budget(&mut self, budget: ReadBudget) {
+        self.resume = None;
+        self.merge.set_budget(budget);
+    }
+
+    /// The next live row; `None` at the end, or when the budget is spent: see [`resume_at`](Self::resume_at).
+    ///
+    /// # Errors
+    /// What the sources meet.
+    #[allow(clippy::should_implement_trait)] // rows borrow from the walk
+    pub fn next(&mut self) -> Result<Option<LiveRow<'_>>, StorageError> {
+        loop {
+            if self.merge.is_spent() {
+                self.stop();
+                return Ok(None);
+            }
+            let Some(entry) = self.merge.advance()? else {
+                // Whatever was walked last was left out, and it may have spent the budget.
+                self.stop();
+                return Ok(None);
+            };
+            if let Content::Row(row) = entry.content
+                && row.is_live_within(self.columns.as_deref(), self.now)?
+            {
+                break;
+            }
+            self.merge.note_tombstone();
+        }
+        Ok(self.current())
+    }
+
+    /// The row it is at.
+    pub fn current(&self) -> Option<LiveRow<'_>> {
+        let Entry { key, partition_len, content } = self.merge.current()?;
+        match content {
+            Content::Row(row) => Some(LiveRow { key, partition_len, row }),
+            _ => None,
+        }
+    }
+
+    /// After the budget was spent: the bound that a further scan of the rest is to have as `lower`, or in reverse as
+    /// `upper`. `None` while there is nothing to go on with.
+    pub fn resume_at(&self) -> Option<&[u8]> {
+        self.resume.as_deref()
+    }
+
+    /// What was walked so far.
+    pub fn walked(&self) -> ReadBudget {
+        self.merge.walked()
+    }
+
+    fn stop(&mut self) {
+        if self.resume.is_some() {
+            return;
+        }
+        self.resume = self.merge.key().map(|key| {
+            let mut key = key.to_vec();
+            if self.direction == Direction::Forward {
+                key.push(0);
+            }
+            key
+        });
+    }
+}

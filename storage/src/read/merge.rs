@@ -1,0 +1,334 @@
+//! The merge of several sorted runs: one canonical stream (spec 3.2, 3.4-3.6).
+//!
+//! Invariants of the stream: keys strictly ascend (or descend); no entry is deleted by one above it; a marker is there
+//! only where the range deletion in force changes, and a range deletion counts only if it supersedes the partition's. So
+//! whatever the sources, equal content gives equal streams. A row that one source alone holds and nothing deletes passes
+//! through as it is, neither decoded nor copied.
+
+use smallvec::SmallVec;
+
+use super::budget::ReadBudget;
+use super::source::{Source, SourceCursor};
+use crate::StorageError;
+use crate::model::Deletion;
+use crate::model::entry::{Content, Cursor, Direction, Entry, RowRef};
+use crate::model::merge::merge_rows;
+use crate::model::position;
+use crate::model::row::RowBuilder;
+
+/// A walk through several sources as one.
+#[derive(Debug)]
+pub struct MergeCursor {
+    inputs: SmallVec<[Input; 4]>,
+    /// Asked for the deletion of each partition in reverse, where headers come last.
+    sources: Vec<Source>,
+    direction: Direction,
+    /// The bound where the walk starts.
+    start: Box<[u8]>,
+    /// The partition walked through; empty before the first entry.
+    partition: Vec<u8>,
+    partition_deletion: Deletion,
+    /// The range deletion that the markers put out so far have set.
+    range_deletion: Deletion,
+    /// Where the current entry's key is, and what it holds.
+    at: Option<(usize, At)>,
+    merged: Vec<u8>,
+    budget: ReadBudget,
+    walked: ReadBudget,
+}
+
+#[derive(Debug)]
+struct Input {
+    cursor: SourceCursor,
+    /// The range deletion in force in this source.
+    open: Deletion,
+    /// Whether it is at the least key, so that it is to be advanced.
+    taken: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// The input's own row.
+    Through,
+    /// The row in `merged`.
+    Merged,
+    /// Nothing is left of what is there.
+    LeftOut,
+    Partition(Deletion),
+    Marker {
+        before: Deletion,
+        after: Deletion,
+    },
+}
+
+impl MergeCursor {
+    /// Opens a walk through `lower..upper` (an empty `upper`: to the end) of all sources.
+    ///
+    /// # Errors
+    /// What a source's walk meets.
+    pub fn open(
+        sources: Vec<Source>,
+        lower: &[u8],
+        upper: &[u8],
+        direction: Direction,
+    ) -> Result<Self, StorageError> {
+        let mut inputs = SmallVec::new();
+        for source in &sources {
+            let cursor = source.cursor(lower, upper, direction)?;
+            inputs.push(Input { open: cursor.open_deletion(), cursor, taken: true });
+        }
+        let start = if direction == Direction::Forward { lower } else { upper };
+        let sources = if direction == Direction::Forward { Vec::new() } else { sources };
+        Ok(MergeCursor {
+            inputs,
+            sources,
+            direction,
+            start: start.into(),
+            partition: Vec::new(),
+            partition_deletion: Deletion::NONE,
+            range_deletion: Deletion::NONE,
+            at: None,
+            merged: Vec::new(),
+            budget: ReadBudget::UNLIMITED,
+            walked: ReadBudget::NOTHING,
+        })
+    }
+
+    /// Limits the work from here on; what was walked so far counts.
+    pub fn set_budget(&mut self, budget: ReadBudget) {
+        self.budget = budget;
+    }
+
+    /// What was walked so far.
+    pub fn walked(&self) -> ReadBudget {
+        self.walked
+    }
+
+    /// Whether the budget is spent. The walk goes on all the same, but stops at every entry of its sources.
+    pub fn is_spent(&self) -> bool {
+        self.budget.is_spent(&self.walked)
+    }
+
+    /// The entry it is at is one that no reader sees.
+    pub fn note_tombstone(&mut self) {
+        self.walked.tombstones += 1;
+    }
+
+    /// The key it is at, even if what is there was left out when the budget was spent.
+    pub fn key(&self) -> Option<&[u8]> {
+        let (index, _) = self.at?;
+        self.inputs[index].cursor.current().map(|entry| entry.key)
+    }
+
+    /// Moves to the next entry; `None` at the end, or when the budget is spent before there is one: then
+    /// [`key`](Self::key) says where.
+    ///
+    /// # Errors
+    /// What a source's walk meets, and rows that do not decode. The walk is over then.
+    pub fn advance(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
+        self.at = None;
+        match self.next() {
+            Ok(at) => self.at = at,
+            Err(error) => {
+                self.inputs.clear();
+                return Err(error);
+            }
+        }
+        Ok(self.current())
+    }
+
+    /// The entry it is at.
+    pub fn current(&self) -> Option<Entry<'_>> {
+        let (index, at) = self.at?;
+        let entry = self.inputs[index].cursor.current()?;
+        let content = match at {
+            At::Through => return Some(entry),
+            At::LeftOut => return None,
+            At::Merged => Content::Row(RowRef { bytes: &self.merged, base: 0 }),
+            At::Partition(deletion) => Content::Partition(deletion),
+            At::Marker { before, after } => Content::Marker { before, after },
+        };
+        Some(Entry { content, ..entry })
+    }
+
+    fn next(&mut self) -> Result<Option<(usize, At)>, StorageError> {
+        loop {
+            let Some(first) = self.step_inputs()? else { return Ok(None) };
+            let Some(entry) = self.inputs[first].cursor.current() else { return Ok(None) };
+            let position = entry.key[entry.partition_len..].first();
+            let is_static = position == Some(&position::STATIC);
+            let content = match entry.content {
+                Content::Partition(_) => Kind::Partition,
+                Content::Row(_) => Kind::Row,
+                Content::Marker { .. } => Kind::Marker,
+            };
+            self.walked.entries += 1;
+            self.walked.bytes += entry.key.len() as u64;
+            if let Content::Row(row) = entry.content {
+                self.walked.bytes += row.bytes.len() as u64;
+            }
+            let partition = &entry.key[..entry.partition_len];
+            if self.partition != partition {
+                let partition = partition.to_vec();
+                self.enter(partition)?;
+            }
+            let at = match content {
+                Kind::Partition => self.partition_entry(),
+                Kind::Row => self.row(first, is_static)?,
+                Kind::Marker => self.marker(),
+            };
+            if let Some(at) = at {
+                return Ok(Some((first, at)));
+            }
+            self.walked.tombstones += 1;
+            if self.is_spent() {
+                return Ok(Some((first, At::LeftOut)));
+            }
+        }
+    }
+
+    /// Advances the inputs that were taken, and takes those at the least key; the first of them.
+    fn step_inputs(&mut self) -> Result<Option<usize>, StorageError> {
+        for input in &mut self.inputs {
+            if input.taken {
+                input.cursor.advance()?;
+                input.taken = false;
+            }
+        }
+        let mut least: Option<(usize, &[u8])> = None;
+        let mut ties: SmallVec<[usize; 8]> = SmallVec::new();
+        for (index, input) in self.inputs.iter().enumerate() {
+            let Some(entry) = input.cursor.current() else { continue };
+            let order = match least {
+                None => std::cmp::Ordering::Less,
+                Some((_, key)) if self.direction == Direction::Forward => entry.key.cmp(key),
+                Some((_, key)) => key.cmp(entry.key),
+            };
+            if order.is_lt() {
+                ties.clear();
+                least = Some((index, entry.key));
+            }
+            if order.is_le() {
+                ties.push(index);
+            }
+        }
+        let first = least.map(|(index, _)| index);
+        ties.iter().for_each(|index| self.inputs[*index].taken = true);
+        Ok(first)
+    }
+
+    /// Finds the deletions in force where the walk enters a partition.
+    fn enter(&mut self, partition: Vec<u8>) -> Result<(), StorageError> {
+        let starts_here = self.partition.is_empty() && self.start.starts_with(&partition);
+        self.partition_deletion = Deletion::NONE;
+        if self.direction == Direction::Reverse {
+            for source in &self.sources {
+                let deletion = source.partition_deletion(&partition)?;
+                self.partition_deletion = self.partition_deletion.max(deletion);
+            }
+        }
+        for input in &mut self.inputs {
+            if starts_here {
+                let deletion = input.cursor.partition_deletion();
+                self.partition_deletion = self.partition_deletion.max(deletion);
+            } else {
+                input.open = Deletion::NONE;
+            }
+        }
+        self.range_deletion = self.effective_range_deletion();
+        self.partition = partition;
+        self.skip_deleted();
+        Ok(())
+    }
+
+    /// Lets SSTables pass over blocks of this partition that its deletion covers wholly.
+    fn skip_deleted(&mut self) {
+        if self.partition_deletion.is_none() {
+            return;
+        }
+        let mut until = self.partition.clone();
+        if self.direction == Direction::Forward {
+            until.push(0xff);
+        }
+        for input in &mut self.inputs {
+            if let SourceCursor::Table(cursor) = &mut input.cursor {
+                cursor.skip_covered(self.partition_deletion, &until);
+            }
+        }
+    }
+
+    fn effective_range_deletion(&self) -> Deletion {
+        let open = self.inputs.iter().map(|input| input.open).max().unwrap_or(Deletion::NONE);
+        if open > self.partition_deletion { open } else { Deletion::NONE }
+    }
+
+    fn taken(&self) -> impl Iterator<Item = Content<'_>> {
+        let taken = self.inputs.iter().filter(|input| input.taken);
+        taken.filter_map(|input| input.cursor.current()).map(|entry| entry.content)
+    }
+
+    fn partition_entry(&mut self) -> Option<At> {
+        let mut deletion = Deletion::NONE;
+        for content in self.taken() {
+            if let Content::Partition(other) = content {
+                deletion = deletion.max(other);
+            }
+        }
+        if deletion > self.partition_deletion {
+            self.partition_deletion = deletion;
+            self.skip_deleted();
+        }
+        (!deletion.is_none()).then_some(At::Partition(deletion))
+    }
+
+    fn row(&mut self, first: usize, is_static: bool) -> Result<Option<At>, StorageError> {
+        let enclosing = match is_static {
+            true => self.partition_deletion,
+            false => self.partition_deletion.max(self.range_deletion),
+        };
+        let alone = !self.inputs[first + 1..].iter().any(|input| input.taken);
+        if alone && enclosing.is_none() {
+            return Ok(Some(At::Through));
+        }
+        let mut merged = RowBuilder::reusing(std::mem::take(&mut self.merged)).under(enclosing);
+        let rows: SmallVec<[RowRef<'_>; 4]> = self
+            .taken()
+            .filter_map(|content| match content {
+                Content::Row(row) => Some(row),
+                _ => None,
+            })
+            .collect();
+        merge_rows(&rows, &mut merged)?;
+        drop(rows);
+        let row = merged.finish();
+        let exists = !row.is_empty();
+        self.merged = row.0;
+        Ok(exists.then_some(At::Merged))
+    }
+
+    fn marker(&mut self) -> Option<At> {
+        for input in &mut self.inputs {
+            if !input.taken {
+                continue;
+            }
+            if let Some(Entry { content: Content::Marker { before, after }, .. }) =
+                input.cursor.current()
+            {
+                input.open = if self.direction == Direction::Forward { after } else { before };
+            }
+        }
+        let next = self.effective_range_deletion();
+        let last = std::mem::replace(&mut self.range_deletion, next);
+        match self.direction {
+            _ if last == next => None,
+            Direction::Forward => Some(At::Marker { before: last, after: next }),
+            Direction::Reverse => Some(At::Marker { before: next, after: last }),
+        }
+    }
+}
+
+enum Kind {
+    Partition,
+    Row,
+    Marker,
+}

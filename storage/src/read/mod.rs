@@ -1,0 +1,13 @@
+//! Reading: several sorted runs as one reconciled stream, and what a reader sees of it.
+//!
+//! - [`source`]: a memtable or an SSTable, and a walk through either.
+//! - [`merge`]: k walks as one canonical stream of partition deletions, rows and range-tombstone markers.
+//! - [`live`]: the rows of that stream that exist at a given `now`, within a budget of work.
+//! - [`budget`]: that limit.
+//! - [`point`]: one row by its full key.
+
+pub mod budget;
+pub mod live;
+pub mod merge;
+pub mod point;
+pub mod source;

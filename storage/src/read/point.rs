@@ -1,0 +1,161 @@
+//! One row by its full key.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::StorageError;
+use crate::memtable::Memtable;
+use crate::model::entry::{Content, Cursor, Direction, Entry, RowRef};
+use crate::model::merge::merge_rows;
+use crate::model::position;
+use crate::model::row::{CellRef, RowBuilder, RowItem};
+use crate::model::{ColumnId, Deletion, Liveness, Seconds, Timestamp};
+use crate::sstable::SsTable;
+
+/// A row that was read, with its bytes.
+#[derive(Clone, Debug)]
+pub struct PointRow {
+    bytes: PointBytes,
+    base: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+enum PointBytes {
+    /// A memtable's own.
+    Shared(Arc<[u8]>),
+    Owned(Vec<u8>),
+}
+
+impl PointRow {
+    /// The row, without anything that a deletion above it deletes.
+    pub fn row(&self) -> RowRef<'_> {
+        let bytes = match &self.bytes {
+            PointBytes::Shared(bytes) => bytes,
+            PointBytes::Owned(bytes) => bytes.as_slice(),
+        };
+        RowRef { bytes, base: self.base }
+    }
+}
+
+/// The reading of one row (or static row), source by source, newest first.
+#[derive(Debug)]
+pub struct PointRead<'a> {
+    key: &'a [u8],
+    partition_len: usize,
+    /// The columns asked for; `None` for all.
+    columns: Option<&'a [ColumnId]>,
+    now: Seconds,
+    /// Whose cells count: see [`TableSettings::columns`](crate::engine::TableSettings::columns).
+    current: Option<Arc<[ColumnId]>>,
+    versions: SmallVec<[PointRow; 2]>,
+    /// The greatest deletion above the row that was seen.
+    deletion: Deletion,
+}
+
+impl<'a> PointRead<'a> {
+    /// Begins to read the row of a full key. If `columns` are given, others may be missing from the result, but whether
+    /// the row exists is right all the same.
+    pub fn new(
+        key: &'a [u8],
+        partition_len: usize,
+        columns: Option<&'a [ColumnId]>,
+        now: Seconds,
+    ) -> Self {
+        let (versions, deletion) = (SmallVec::new(), Deletion::NONE);
+        PointRead { key, partition_len, columns, now, current: None, versions, deletion }
+    }
+
+    /// Lets only cells of these columns (ascending) make the row exist; `None` lets all.
+    #[must_use]
+    pub fn within_columns(mut self, columns: Option<Arc<[ColumnId]>>) -> Self {
+        self.current = columns;
+        self
+    }
+
+    /// Looks into a memtable.
+    pub fn memtable(&mut self, memtable: &Memtable) {
+        let found = memtable.row(self.key, self.partition_len);
+        self.deletion = self.deletion.max(found.deletion);
+        let row = found.row.map(|row| PointRow { bytes: PointBytes::Shared(row), base: 0 });
+        self.versions.extend(row);
+    }
+
+    /// Looks into an SSTable.
+    ///
+    /// # Errors
+    /// What its blocks meet.
+    pub fn table(&mut self, table: &Arc<SsTable>) -> Result<(), StorageError> {
+        if !table.may_contain(&self.key[..self.partition_len])? {
+            return Ok(());
+        }
+        let mut after: SmallVec<[u8; 96]> = SmallVec::from_slice(self.key);
+        after.push(0);
+        let mut cursor = table.cursor(self.key, Some(&after), Direction::Forward)?;
+        self.deletion = self.deletion.max(cursor.partition_deletion());
+        if self.key[self.partition_len..] != [position::STATIC] {
+            self.deletion = self.deletion.max(cursor.open_deletion());
+        }
+        if let Some(Entry { content: Content::Row(row), .. }) = cursor.advance()? {
+            let bytes = PointBytes::Owned(row.bytes.to_vec());
+            self.versions.push(PointRow { bytes, base: row.base });
+        }
+        Ok(())
+    }
+
+    /// Whether nothing written at or before `timestamp` can change the result any more, so that sources with nothing
+    /// newer need no look.
+    ///
+    /// # Errors
+    /// When a row does not decode.
+    pub fn is_settled(&self, timestamp: Timestamp) -> Result<bool, StorageError> {
+        if self.deletion.deletes(timestamp) {
+            return Ok(true);
+        }
+        let Some(columns) = self.columns else { return Ok(false) };
+        let mut found: SmallVec<[bool; 16]> = SmallVec::from_elem(false, columns.len());
+        let mut exists = false;
+        for version in &self.versions {
+            let (header, items) = version.row().parts()?;
+            if header.deletion.is_some_and(|deletion| deletion.deletes(timestamp)) {
+                return Ok(true);
+            }
+            let is_newer = |liveness: Liveness| {
+                liveness.timestamp > timestamp.max(self.deletion.timestamp)
+                    && liveness.is_live(self.now)
+            };
+            exists |= header.liveness.is_some_and(is_newer);
+            for item in items {
+                let RowItem::Cell(cell @ CellRef { path: None, .. }) = item? else { continue };
+                if cell.timestamp <= timestamp {
+                    continue;
+                }
+                if let Some(index) = columns.iter().position(|column| *column == cell.column) {
+                    found[index] = true;
+                }
+            }
+        }
+        Ok(exists && found.iter().all(|found| *found))
+    }
+
+    /// The row from all that was looked into; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// When a row does not decode.
+    pub fn finish(mut self) -> Result<Option<PointRow>, StorageError> {
+        let row = match self.versions.len() {
+            0 => return Ok(None),
+            1 if self.deletion.is_none() => self.versions.swap_remove(0),
+            _ => {
+                let rows: SmallVec<[RowRef<'_>; 4]> =
+                    self.versions.iter().map(PointRow::row).collect();
+                let room = rows.iter().map(|row| row.bytes.len()).max().unwrap_or(0) + 16;
+                let mut merged = RowBuilder::with_capacity(room).under(self.deletion);
+                merge_rows(&rows, &mut merged)?;
+                PointRow { bytes: PointBytes::Owned(merged.finish().0), base: 0 }
+            }
+        };
+        let is_live = row.row().is_live_within(self.current.as_deref(), self.now)?;
+        Ok(is_live.then_some(row))
+    }
+}

@@ -1,0 +1,95 @@
+//! Where rows come from: memtables and SSTables alike.
+
+use std::sync::Arc;
+
+use crate::StorageError;
+use crate::memtable::{Memtable, MemtableCursor};
+use crate::model::Deletion;
+use crate::model::entry::{Content, Cursor, Direction, Entry};
+use crate::model::position;
+use crate::sstable::{SsTable, SsTableCursor};
+
+/// A sorted run.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// In memory.
+    Memtable(Arc<Memtable>),
+    /// On disk.
+    Table(Arc<SsTable>),
+}
+
+impl Source {
+    /// A walk through `lower..upper`; an empty `upper` is the end.
+    pub fn cursor(
+        &self,
+        lower: &[u8],
+        upper: &[u8],
+        direction: Direction,
+    ) -> Result<SourceCursor, StorageError> {
+        match self {
+            Source::Memtable(memtable) => {
+                Ok(SourceCursor::Memtable(memtable.cursor(lower, upper, direction)))
+            }
+            Source::Table(table) => {
+                let upper = Some(upper).filter(|upper| !upper.is_empty());
+                Ok(SourceCursor::Table(Box::new(table.cursor(lower, upper, direction)?)))
+            }
+        }
+    }
+
+    /// The deletion of a partition, here.
+    pub fn partition_deletion(&self, partition: &[u8]) -> Result<Deletion, StorageError> {
+        let table = match self {
+            Source::Memtable(memtable) => return Ok(memtable.partition_deletion(partition)),
+            Source::Table(table) => table,
+        };
+        if !table.may_contain(partition)? {
+            return Ok(Deletion::NONE);
+        }
+        let header = [partition, &[position::HEADER]].concat();
+        let after = [partition, &[position::HEADER + 1]].concat();
+        let mut cursor = table.cursor(&header, Some(&after), Direction::Forward)?;
+        match cursor.advance()? {
+            Some(Entry { content: Content::Partition(deletion), .. }) => Ok(deletion),
+            _ => Ok(Deletion::NONE),
+        }
+    }
+}
+
+/// A walk through a [`Source`].
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub enum SourceCursor {
+    Memtable(MemtableCursor),
+    Table(Box<SsTableCursor>),
+}
+
+impl Cursor for SourceCursor {
+    fn advance(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
+        match self {
+            SourceCursor::Memtable(cursor) => cursor.advance(),
+            SourceCursor::Table(cursor) => cursor.advance(),
+        }
+    }
+
+    fn current(&self) -> Option<Entry<'_>> {
+        match self {
+            SourceCursor::Memtable(cursor) => cursor.current(),
+            SourceCursor::Table(cursor) => cursor.current(),
+        }
+    }
+
+    fn open_deletion(&self) -> Deletion {
+        match self {
+            SourceCursor::Memtable(cursor) => cursor.open_deletion(),
+            SourceCursor::Table(cursor) => cursor.open_deletion(),
+        }
+    }
+
+    fn partition_deletion(&self) -> Deletion {
+        match self {
+            SourceCursor::Memtable(cursor) => cursor.partition_deletion(),
+            SourceCursor::Table(cursor) => cursor.partition_deletion(),
+        }
+    }
+}
