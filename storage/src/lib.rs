@@ -2,8 +2,10 @@
 //!
 //! - [`schema`]: the catalogue model (keyspaces, tables, columns, options) and its pure changes.
 //! - [`model`]: deletions, cells, rows and mutations, with the merge rules of the reconciliation spec.
+//! - [`engine`]: all tables of a node: writing, reading, flushing, compacting.
 //! - [`memtable`]: what was written since the last flush.
 //! - [`read`]: several sources as one stream, and what a reader sees of it.
+//! - [`compaction`]: which files to merge, and what may be forgotten then.
 //! - [`commitlog`], [`sstable`], [`manifest`]: what is on disk.
 //! - [`key`]: byte-comparable encoding of key components.
 //! - [`fs`]: the one way to the disk: the real one, and one that can fail and forget.
@@ -14,6 +16,8 @@
 //! Invariant: no clock, no thread-local randomness, no randomly seeded map and no async runtime in this crate.
 
 pub mod commitlog;
+pub mod compaction;
+pub mod engine;
 pub mod error;
 pub mod fs;
 pub mod fuzz;

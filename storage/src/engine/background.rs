@@ -1,0 +1,161 @@
+//! Background work, as steps that anyone may take, and the two threads that usually do.
+
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Inner;
+use crate::StorageError;
+
+/// What the threads and the writers tell each other.
+#[derive(Default)]
+pub(super) struct Signals {
+    state: Mutex<State>,
+    flush: Condvar,
+    compact: Condvar,
+    room: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    stopped: bool,
+    flush: bool,
+    compact: bool,
+}
+
+/// How often the threads look for work without being told.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long a failed step waits for the next try.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy)]
+enum Work {
+    Flush,
+    Compact,
+}
+
+impl Signals {
+    pub(super) fn want_flush(&self) {
+        let mut state = self.state.lock();
+        if !state.flush {
+            state.flush = true;
+            self.flush.notify_one();
+        }
+    }
+
+    pub(super) fn want_compaction(&self) {
+        self.state.lock().compact = true;
+        self.compact.notify_one();
+    }
+
+    /// A flush made room.
+    pub(super) fn made_room(&self) {
+        let _state = self.state.lock();
+        self.room.notify_all();
+    }
+
+    pub(super) fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.flush.notify_all();
+        self.compact.notify_all();
+        self.room.notify_all();
+    }
+
+    /// Waits for room while `is_full`, but not for ever; whether there is room.
+    pub(super) fn wait_for_room(&self, limit: Duration, is_full: impl Fn() -> bool) -> bool {
+        let mut state = self.state.lock();
+        let mut waited = Duration::ZERO;
+        let step = Duration::from_millis(50);
+        while is_full() && !state.stopped && waited < limit {
+            if self.room.wait_for(&mut state, step).timed_out() {
+                waited += step;
+            }
+        }
+        !is_full()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.state.lock().stopped
+    }
+
+    /// Waits until told of work, or a while; whether to go on.
+    fn wait(&self, work: Work, limit: Duration) -> bool {
+        let mut state = self.state.lock();
+        match work {
+            Work::Flush => {
+                if !state.flush && !state.stopped {
+                    self.flush.wait_for(&mut state, limit);
+                }
+                state.flush = false;
+            }
+            Work::Compact => {
+                if !state.compact && !state.stopped {
+                    self.compact.wait_for(&mut state, limit);
+                }
+                state.compact = false;
+            }
+        }
+        !state.stopped
+    }
+}
+
+/// Starts the two threads. They hold the engine only while they work, so that dropping it ends them.
+pub(super) fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, StorageError> {
+    let thread = |name: &str, work| {
+        let (inner, signals) = (Arc::downgrade(inner), Arc::clone(&inner.signals));
+        std::thread::Builder::new()
+            .name(name.to_string())
+            .spawn(move || run(&inner, &signals, work))
+            .map_err(|error| StorageError::Unusable(format!("no thread for {name}: {error}")))
+    };
+    Ok(vec![thread("flush", Work::Flush)?, thread("compaction", Work::Compact)?])
+}
+
+fn run(inner: &Weak<Inner>, signals: &Signals, work: Work) {
+    loop {
+        let limit = match work_off(inner, signals, work) {
+            None => return,
+            Some(Ok(())) => IDLE,
+            Some(Err(_)) if signals.is_stopped() => return,
+            Some(Err(error)) => {
+                match work {
+                    Work::Flush => {
+                        tracing::error!(%error, "a flush failed and will be tried again")
+                    }
+                    Work::Compact => {
+                        tracing::error!(%error, "a compaction failed and will be tried again");
+                    }
+                }
+                AFTER_FAILURE
+            }
+        };
+        if !signals.wait(work, limit) {
+            return;
+        }
+    }
+}
+
+/// Takes steps until there is nothing to do; `None` when the engine is gone.
+fn work_off(
+    inner: &Weak<Inner>,
+    signals: &Signals,
+    work: Work,
+) -> Option<Result<(), StorageError>> {
+    loop {
+        if signals.is_stopped() {
+            return None;
+        }
+        let inner = inner.upgrade()?;
+        let step = match work {
+            Work::Flush => inner.flush_step(),
+            Work::Compact => inner.compaction_step(),
+        };
+        match step {
+            Ok(true) => {}
+            Ok(false) => return Some(Ok(())),
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}

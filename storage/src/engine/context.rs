@@ -1,0 +1,94 @@
+//! What all tables of an engine share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use super::options::{Clock, EngineOptions, TableSettings};
+use crate::StorageError;
+use crate::fs::Fs;
+use crate::model::Seconds;
+use crate::sstable::BlockCache;
+
+/// What all tables of an engine share.
+pub(super) struct Context {
+    pub(super) fs: Arc<dyn Fs>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) options: EngineOptions,
+    pub(super) cache: Arc<BlockCache>,
+    /// Bytes of memtables that take writes. May be off by what is just being applied.
+    pub(super) active_bytes: AtomicI64,
+    /// Bytes of memtables that wait for their flush.
+    pub(super) flushing_bytes: AtomicI64,
+    stopping: AtomicBool,
+    pub(super) flushes: AtomicU64,
+    pub(super) compactions: AtomicU64,
+    pub(super) compacted_bytes: AtomicU64,
+}
+
+impl Context {
+    pub(super) fn new(fs: Arc<dyn Fs>, clock: Arc<dyn Clock>, options: EngineOptions) -> Self {
+        Context {
+            fs,
+            clock,
+            cache: Arc::new(BlockCache::new(options.block_cache_bytes)),
+            options,
+            active_bytes: AtomicI64::new(0),
+            flushing_bytes: AtomicI64::new(0),
+            stopping: AtomicBool::new(false),
+            flushes: AtomicU64::new(0),
+            compactions: AtomicU64::new(0),
+            compacted_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Lets compactions that run give up.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn now(&self) -> Seconds {
+        self.clock.now_micros().div_euclid(1_000_000)
+    }
+
+    /// A table's directory: its name is for people, its id makes it unique.
+    pub(super) fn table_dir(&self, table: &TableSettings) -> PathBuf {
+        let name = format!("{}-{}", table.name, table.id.0.simple());
+        self.options.data_dir.join("data").join(&table.keyspace).join(name)
+    }
+
+    pub(super) fn log_dir(&self) -> PathBuf {
+        self.options.data_dir.join("commitlog")
+    }
+
+    /// The limit of memtables that take writes.
+    pub(super) fn memtable_limit(&self) -> i64 {
+        i64::try_from(self.options.memtable_bytes).unwrap_or(i64::MAX)
+    }
+
+    /// Whether the memtables that take writes are to be flushed.
+    pub(super) fn wants_flush(&self) -> bool {
+        self.active_bytes.load(Ordering::Relaxed) > self.memtable_limit()
+    }
+
+    /// Whether writers are to wait for flushes.
+    pub(super) fn is_full(&self) -> bool {
+        let total =
+            self.active_bytes.load(Ordering::Relaxed) + self.flushing_bytes.load(Ordering::Relaxed);
+        total > self.memtable_limit().saturating_mul(2)
+    }
+}
+
+/// Removes a file that may be there; what fails is said in the log, since an orphan does no harm.
+pub(super) fn remove_orphan(fs: &dyn Fs, path: &std::path::Path) {
+    if let Err(error) = fs.remove(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        let error = StorageError::io("remove", path, error);
+        tracing::warn!(%error, "a file that nothing needs could not be removed");
+    }
+}

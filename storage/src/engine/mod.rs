@@ -1,0 +1,345 @@
+//! The engine: all tables of one node, their log, files and background work.
+//!
+//! A write is appended to the log and applied to the table's memtable under one lock, so that the position at which a
+//! flush draws its line divides the log exactly: everything before is in the old memtable, everything else in the new
+//! one. The manifest records that position together with the file, and a replay skips what is before it.
+//!
+//! Layout: `<data_dir>/commitlog`, `<data_dir>/data/<keyspace>/<table>-<id>`.
+
+mod background;
+mod compact;
+mod context;
+mod flush;
+mod open;
+mod options;
+mod output;
+mod state;
+mod stats;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context as TaskContext, Poll};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use self::background::Signals;
+use self::context::Context;
+pub use self::options::{
+    BackgroundDriver, Clock, CompactionSettings, EngineOptions, TableSettings,
+};
+pub use self::stats::{EngineStats, TableStats};
+pub use self::table::TableStore;
+use crate::StorageError;
+use crate::commitlog::{CommitLog, LogPosition};
+use crate::model::mutation::Mutation;
+use crate::schema::TableId;
+
+/// How long a writer waits for memtables to be flushed before it is refused.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(2);
+
+/// All tables of one node. Clones are the same engine; it stops when the last one is dropped, but only
+/// [`close`](Engine::close) leaves an empty log behind.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    context: Context,
+    log: CommitLog,
+    tables: ArcSwap<Tables>,
+    /// Held while tables come and go.
+    changing: Mutex<()>,
+    signals: Arc<Signals>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    closed: AtomicBool,
+    _lock: Box<dyn Send + Sync>,
+}
+
+type Tables = BTreeMap<TableId, Arc<TableStore>>;
+
+impl Engine {
+    /// Adds a table; what its directory holds from before is there again. If the table is there, nothing happens. A table
+    /// that was written to before the last stop must be given to [`open`](Self::open) instead, which alone replays its
+    /// part of the log.
+    ///
+    /// # Errors
+    /// `Corrupt` and `Io` for what is in its directory.
+    pub fn create_table(&self, settings: TableSettings) -> Result<Arc<TableStore>, StorageError> {
+        let _changing = self.0.changing.lock();
+        if let Some(table) = self.0.tables.load().get(&settings.id) {
+            return Ok(Arc::clone(table));
+        }
+        let table = Arc::new(TableStore::open(&self.0.context, settings)?);
+        self.0.with_tables(|tables| tables.insert(table.id(), Arc::clone(&table)));
+        Ok(table)
+    }
+
+    /// Gives a table new settings; files written from now on follow them.
+    ///
+    /// # Errors
+    /// `UnknownTable`.
+    pub fn alter_table(&self, settings: TableSettings) -> Result<(), StorageError> {
+        self.table(settings.id)?.alter(settings);
+        self.0.signals.want_compaction();
+        Ok(())
+    }
+
+    /// Removes a table with all its data. The schema must have forgotten the table for good before: its log records are
+    /// skipped by a replay only because nobody opens the table any more.
+    ///
+    /// # Errors
+    /// `UnknownTable`; a file that could not be removed is only logged.
+    pub fn drop_table(&self, id: TableId) -> Result<(), StorageError> {
+        let _changing = self.0.changing.lock();
+        let table = self.table(id)?;
+        self.0.with_tables(|tables| tables.remove(&id));
+        table.mark_dropped();
+        self.0.log.mark_flushed(id, LogPosition::END);
+        table.remove_files(&self.0.context);
+        self.0.signals.made_room();
+        Ok(())
+    }
+
+    /// Removes all data of a table.
+    ///
+    /// # Errors
+    /// `UnknownTable`, and what writing the manifest meets: then the data is still there.
+    pub fn truncate(&self, id: TableId) -> Result<(), StorageError> {
+        let up_to = self.table(id)?.truncate(&self.0.context, || self.0.log.end())?;
+        self.0.log.mark_flushed(id, up_to);
+        self.0.signals.made_room();
+        Ok(())
+    }
+
+    /// A table.
+    ///
+    /// # Errors
+    /// `UnknownTable`.
+    pub fn table(&self, id: TableId) -> Result<Arc<TableStore>, StorageError> {
+        self.0.tables.load().get(&id).cloned().ok_or(StorageError::UnknownTable(id))
+    }
+
+    /// Logs a mutation, then makes it visible. It is durable when [`poll_durable`](Self::poll_durable) says so.
+    ///
+    /// # Errors
+    /// Nothing was written then: `UnknownTable`, `MutationTooLarge`, `LogBehind`, `MemtablesFull`, `DiskFull`, `Fenced`.
+    pub fn apply(&self, mutation: &Mutation) -> Result<LogPosition, StorageError> {
+        let table = self.table(mutation.table)?;
+        self.apply_to(&table, mutation)
+    }
+
+    /// [`apply`](Self::apply) without looking the table up.
+    ///
+    /// # Errors
+    /// As `apply`.
+    pub fn apply_to(
+        &self,
+        table: &TableStore,
+        mutation: &Mutation,
+    ) -> Result<LogPosition, StorageError> {
+        let Inner { context, log, .. } = &*self.0;
+        if context.is_full() {
+            self.0.make_room()?;
+        }
+        if self.0.closed.load(Ordering::Relaxed) {
+            return Err(StorageError::Unusable("the storage engine is closed".to_string()));
+        }
+        let (position, grown) = match table.is_durable() {
+            true => table.apply(mutation, || log.append(mutation))?,
+            false => table.apply(mutation, || Ok(LogPosition::default()))?,
+        };
+        let before = context.active_bytes.fetch_add(grown as i64, Ordering::Relaxed);
+        if before + grown as i64 > context.memtable_limit() {
+            self.0.signals.want_flush();
+        }
+        Ok(position)
+    }
+
+    /// Whether the write at that position counts as logged; if not, the waker is called when it does.
+    pub fn poll_durable(
+        &self,
+        position: LogPosition,
+        context: &mut TaskContext<'_>,
+    ) -> Poll<Result<(), StorageError>> {
+        if position == LogPosition::default() {
+            return Poll::Ready(Ok(()));
+        }
+        self.0.log.poll_durable(position, context)
+    }
+
+    /// Blocks until the write at that position counts as logged.
+    ///
+    /// # Errors
+    /// `Fenced` when the sync failed: whether the write survives a crash is unknown.
+    pub fn wait_durable(&self, position: LogPosition) -> Result<(), StorageError> {
+        if position == LogPosition::default() {
+            return Ok(());
+        }
+        self.0.log.wait_durable(position)
+    }
+
+    /// Writes and syncs the log as far as it goes, in this thread.
+    ///
+    /// # Errors
+    /// `Fenced` when the sync failed.
+    pub fn sync_log(&self) -> Result<(), StorageError> {
+        self.0.log.sync()
+    }
+
+    /// Writes what a table has in memory to an SSTable.
+    ///
+    /// # Errors
+    /// `UnknownTable`, and what writing meets; the memtable then stays.
+    pub fn flush(&self, id: TableId) -> Result<(), StorageError> {
+        let table = self.table(id)?;
+        table.switch(&self.0.context, || self.0.log.end());
+        while self.0.flush_oldest(&table)? {}
+        Ok(())
+    }
+
+    /// Writes what all tables have in memory to SSTables.
+    ///
+    /// # Errors
+    /// What writing meets; the rest is not tried then.
+    pub fn flush_all(&self) -> Result<(), StorageError> {
+        let tables = self.0.tables.load_full();
+        tables.keys().try_for_each(|id| match self.flush(*id) {
+            Err(StorageError::UnknownTable(_)) => Ok(()),
+            other => other,
+        })
+    }
+
+    /// Flushes a table, then merges all its files into one.
+    ///
+    /// # Errors
+    /// `UnknownTable`, and what reading and writing meets; the files then stay as they were.
+    pub fn compact(&self, id: TableId) -> Result<(), StorageError> {
+        self.flush(id)?;
+        self.table(id)?.compact_all(&self.0.context)
+    }
+
+    /// Takes one step of background work, if there is any to do: a flush or a compaction.
+    ///
+    /// # Errors
+    /// What reading and writing meets; nothing is lost by it.
+    pub fn background_step(&self) -> Result<bool, StorageError> {
+        Ok(self.0.flush_step()? || self.0.compaction_step()?)
+    }
+
+    /// Stops writes and background work, writes everything to SSTables and syncs the log.
+    ///
+    /// # Errors
+    /// What writing meets; what was acknowledged is in the log all the same.
+    pub fn close(&self) -> Result<(), StorageError> {
+        self.0.closed.store(true, Ordering::Relaxed);
+        self.0.context.stop();
+        self.0.signals.stop();
+        for thread in self.0.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a background thread of the storage engine panicked");
+            }
+        }
+        let flushed = self.flush_all();
+        self.0.log.sync()?;
+        flushed
+    }
+
+    /// Figures of this moment.
+    pub fn stats(&self) -> EngineStats {
+        let Inner { context, log, tables, .. } = &*self.0;
+        let tables: Vec<TableStats> = tables.load().values().map(|table| table.stats()).collect();
+        EngineStats {
+            memtable_bytes: tables.iter().map(|table| table.memtable_bytes).sum(),
+            log_bytes: log.bytes(),
+            flushes: context.flushes.load(Ordering::Relaxed),
+            compactions: context.compactions.load(Ordering::Relaxed),
+            compacted_bytes: context.compacted_bytes.load(Ordering::Relaxed),
+            tables,
+        }
+    }
+}
+
+impl Inner {
+    fn with_tables<T>(&self, change: impl FnOnce(&mut Tables) -> T) -> T {
+        let mut tables = Tables::clone(&self.tables.load());
+        let result = change(&mut tables);
+        self.tables.store(Arc::new(tables));
+        result
+    }
+
+    /// Waits until flushes have made room, or flushes itself if nobody else does.
+    fn make_room(&self) -> Result<(), StorageError> {
+        if self.context.options.background == BackgroundDriver::Caller {
+            while self.context.is_full() && self.flush_step()? {}
+            return Ok(());
+        }
+        self.signals.want_flush();
+        if self.signals.wait_for_room(WAIT_FOR_ROOM, || self.context.is_full()) {
+            return Ok(());
+        }
+        Err(StorageError::MemtablesFull { limit: self.context.options.memtable_bytes })
+    }
+
+    /// Flushes one memtable: one that waits, or else the largest if there are too many bytes in memory, or one whose
+    /// records keep the log from shrinking.
+    fn flush_step(&self) -> Result<bool, StorageError> {
+        let tables = self.tables.load_full();
+        for table in tables.values() {
+            if self.flush_oldest(table)? {
+                return Ok(true);
+            }
+        }
+        if self.context.wants_flush() {
+            let largest = tables.values().max_by_key(|table| table.state.load().active.bytes());
+            if let Some(table) = largest {
+                table.switch(&self.context, || self.log.end());
+                return self.flush_oldest(table);
+            }
+        }
+        for id in self.log.needs_flush() {
+            match tables.get(&id) {
+                Some(table) => {
+                    table.switch(&self.context, || self.log.end());
+                    return self.flush_oldest(table);
+                }
+                None => self.log.mark_flushed(id, LogPosition::END),
+            }
+        }
+        Ok(false)
+    }
+
+    fn flush_oldest(&self, table: &TableStore) -> Result<bool, StorageError> {
+        let Some(up_to) = table.flush_oldest(&self.context)? else { return Ok(false) };
+        self.log.mark_flushed(table.id(), up_to);
+        self.signals.made_room();
+        self.signals.want_compaction();
+        Ok(true)
+    }
+
+    /// Runs one compaction.
+    fn compaction_step(&self) -> Result<bool, StorageError> {
+        for table in self.tables.load_full().values() {
+            if table.compact_next(&self.context)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.signals.stop();
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Engine({})", self.0.context.options.data_dir.display())
+    }
+}

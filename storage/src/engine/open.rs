@@ -1,0 +1,116 @@
+//! Opening an engine: tables, then the log's records that no SSTable holds.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::background::{self, Signals};
+use super::context::Context;
+use super::options::{BackgroundDriver, Clock, EngineOptions, TableSettings};
+use super::table::TableStore;
+use super::{Engine, Inner, Tables};
+use crate::StorageError;
+use crate::commitlog::{CommitLog, LogPosition, Replayed};
+use crate::fs::Fs;
+use crate::model::mutation::Mutation;
+
+impl Engine {
+    /// Opens the engine: locks the data directory, reads the manifests of the tables, removes what a crash left over,
+    /// and replays the log. Files are opened when they are first read.
+    ///
+    /// # Errors
+    /// `Unusable` when another process has the directory; `Corrupt` and `Io` for what is on disk.
+    pub fn open(
+        fs: Arc<dyn Fs>,
+        clock: Arc<dyn Clock>,
+        options: EngineOptions,
+        tables: impl IntoIterator<Item = TableSettings>,
+    ) -> Result<Engine, StorageError> {
+        let lock = lock_dir(&*fs, &options)?;
+        let context = Context::new(fs, clock, options);
+        let mut stores = Tables::new();
+        for settings in tables {
+            let store = TableStore::open(&context, settings)?;
+            stores.insert(store.id(), Arc::new(store));
+        }
+        let log = replay(&context, &stores)?;
+        let inner = Arc::new(Inner {
+            context,
+            log,
+            tables: ArcSwap::from_pointee(stores),
+            changing: Mutex::new(()),
+            signals: Arc::new(Signals::default()),
+            threads: Mutex::new(Vec::new()),
+            closed: AtomicBool::new(false),
+            _lock: lock,
+        });
+        if inner.context.options.background == BackgroundDriver::Threads {
+            *inner.threads.lock() = background::start(&inner)?;
+        }
+        Ok(Engine(inner))
+    }
+}
+
+fn lock_dir(fs: &dyn Fs, options: &EngineOptions) -> Result<Box<dyn Send + Sync>, StorageError> {
+    let dir = &options.data_dir;
+    fs.create_dir_all(dir).map_err(|error| StorageError::io("create", dir, error))?;
+    fs.lock_dir(dir).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => StorageError::Unusable(format!(
+            "the data directory {} is in use by another process: stop it, or choose another directory",
+            dir.display()
+        )),
+        _ => StorageError::io("lock", dir, error),
+    })
+}
+
+/// Replays the log into memtables, by the ordinary way in and within the ordinary limit of memory.
+fn replay(context: &Context, tables: &Tables) -> Result<CommitLog, StorageError> {
+    let mut visit = |position: LogPosition, mutation: Mutation| {
+        let Some(table) = tables.get(&mutation.table) else { return Ok(Replayed::Skipped) };
+        if position < table.manifest.lock().files().flushed {
+            return Ok(Replayed::Skipped);
+        }
+        if context.wants_flush() {
+            flush_largest(context, tables, position)?;
+        }
+        let ((), grown) = table.apply(&mutation, || Ok(()))?;
+        context.active_bytes.fetch_add(grown as i64, Ordering::Relaxed);
+        Ok(Replayed::Applied)
+    };
+    let (log, report) = CommitLog::open(
+        Arc::clone(&context.fs),
+        &context.log_dir(),
+        context.options.commit_log,
+        &mut visit,
+    )?;
+    for aside in &report.set_aside {
+        tracing::error!(
+            file = %aside.file.display(), offset = aside.offset, tables = ?aside.tables,
+            "a damaged segment of the commit log was set aside: repair these tables"
+        );
+    }
+    if report.records > 0 {
+        tracing::info!(records = report.records, bytes = report.bytes, "replayed the commit log");
+    }
+    for table in tables.values() {
+        let flushed = table.manifest.lock().files().flushed;
+        log.mark_flushed(table.id(), flushed);
+    }
+    Ok(log)
+}
+
+/// Makes room during a replay. `position` is that of the next record: all before it are applied.
+fn flush_largest(
+    context: &Context,
+    tables: &Tables,
+    position: LogPosition,
+) -> Result<(), StorageError> {
+    let largest = tables.values().max_by_key(|table| table.state.load().active.bytes());
+    let Some(table) = largest else { return Ok(()) };
+    table.switch(context, || position);
+    while table.flush_oldest(context)?.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! Figures of an engine, for metrics and for people.
+
+use crate::schema::TableId;
+
+/// Figures of an engine at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EngineStats {
+    /// Bytes of all memtables.
+    pub memtable_bytes: usize,
+    /// Bytes of the commit log's segments in use.
+    pub log_bytes: u64,
+    /// Flushes finished since the start.
+    pub flushes: u64,
+    /// Compactions finished since the start.
+    pub compactions: u64,
+    /// Bytes that compactions wrote since the start.
+    pub compacted_bytes: u64,
+    /// Tables by id.
+    pub tables: Vec<TableStats>,
+}
+
+/// Figures of one table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableStats {
+    /// The table.
+    pub id: TableId,
+    /// Its keyspace.
+    pub keyspace: String,
+    /// Its name.
+    pub name: String,
+    /// Bytes of its memtables.
+    pub memtable_bytes: usize,
+    /// Its SSTables: number and size in bytes, newest data first.
+    pub files: Vec<(u64, u64)>,
+    /// Partitions, a partition counted once per file that holds it; memtables not counted.
+    pub partitions: u64,
+    /// Compactions that its strategy would start now, one after the other.
+    pub pending_compactions: usize,
+    /// Bytes that those would rewrite.
+    pub compaction_backlog_bytes: u64,
+    /// Mutations applied since the start.
+    pub writes: u64,
+    /// Scans and point reads since the start.
+    pub reads: u64,
+}

@@ -1,0 +1,300 @@
+//! One table: writing to its memtable, reading all of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::context::{Context, remove_orphan};
+use super::options::TableSettings;
+use super::state::{OpenFile, TableState};
+use super::stats::TableStats;
+use crate::StorageError;
+use crate::compaction::{FileStats, Job, SizeTiered, Strategy};
+use crate::manifest::{Manifest, TableFile};
+use crate::memtable::{Memtable, NotApplied};
+use crate::model::entry::Direction;
+use crate::model::mutation::Mutation;
+use crate::model::{ColumnId, Seconds};
+use crate::read::live::LiveRows;
+use crate::read::merge::MergeCursor;
+use crate::read::point::{PointRead, PointRow};
+use crate::read::source::Source;
+use crate::schema::TableId;
+use crate::sstable::SsTable;
+
+/// One table of the engine.
+pub struct TableStore {
+    id: TableId,
+    settings: ArcSwap<TableSettings>,
+    pub(super) state: ArcSwap<TableState>,
+    /// Held while `state` is replaced, so that replacements don't undo each other.
+    pub(super) manifest: Mutex<Manifest>,
+    /// Held by the one flush of this table, and by the one compaction.
+    pub(super) flushing: Mutex<()>,
+    pub(super) compacting: Mutex<()>,
+    dropped: AtomicBool,
+    writes: AtomicU64,
+    reads: AtomicU64,
+}
+
+impl TableStore {
+    /// Opens the table's directory, and removes what a crash left over there.
+    pub(super) fn open(context: &Context, settings: TableSettings) -> Result<Self, StorageError> {
+        let dir = context.table_dir(&settings);
+        let manifest = Manifest::open(Arc::clone(&context.fs), &dir)?;
+        for orphan in manifest.orphans()? {
+            tracing::info!(file = %orphan.display(), "removing a file that no manifest names");
+            remove_orphan(&*context.fs, &orphan);
+        }
+        let files = manifest.files().files.values();
+        let files = files.map(|file| open_file(context, &manifest, file.clone())).collect();
+        let active = Arc::new(Memtable::new(context.options.shards));
+        Ok(TableStore {
+            id: settings.id,
+            settings: ArcSwap::from_pointee(settings),
+            state: ArcSwap::from_pointee(TableState::new(active, Vec::new(), files)),
+            manifest: Mutex::new(manifest),
+            flushing: Mutex::new(()),
+            compacting: Mutex::new(()),
+            dropped: AtomicBool::new(false),
+            writes: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+        })
+    }
+
+    /// The table's identity.
+    pub fn id(&self) -> TableId {
+        self.id
+    }
+
+    /// What the engine was told of it last.
+    pub fn settings(&self) -> Arc<TableSettings> {
+        self.settings.load_full()
+    }
+
+    /// The rows of `lower..upper` (full keys or parts of them; an empty `upper` is the end) that exist at `now`. For part
+    /// of one partition both bounds must lie within it: its prefix followed by 0xFF is after everything in it.
+    ///
+    /// # Errors
+    /// What a file's first block meets.
+    pub fn scan(
+        &self,
+        lower: &[u8],
+        upper: &[u8],
+        direction: Direction,
+        now: Seconds,
+    ) -> Result<LiveRows, StorageError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let sources = self.state.load().sources_within(lower, upper);
+        let merge = MergeCursor::open(sources, lower, upper, direction)?;
+        Ok(LiveRows::new(merge, direction, now).within_columns(self.current_columns()))
+    }
+
+    /// [`scan`](Self::scan) of part of one partition, whose prefix is the first `partition_len` bytes of `lower`: files
+    /// whose filters exclude the partition are left out.
+    ///
+    /// # Errors
+    /// What a file's first block meets.
+    pub fn scan_partition(
+        &self,
+        partition_len: usize,
+        lower: &[u8],
+        upper: &[u8],
+        direction: Direction,
+        now: Seconds,
+    ) -> Result<LiveRows, StorageError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let state = self.state.load();
+        let mut sources = state.sources_within(lower, upper);
+        if !state.files.is_empty() {
+            sources = sources_with(sources, &lower[..partition_len])?;
+        }
+        let merge = MergeCursor::open(sources, lower, upper, direction)?;
+        Ok(LiveRows::new(merge, direction, now).within_columns(self.current_columns()))
+    }
+
+    /// The row, or static row, of a full key, if it exists at `now`.
+    ///
+    /// # Errors
+    /// What a file's blocks meet.
+    pub fn row(
+        &self,
+        key: &[u8],
+        partition_len: usize,
+        now: Seconds,
+    ) -> Result<Option<PointRow>, StorageError> {
+        self.read(PointRead::new(key, partition_len, None, now), &key[..partition_len])
+    }
+
+    /// [`row`](Self::row) for certain columns, statics or regulars: others may be missing from the result. Older files
+    /// are left alone once nothing in them can matter.
+    ///
+    /// # Errors
+    /// What a file's blocks meet.
+    pub fn row_columns(
+        &self,
+        key: &[u8],
+        partition_len: usize,
+        columns: &[ColumnId],
+        now: Seconds,
+    ) -> Result<Option<PointRow>, StorageError> {
+        self.read(PointRead::new(key, partition_len, Some(columns), now), &key[..partition_len])
+    }
+
+    fn read(
+        &self,
+        read: PointRead<'_>,
+        partition: &[u8],
+    ) -> Result<Option<PointRow>, StorageError> {
+        let mut read = read.within_columns(self.current_columns());
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let state = self.state.load();
+        state.memtables().for_each(|memtable| read.memtable(memtable));
+        for file in &state.files {
+            // Files come with the newest data first, so what holds for one holds for all after it.
+            if read.is_settled(file.meta.statistics.max_timestamp)? {
+                break;
+            }
+            if file.concerns_partition(partition) {
+                read.table(&file.table)?;
+            }
+        }
+        read.finish()
+    }
+
+    /// Applies a mutation to the memtable that takes writes; `first` runs before, under the same lock. Also says by how
+    /// many bytes that memtable grew.
+    pub(super) fn apply<T>(
+        &self,
+        mutation: &Mutation,
+        mut first: impl FnMut() -> Result<T, StorageError>,
+    ) -> Result<(T, isize), StorageError> {
+        loop {
+            if self.dropped.load(Ordering::Acquire) {
+                return Err(StorageError::UnknownTable(self.id));
+            }
+            match self.state.load().active.apply(mutation, &mut first) {
+                Ok(applied) => {
+                    self.writes.fetch_add(1, Ordering::Relaxed);
+                    return Ok(applied);
+                }
+                // The next memtable was put in place before the lock that told so was released.
+                Err(NotApplied::Frozen) => {}
+                Err(NotApplied::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    pub(super) fn is_durable(&self) -> bool {
+        self.settings.load().durable_writes
+    }
+
+    pub(super) fn current_columns(&self) -> Option<Arc<[ColumnId]>> {
+        self.settings.load().columns.clone()
+    }
+
+    pub(super) fn alter(&self, settings: TableSettings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    pub(super) fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Acquire)
+    }
+
+    /// Refuses writes from now on.
+    pub(super) fn mark_dropped(&self) {
+        let _manifest = self.manifest.lock();
+        self.state.load().active.freeze(|| self.dropped.store(true, Ordering::Release));
+    }
+
+    /// What the table's strategy would merge now.
+    pub(super) fn pick_compaction(&self) -> Option<Job> {
+        let settings = self.settings.load();
+        if !settings.compaction.enabled || self.is_dropped() {
+            return None;
+        }
+        strategy(&settings).pick(&self.file_stats())
+    }
+
+    /// The files that may be compacted.
+    pub(super) fn file_stats(&self) -> Vec<FileStats> {
+        let state = self.state.load();
+        let files = state.files.iter().filter(|file| !file.is_damaged());
+        files
+            .map(|file| FileStats {
+                number: file.meta.number,
+                bytes: file.meta.statistics.file_bytes,
+            })
+            .collect()
+    }
+
+    pub(super) fn stats(&self) -> TableStats {
+        let settings = self.settings.load();
+        let state = self.state.load();
+        let (strategy, files) = (strategy(&settings), self.file_stats());
+        let statistics = state.files.iter().map(|file| &file.meta.statistics);
+        TableStats {
+            id: self.id,
+            keyspace: settings.keyspace.clone(),
+            name: settings.name.clone(),
+            memtable_bytes: state.memtables().map(|memtable| memtable.bytes()).sum(),
+            partitions: statistics.map(|statistics| statistics.partitions).sum(),
+            files: state
+                .files
+                .iter()
+                .map(|file| (file.meta.number, file.meta.statistics.file_bytes))
+                .collect(),
+            pending_compactions: pending(&strategy, files.clone()),
+            compaction_backlog_bytes: strategy.backlog(&files),
+            writes: self.writes.load(Ordering::Relaxed),
+            reads: self.reads.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl fmt::Debug for TableStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = self.settings.load();
+        write!(f, "TableStore({}.{}, {})", settings.keyspace, settings.name, self.id)
+    }
+}
+
+pub(super) fn open_file(context: &Context, manifest: &Manifest, meta: TableFile) -> Arc<OpenFile> {
+    let path = manifest.path(meta.number);
+    let table = SsTable::new(Arc::clone(&context.fs), path, Arc::clone(&context.cache));
+    Arc::new(OpenFile { meta, table, damaged: AtomicBool::new(false) })
+}
+
+fn strategy(settings: &TableSettings) -> SizeTiered {
+    let compaction = &settings.compaction;
+    SizeTiered {
+        min_threshold: compaction.min_threshold,
+        max_threshold: compaction.max_threshold,
+        min_file_bytes: compaction.min_file_bytes,
+        bucket: compaction.bucket,
+    }
+}
+
+/// How many jobs the files of now make.
+fn pending(strategy: &impl Strategy, mut files: Vec<FileStats>) -> usize {
+    let mut jobs = 0;
+    while let Some(job) = strategy.pick(&files) {
+        files.retain(|file| !job.inputs.contains(&file.number));
+        jobs += 1;
+    }
+    jobs
+}
+
+fn sources_with(sources: Vec<Source>, partition: &[u8]) -> Result<Vec<Source>, StorageError> {
+    let mut kept = Vec::with_capacity(sources.len());
+    for source in sources {
+        match &source {
+            Source::Table(table) if !table.may_contain(partition)? => {}
+            _ => kept.push(source),
+        }
+    }
+    Ok(kept)
+}

@@ -1,0 +1,25 @@
+//! The storage engine against a model: a map of all writes ever made, evaluated straight from the reconciliation rules,
+//! with no merging, purging or files. `THOLOS_CASES` multiplies the number of cases.
+
+#![allow(clippy::unwrap_used)] // a test may panic
+
+mod database;
+mod dropped;
+mod engine;
+mod faults;
+mod generate;
+mod laws;
+mod observe;
+mod shift;
+mod tables;
+mod threads;
+
+/// How many cases a property runs: sized for every change, more by `THOLOS_CASES=<factor>`.
+fn cases(usual: u32) -> proptest::test_runner::Config {
+    let factor = std::env::var("THOLOS_CASES").ok().and_then(|factor| factor.parse().ok());
+    proptest::test_runner::Config {
+        cases: usual.saturating_mul(factor.unwrap_or(1)),
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    }
+}

@@ -1,0 +1,69 @@
+//! What the code under test shows.
+
+use std::sync::Arc;
+
+use tholos_storage::StorageError;
+use tholos_storage::memtable::Memtable;
+use tholos_storage::model::Row;
+use tholos_storage::model::entry::{Content, Direction};
+use tholos_storage::model::mutation::Mutation;
+use tholos_storage::read::live::LiveRows;
+use tholos_storage::read::merge::MergeCursor;
+use tholos_storage::read::point::PointRow;
+use tholos_storage::read::source::Source;
+
+use crate::database::{Seen, visible};
+
+pub(crate) fn memtable<'a>(writes: impl IntoIterator<Item = &'a Mutation>) -> Source {
+    let memtable = Memtable::new(4);
+    for write in writes {
+        memtable.apply(write, || Ok(())).expect("a memtable takes what is canonical");
+    }
+    Source::Memtable(Arc::new(memtable))
+}
+
+/// The stream of `lower..upper`, as a merge yields it.
+pub(crate) fn stream(
+    sources: &[Source],
+    lower: &[u8],
+    upper: &[u8],
+    direction: Direction,
+) -> Result<Vec<Seen>, StorageError> {
+    let mut merge = MergeCursor::open(sources.to_vec(), lower, upper, direction)?;
+    let mut seen = Vec::new();
+    while let Some(entry) = merge.advance()? {
+        let key = entry.key.to_vec();
+        seen.push(match entry.content {
+            Content::Partition(deletion) => Seen::Partition(key, deletion),
+            Content::Row(row) => {
+                row.validate()?;
+                Seen::Row(key, row.decode()?)
+            }
+            Content::Marker { before, after } => Seen::Marker(key, before, after),
+        });
+    }
+    Ok(seen)
+}
+
+/// All that a reader sees, ascending.
+pub(crate) fn live(
+    mut rows: LiveRows,
+    direction: Direction,
+    now: i64,
+) -> Result<Vec<(Vec<u8>, Row)>, StorageError> {
+    let mut seen = Vec::new();
+    while let Some(live) = rows.next()? {
+        let row = visible(live.row.decode()?, now).expect("a live row is visible");
+        seen.push((live.key.to_vec(), row));
+    }
+    if direction == Direction::Reverse {
+        seen.reverse();
+    }
+    Ok(seen)
+}
+
+/// What a reader sees of one row.
+pub(crate) fn point(row: Option<PointRow>, now: i64) -> Option<Row> {
+    let row = row?.row().decode().expect("a stored row decodes");
+    Some(visible(row, now).expect("a live row is visible"))
+}
