@@ -1,0 +1,14 @@
+//! The ring: which node has which keys, how many of them must answer, and the coordinator that asks them.
+//!
+//! - [`ring`]: nodes, their tokens, data centres and racks.
+//! - [`placement`]: from a keyspace's replication and a ring to the replicas of every token.
+//! - [`consistency`]: one predicate for all consistency levels.
+//! - [`coordinator`]: carries a write or a read to the replicas, and says when the level is met.
+//!
+//! Invariant: no clock, no randomness of its own, no network and no async runtime in this crate: all of it is an
+//! argument. It uses storage's model and never its engine.
+
+pub mod consistency;
+pub mod coordinator;
+pub mod placement;
+pub mod ring;
