@@ -1,0 +1,115 @@
+//! The short forms, which psql's users have in their fingers: `\d`, `\dt`, `\x` and the like.
+
+use std::time::Duration;
+
+use tholos_grammar::name::Name;
+
+use super::files::path;
+use super::{Command, CommandError, Line, nearest, toggles, words};
+use crate::output::Expand;
+
+/// Name, arguments and meaning of each: what `\?` prints.
+pub(crate) const FORMS: [(&str, &str, &str); 15] = [
+    ("d", "[NAME]", "describe a table, type, keyspace, ...; without a name list the tables"),
+    ("dt", "[KEYSPACE]", "list tables, of one keyspace or all"),
+    ("dT", "", "list user types"),
+    ("l", "", "list keyspaces"),
+    ("c", "KEYSPACE", "use a keyspace"),
+    ("x", "[on|off|auto]", "print rows expanded (EXPAND); without an argument switch"),
+    ("timing", "[on|off]", "show how long statements take; without an argument switch"),
+    ("f", "[FORMAT]", "print results as table, expanded, csv, json, ndjson or markdown"),
+    ("i", "FILE", "run a file (SOURCE)"),
+    ("o", "[FILE]", "write results to a file (CAPTURE); without one to the terminal again"),
+    ("e", "", "edit the last statement in $EDITOR, then run it"),
+    ("watch", "[SECONDS]", "run the last statement every 2 seconds, or as given, until Ctrl-C"),
+    ("h", "[TOPIC]", "help on CQL (HELP)"),
+    ("?", "", "this list"),
+    ("q", "", "leave (EXIT, Ctrl-D)"),
+];
+
+/// How often `\watch` runs a statement, unless told.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Parses what stands behind the backslash.
+pub(super) fn parse(text: &str) -> Result<Command, CommandError> {
+    let end = text.find(char::is_whitespace).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let line = Line { command: format!("\\{name}"), words: words(rest)? };
+    match name {
+        "d" => describe(&line),
+        "dt" => tables(&line),
+        "dT" => line.nothing(Command::Statement("DESCRIBE TYPES".to_string())),
+        "l" => line.nothing(Command::Statement("DESCRIBE KEYSPACES".to_string())),
+        "c" => use_keyspace(&line),
+        "x" => toggles::expand(&line),
+        "timing" => Ok(Command::Timing(toggles::switch(&line)?)),
+        "f" => toggles::format(&line),
+        "i" => {
+            let file = line.at_most_one()?.ok_or_else(|| line.missing("the file to run"))?;
+            Ok(Command::Source(path(&file.text)))
+        }
+        "o" => Ok(match line.at_most_one()? {
+            Some(file) => Command::Capture(path(&file.text)),
+            None => Command::CaptureOff,
+        }),
+        "e" => line.nothing(Command::Edit),
+        "watch" => watch(&line),
+        "h" | "help" => Ok(Command::Help(super::topic(rest))),
+        "?" => line.nothing(Command::BackslashHelp),
+        "q" => line.nothing(Command::Exit),
+        _ => {
+            let hint = nearest(name, FORMS.iter().map(|(name, _, _)| *name));
+            Err(CommandError::Unknown {
+                name: name.to_string(),
+                hint: hint.map(|hint| format!("\\{hint}")),
+            })
+        }
+    }
+}
+
+fn describe(line: &Line) -> Result<Command, CommandError> {
+    Ok(Command::Statement(match line.at_most_one()? {
+        None => "DESCRIBE TABLES".to_string(),
+        Some(name) if name.is_quoted => format!("DESCRIBE {}", Name::exact(&name.text)),
+        Some(name) => format!("DESCRIBE {}", name.text),
+    }))
+}
+
+fn tables(line: &Line) -> Result<Command, CommandError> {
+    let columns = "SELECT keyspace_name, table_name, comment FROM system_schema.tables";
+    Ok(Command::Statement(match line.at_most_one()? {
+        None => columns.to_string(),
+        Some(keyspace) => {
+            let keyspace = if keyspace.is_quoted {
+                Name::exact(&keyspace.text)
+            } else {
+                Name::folded(&keyspace.text)
+            };
+            let literal = keyspace.as_str().replace('\'', "''");
+            format!("{columns} WHERE keyspace_name = '{literal}'")
+        }
+    }))
+}
+
+fn use_keyspace(line: &Line) -> Result<Command, CommandError> {
+    let name = line.at_most_one()?.ok_or_else(|| line.missing("the keyspace to use"))?;
+    let name = if name.is_quoted { Name::exact(&name.text) } else { Name::folded(&name.text) };
+    Ok(Command::Statement(format!("USE {name}")))
+}
+
+fn watch(line: &Line) -> Result<Command, CommandError> {
+    let Some(word) = line.at_most_one()? else { return Ok(Command::Watch(WATCH_INTERVAL)) };
+    let seconds = word.text.parse().ok().filter(|seconds: &f64| (0.1..=86_400.0).contains(seconds));
+    match seconds {
+        Some(seconds) => Ok(Command::Watch(Duration::from_secs_f64(seconds))),
+        None => Err(line.wrong(word, &["a number of seconds, 0.1 to 86400"])),
+    }
+}
+
+/// What `\x` without an argument switches to.
+pub(crate) fn switched(expand: Expand) -> Expand {
+    match expand {
+        Expand::On => Expand::Off,
+        Expand::Off | Expand::Auto => Expand::On,
+    }
+}

@@ -1,0 +1,379 @@
+//! COPY FROM: CSV to a table's rows.
+//!
+//! One prepared statement, executed with many requests in flight: [`Import`] reads a chunk of records, sends it, and
+//! goes through the answers. The file's order is kept on the connection, so of two rows with one key the later wins.
+//! Batches are not used: the rows of a batch have one timestamp, and then the greater value would win.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use csv::{ByteRecord, Reader, ReaderBuilder};
+use tholos_grammar::name::Name;
+use tholos_grammar::protocol::primitive::RawValue;
+use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
+use tholos_grammar::protocol::values::ValueList;
+
+use super::field::parse_field;
+use super::options::{CopyCommand, CopyOptions};
+use super::progress::{Progress, rate};
+use super::rejects::Rejects;
+use super::target::{Column, Target};
+use super::{Copied, CopyError};
+use crate::client::RequestOptions;
+use crate::client::pipeline::MAX_PIPELINED;
+use crate::error::ShellError;
+use crate::line::ask;
+use crate::shell::Shell;
+
+/// Pause before rows are sent again that the server had no time for.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// What ends rows that are typed.
+const END_OF_DATA: &str = "\\.";
+
+/// Copies, and says what was copied. Rows that were not written make it an error in the end.
+pub(crate) fn copy_from(shell: &mut Shell, copy: &CopyCommand) -> Result<String, ShellError> {
+    if !copy.options.ignored.is_empty() {
+        shell.note(&format!("note: {} have no effect here", copy.options.ignored.join(", ")));
+    }
+    let (input, size): (Box<dyn Read>, Option<u64>) = match &copy.file {
+        Some(path) => {
+            let failed = |source| CopyError::File {
+                action: "read",
+                file: path.display().to_string(),
+                source,
+            };
+            let file = File::open(path).map_err(failed)?;
+            let size = file.metadata().ok().map(|metadata| metadata.len());
+            (Box::new(BufReader::new(file)), size)
+        }
+        None => (standard_input(shell)?, None),
+    };
+    let begin = Instant::now();
+    let mut import = Import::new(shell, copy, input, size)?;
+    let copied = import.run(begin)?;
+    let elapsed = begin.elapsed();
+    let name = import.name.clone();
+    let rejects = import.rejects.finish()?;
+    let summary = format!(
+        "{} rows of {name} to {} in {:.2} s ({} rows/s)\n",
+        copied.rows,
+        copy.table_name(),
+        elapsed.as_secs_f64(),
+        rate(copied.rows, elapsed)
+    );
+    let Some(file) = rejects else { return Ok(summary) };
+    shell.note(summary.trim_end());
+    let total = copied.rows + copied.rejected;
+    Err(CopyError::Rejected { rejected: copied.rejected, total, file }.into())
+}
+
+/// Standard input: typed rows end with `\.`.
+fn standard_input(shell: &Shell) -> Result<Box<dyn Read>, ShellError> {
+    if shell.script_is_stdin {
+        let what = "FROM STDIN can't be used in a script that itself comes from standard input";
+        return Err(CopyError::Columns(what.to_string()).into());
+    }
+    if !shell.is_interactive() {
+        return Ok(Box::new(io::stdin()));
+    }
+    shell.note(&format!("Type the rows, and {END_OF_DATA} on a line of its own behind the last."));
+    let mut text = String::new();
+    while let Some(line) = ask("copy> ")? {
+        if line.trim() == END_OF_DATA {
+            return Ok(Box::new(io::Cursor::new(text)));
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    Err(ShellError::Interrupted)
+}
+
+/// A row, read and on its way.
+struct Row {
+    record: ByteRecord,
+    values: ValueList,
+}
+
+/// An import under way.
+struct Import<'a> {
+    shell: &'a mut Shell,
+    options: &'a CopyOptions,
+    /// The file's name, for messages.
+    name: String,
+    reader: Reader<Box<dyn Read>>,
+    target: Target,
+    rejects: Rejects,
+    progress: Progress,
+    copied: Copied,
+    parse_errors: u64,
+    insert_errors: u64,
+    /// Records read, without those skipped.
+    read: u64,
+}
+
+impl<'a> Import<'a> {
+    fn new(
+        shell: &'a mut Shell,
+        copy: &'a CopyCommand,
+        input: Box<dyn Read>,
+        size: Option<u64>,
+    ) -> Result<Import<'a>, ShellError> {
+        let options = &copy.options;
+        let name =
+            copy.file.as_ref().map_or("STDIN".to_string(), |path| path.display().to_string());
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(options.delimiter)
+            .quote(options.quote)
+            .escape(options.escape)
+            .from_reader(input);
+        let mut header = ByteRecord::new();
+        let columns = if options.header && read_record(&mut reader, &mut header, &name)? {
+            Some(names(&header))
+        } else {
+            None
+        };
+        let target = Target::prepare(shell, copy, columns)?;
+        for _ in 0..options.skip_rows {
+            let mut skipped = ByteRecord::new();
+            if !read_record(&mut reader, &mut skipped, &name)? {
+                break;
+            }
+        }
+        Ok(Import {
+            rejects: Rejects::new(copy, shell.session.keyspace()),
+            shell,
+            options,
+            name,
+            reader,
+            target,
+            progress: Progress::new(size),
+            copied: Copied::default(),
+            parse_errors: 0,
+            insert_errors: 0,
+            read: 0,
+        })
+    }
+
+    /// Chunk after chunk to the end.
+    fn run(&mut self, begin: Instant) -> Result<Copied, ShellError> {
+        loop {
+            let rows = self.read_chunk()?;
+            if rows.is_empty() && self.reader.is_done() || self.is_enough() && rows.is_empty() {
+                break;
+            }
+            self.send(rows)?;
+            self.progress.update(self.copied.rows, self.reader.position().byte(), begin.elapsed());
+            if self.shell.session.interrupts().is_raised() {
+                return Err(CopyError::Interrupted.into());
+            }
+            self.pace(begin);
+        }
+        Ok(self.copied)
+    }
+
+    fn is_enough(&self) -> bool {
+        self.options.max_rows.is_some_and(|most| self.read >= most)
+    }
+
+    /// The next rows that can be read; those that can't are rejected.
+    fn read_chunk(&mut self) -> Result<Vec<Row>, ShellError> {
+        let size = self.options.chunk_size.min(MAX_PIPELINED);
+        let mut rows = Vec::with_capacity(size);
+        while rows.len() < size && !self.is_enough() {
+            let mut record = ByteRecord::new();
+            if !read_record(&mut self.reader, &mut record, &self.name)? {
+                break;
+            }
+            self.read += 1;
+            match values(&record, &self.target.columns, &self.options.null) {
+                Ok(values) => rows.push(Row { record, values }),
+                Err(reason) => {
+                    self.parse_errors += 1;
+                    self.reject(&record, &reason)?;
+                    if self.options.max_parse_errors.is_some_and(|most| self.parse_errors > most) {
+                        self.rejects.finish()?;
+                        return Err(CopyError::ParseErrors(self.parse_errors).into());
+                    }
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Sends rows, and those again that the server had no time for.
+    fn send(&mut self, mut rows: Vec<Row>) -> Result<(), ShellError> {
+        let request = RequestOptions {
+            consistency: self.shell.settings.consistency,
+            ..RequestOptions::default()
+        };
+        for attempt in 1.. {
+            if rows.is_empty() {
+                break;
+            }
+            let lists: Vec<ValueList> = rows.iter().map(|row| row.values.clone()).collect();
+            let statement = &self.target.statement;
+            let answers = self.shell.session.with_connection(|connection| {
+                connection.execute_many(statement, &lists, &request)
+            })?;
+            let is_last = attempt >= self.options.max_attempts;
+            rows = self.take_answers(rows, answers, is_last)?;
+            if !rows.is_empty() {
+                self.target.prepare_again(self.shell)?;
+                thread::sleep(RETRY_PAUSE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts and rejects; the rows that are to be sent again.
+    fn take_answers(
+        &mut self,
+        rows: Vec<Row>,
+        answers: Vec<Result<(), ErrorMessage>>,
+        is_last: bool,
+    ) -> Result<Vec<Row>, ShellError> {
+        let mut again = Vec::new();
+        for (row, answer) in rows.into_iter().zip(answers) {
+            match answer {
+                Ok(()) => self.copied.rows += 1,
+                Err(error) if !is_last && self.target.may_retry(&error.kind) => again.push(row),
+                Err(error) if is_fatal(&error.kind) => {
+                    return Err(crate::client::ClientError::Server(error).into());
+                }
+                Err(error) => {
+                    self.insert_errors += 1;
+                    self.reject(&row.record, &error.message)?;
+                    if self.options.max_insert_errors.is_some_and(|most| self.insert_errors > most)
+                    {
+                        self.rejects.finish()?;
+                        return Err(CopyError::InsertErrors(self.insert_errors).into());
+                    }
+                }
+            }
+        }
+        Ok(again)
+    }
+
+    fn reject(&mut self, record: &ByteRecord, reason: &str) -> Result<(), ShellError> {
+        self.copied.rejected += 1;
+        let line = record.position().map_or(0, csv::Position::line);
+        if let Some(message) = self.rejects.add(record, &format!("{}:{line}", self.name), reason)? {
+            self.shell.note(&message);
+        }
+        Ok(())
+    }
+
+    /// Waits while more rows were copied than the rate allows.
+    fn pace(&self, begin: Instant) {
+        let Some(rate) = self.options.ingest_rate else { return };
+        let due = Duration::from_secs_f64(self.copied.rows as f64 / rate as f64);
+        thread::sleep(due.saturating_sub(begin.elapsed()));
+    }
+}
+
+/// Reads a record; false at the end.
+fn read_record(
+    reader: &mut Reader<Box<dyn Read>>,
+    record: &mut ByteRecord,
+    name: &str,
+) -> Result<bool, CopyError> {
+    reader
+        .read_byte_record(record)
+        .map_err(|source| CopyError::Csv { file: name.to_string(), source })
+}
+
+fn names(header: &ByteRecord) -> Vec<Name> {
+    header
+        .iter()
+        .enumerate()
+        .map(|(index, field)| {
+            let text = String::from_utf8_lossy(field);
+            // A byte order mark is what some programs put at the start of a file.
+            let text = if index == 0 { text.trim_start_matches('\u{feff}') } else { &text };
+            Name::exact(text.trim())
+        })
+        .collect()
+}
+
+/// The values of a record in the order of the statement's markers, or why it has none.
+fn values(record: &ByteRecord, columns: &[Column], null: &str) -> Result<ValueList, String> {
+    let expected = columns.len();
+    if record.len() != expected {
+        return Err(format!("{} fields where {expected} are expected", record.len()));
+    }
+    let mut order: Vec<_> = columns
+        .iter()
+        .zip(record)
+        .filter_map(|(column, field)| column.marker.map(|marker| (marker, column, field)))
+        .collect();
+    order.sort_by_key(|(marker, _, _)| *marker);
+    let mut list = ValueList::positional();
+    let mut bytes = Vec::new();
+    for (_, column, field) in order {
+        let wrong = |reason: String| format!("column {}: {reason}", column.name);
+        let text = std::str::from_utf8(field).map_err(|error| wrong(error.to_string()))?;
+        let value = if text == null {
+            RawValue::Null
+        } else {
+            bytes.clear();
+            let value = parse_field(&column.ty, text).map_err(|error| wrong(error.to_string()))?;
+            value.encode(&column.ty, &mut bytes).map_err(|error| wrong(error.to_string()))?;
+            RawValue::Bytes(&bytes)
+        };
+        list.push(value).map_err(|error| error.to_string())?;
+    }
+    Ok(list)
+}
+
+/// Errors that every row would meet.
+fn is_fatal(kind: &ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Unauthorized
+            | ErrorKind::Protocol
+            | ErrorKind::Bootstrapping
+            | ErrorKind::Syntax
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use tholos_grammar::types::Native;
+
+    use super::*;
+
+    fn column(name: &str, ty: Native, marker: Option<usize>) -> Column {
+        Column { name: Name::exact(name), ty: ty.into(), marker }
+    }
+
+    #[test]
+    fn fields_go_to_their_markers() {
+        let columns = [
+            column("key", Native::Int, Some(1)),
+            column("left out", Native::Text, None),
+            column("hits", Native::Counter, Some(0)),
+        ];
+        let list = values(&ByteRecord::from(vec!["7", "x", "-1"]), &columns, "").expect("values");
+        let sent: Vec<_> = list.as_values().iter().map(|bound| bound.value.bytes()).collect();
+        assert_eq!(sent, [Some(&(-1i64).to_be_bytes()[..]), Some(&7i32.to_be_bytes()[..])]);
+    }
+
+    #[test]
+    fn what_can_not_be_read_says_where() {
+        let columns = [column("a", Native::Int, Some(0)), column("b", Native::Int, Some(1))];
+        let reason = |fields: Vec<&str>| {
+            values(&ByteRecord::from(fields), &columns, "NULL").expect_err("a bad record")
+        };
+        assert_eq!(reason(vec!["1"]), "1 fields where 2 are expected");
+        assert!(reason(vec!["1", "x"]).starts_with("column b: x is no value of type int"));
+        assert!(reason(vec!["", "1"]).starts_with("column a: the empty text is no value"));
+        let null = values(&ByteRecord::from(vec!["1", "NULL"]), &columns, "NULL").expect("values");
+        let last = null.as_values().iter().last().map(|bound| bound.value);
+        assert_eq!(last, Some(RawValue::Null));
+    }
+}

@@ -1,0 +1,119 @@
+//! Rows that were not written: kept as they were, so that they can be mended and imported; the first ones are told.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+
+use csv::{ByteRecord, Terminator, Writer, WriterBuilder};
+
+use super::CopyError;
+use super::options::CopyCommand;
+
+/// Most rows whose reason is told.
+const MAX_TOLD: u64 = 10;
+
+/// The file of rows that were not written; it is made with the first of them.
+#[derive(Debug)]
+pub(super) struct Rejects {
+    path: PathBuf,
+    delimiter: u8,
+    quote: u8,
+    writer: Option<Writer<BufWriter<File>>>,
+    count: u64,
+}
+
+impl Rejects {
+    pub(super) fn new(copy: &CopyCommand, keyspace: Option<&str>) -> Rejects {
+        let keyspace = copy.keyspace.as_ref().map(|name| name.as_str()).or(keyspace);
+        // A name may hold anything, even a slash.
+        let word = |name: &str| name.replace(|c: char| !c.is_alphanumeric() && c != '_', "_");
+        let path = copy.options.error_file.clone().unwrap_or_else(|| {
+            let keyspace = word(keyspace.unwrap_or_default());
+            PathBuf::from(format!("import_{keyspace}_{}.err", word(copy.table.as_str())))
+        });
+        let (delimiter, quote) = (copy.options.delimiter, copy.options.quote);
+        Rejects { path, delimiter, quote, writer: None, count: 0 }
+    }
+
+    /// Keeps a row; what to tell of it, if anything.
+    pub(super) fn add(
+        &mut self,
+        record: &ByteRecord,
+        place: &str,
+        reason: &str,
+    ) -> Result<Option<String>, CopyError> {
+        let path = self.path.display().to_string();
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => {
+                let file = File::create(&self.path).map_err(|source| CopyError::File {
+                    action: "write the rejected rows to",
+                    file: path.clone(),
+                    source,
+                })?;
+                self.writer.insert(
+                    WriterBuilder::new()
+                        .flexible(true)
+                        .delimiter(self.delimiter)
+                        .quote(self.quote)
+                        .terminator(Terminator::Any(b'\n'))
+                        .from_writer(BufWriter::new(file)),
+                )
+            }
+        };
+        let written = writer.write_byte_record(record);
+        written.map_err(|source| CopyError::Csv { file: path, source })?;
+        self.count += 1;
+        Ok(match self.count {
+            1..=MAX_TOLD => Some(format!("{place}: {reason}")),
+            count if count == MAX_TOLD + 1 => {
+                Some("further rejected rows are not shown".to_string())
+            }
+            _ => None,
+        })
+    }
+
+    /// Writes the file to its end; its name, if there is one.
+    pub(super) fn finish(&mut self) -> Result<Option<String>, CopyError> {
+        let Some(writer) = &mut self.writer else { return Ok(None) };
+        let file = self.path.display().to_string();
+        match writer.flush() {
+            Ok(()) => Ok(Some(file)),
+            Err(source) => {
+                Err(CopyError::File { action: "write the rejected rows to", file, source })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn rejected_rows_are_kept_as_they_were() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("rows.err");
+        let text = format!("COPY k.t FROM 'a.csv' WITH ERRFILE = '{}'", path.display());
+        let copy = CopyCommand::parse(&text).expect("a command");
+        let mut rejects = Rejects::new(&copy, None);
+        assert_eq!(rejects.finish().expect("nothing to do"), None);
+        let told: Vec<_> = (0..12)
+            .map(|_| {
+                let record = ByteRecord::from(vec!["a,b", "c"]);
+                rejects.add(&record, "a.csv:1", "too wide").expect("a file").is_some()
+            })
+            .collect();
+        assert_eq!(told.iter().filter(|told| **told).count(), 11);
+        assert_eq!(rejects.finish().expect("written"), Some(path.display().to_string()));
+        assert_eq!(fs::read_to_string(&path).expect("the file"), "\"a,b\",c\n".repeat(12));
+    }
+
+    #[test]
+    fn the_default_name_is_made_of_the_tables() {
+        let copy = CopyCommand::parse("COPY t FROM STDIN").expect("a command");
+        assert_eq!(Rejects::new(&copy, Some("a/b")).path, PathBuf::from("import_a_b_t.err"));
+    }
+}

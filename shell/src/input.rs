@@ -1,0 +1,184 @@
+//! Text to items: CQL statements and commands of the shell, in the order they stand.
+//!
+//! A CQL statement and COPY end with `;`. The other commands end at their line too, as in cqlsh; one that begins with
+//! a backslash takes the whole line. Where a statement ends is the parser's knowledge; here is only what CQL lacks.
+
+use tholos_parser::{Inside, Span, next_statement};
+
+/// An item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// Whose it is.
+    pub(crate) kind: ItemKind,
+    /// From its first character to its last, without the `;`.
+    pub(crate) span: Span,
+    /// The offset behind it.
+    pub(crate) next: usize,
+    /// What the text ends inside of, if the item is not finished.
+    pub(crate) unfinished: Option<Inside>,
+}
+
+/// Whose an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ItemKind {
+    /// A statement for the server.
+    Cql,
+    /// A command of the shell.
+    Command,
+}
+
+/// First words of commands that end with their line.
+const LINE_COMMANDS: [&str; 16] = [
+    "CAPTURE",
+    "CLEAR",
+    "CLS",
+    "CONSISTENCY",
+    "EXIT",
+    "EXPAND",
+    "FORMAT",
+    "HELP",
+    "LOGIN",
+    "PAGING",
+    "QUIT",
+    "SERIAL",
+    "SHOW",
+    "SOURCE",
+    "TIMING",
+    "TRACING",
+];
+
+/// The item at or behind `offset`; `None` if only blanks and comments are there.
+pub(crate) fn next_item(source: &str, offset: usize) -> Option<Item> {
+    let start = skip_blanks(source, offset);
+    let rest = source.get(start..).unwrap_or_default();
+    let word: String =
+        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let is = |name: &str| word.eq_ignore_ascii_case(name);
+    if rest.starts_with('\\') {
+        let line = rest.lines().next().unwrap_or_default();
+        let end = start + line.trim_end().trim_end_matches(';').len();
+        return Some(command(start..end, start + line.len()));
+    }
+    if rest.starts_with('?') || LINE_COMMANDS.into_iter().any(is) {
+        let (length, taken) = line_length(rest);
+        return Some(command(start..start + length, start + taken));
+    }
+    let statement = next_statement(source, start)?;
+    let kind = if is("COPY") { ItemKind::Command } else { ItemKind::Cql };
+    if is("DESCRIBE") || is("DESC") {
+        let (length, taken) = line_length(rest);
+        // DESCRIBE is the server's, yet nobody types a `;` behind it.
+        return Some(Item { kind: ItemKind::Cql, ..command(start..start + length, start + taken) });
+    }
+    Some(Item {
+        kind,
+        span: statement.span,
+        next: statement.next,
+        unfinished: statement.unfinished,
+    })
+}
+
+fn command(span: Span, next: usize) -> Item {
+    Item { kind: ItemKind::Command, span, next, unfinished: None }
+}
+
+/// The length of a command that ends at its `;` or its line, without and with what ends it.
+fn line_length(text: &str) -> (usize, usize) {
+    let mut quote = None;
+    let mut end = text.len();
+    let mut taken = text.len();
+    for (index, c) in text.char_indices() {
+        match (c, quote) {
+            ('\n', _) => (end, taken) = (index, index + 1),
+            (';', None) => (end, taken) = (index, index + 1),
+            ('\'' | '"', None) => {
+                quote = Some(c);
+                continue;
+            }
+            (c, Some(open)) if c == open => {
+                quote = None;
+                continue;
+            }
+            _ => continue,
+        }
+        break;
+    }
+    (text.get(..end).unwrap_or_default().trim_end().len(), taken)
+}
+
+/// The offset of the first character at or behind `offset` that is no blank and in no comment.
+fn skip_blanks(source: &str, offset: usize) -> usize {
+    let mut rest = source.get(offset..).unwrap_or_default();
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+        let skipped = if rest.starts_with("--") || rest.starts_with("//") {
+            rest.find('\n').map_or(Some(""), |end| rest.get(end..))
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.split_once("*/").map(|(_, behind)| behind)
+        } else {
+            None
+        };
+        match skipped {
+            Some(behind) => rest = behind,
+            None => return source.len() - rest.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(source: &str) -> Vec<(ItemKind, &str, bool)> {
+        let mut found = Vec::new();
+        let mut offset = 0;
+        while let Some(item) = next_item(source, offset) {
+            found.push((item.kind, &source[item.span.clone()], item.unfinished.is_some()));
+            assert!(item.next > offset, "{source:?} at {offset}");
+            offset = item.next;
+        }
+        found
+    }
+
+    #[test]
+    fn commands_end_with_their_line_and_statements_with_a_semicolon() {
+        use ItemKind::{Command, Cql};
+        let source = "-- a comment\nconsistency quorum; SELECT *\n FROM t; tracing on\n\\x on;\n\
+                      desc tables\nCOPY t TO 'a;b'\n WITH header = true; \\i it's.cql\nSELECT 'x";
+        assert_eq!(
+            items(source),
+            [
+                (Command, "consistency quorum", false),
+                (Cql, "SELECT *\n FROM t", false),
+                (Command, "tracing on", false),
+                (Command, "\\x on", false),
+                (Cql, "desc tables", false),
+                (Command, "COPY t TO 'a;b'\n WITH header = true", false),
+                (Command, "\\i it's.cql", false),
+                (Cql, "SELECT 'x", true),
+            ]
+        );
+    }
+
+    #[test]
+    fn quotes_hide_a_semicolon_but_not_the_end_of_the_line() {
+        use ItemKind::{Command, Cql};
+        assert_eq!(
+            items("SOURCE 'a;b'; USE x;\ncapture 'open\nUSE y;"),
+            [
+                (Command, "SOURCE 'a;b'", false),
+                (Cql, "USE x", false),
+                (Command, "capture 'open", false),
+                (Cql, "USE y", false)
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_no_item() {
+        assert_eq!(items("  -- nothing\n // here\n/* or here */ \n"), []);
+        assert_eq!(items(";;"), [(ItemKind::Cql, "", false), (ItemKind::Cql, "", false)]);
+        // A comment without an end waits for it.
+        assert_eq!(items("/* open"), [(ItemKind::Cql, "/* open", true)]);
+    }
+}

@@ -1,0 +1,138 @@
+//! Commands that switch a setting, or tell it.
+
+use crate::command::{Command, Paging, backslash::switched};
+use crate::error::ShellError;
+use crate::output::Expand;
+use crate::settings::INTERACTIVE_PAGE_SIZE;
+use crate::shell::Shell;
+
+impl Shell {
+    /// Carries out a command that switches a setting or tells it.
+    pub(super) fn switch(&mut self, command: Command) -> Result<(), ShellError> {
+        let told = match command {
+            Command::Consistency(None) => {
+                format!("The consistency level is {}.", self.settings.consistency)
+            }
+            Command::Consistency(Some(level)) => {
+                self.settings.consistency = level;
+                format!("The consistency level is {level} now.")
+            }
+            Command::SerialConsistency(None) => match self.settings.serial_consistency {
+                Some(level) => format!("The serial consistency level is {level}."),
+                None => "The serial consistency level is the server's default, SERIAL.".to_string(),
+            },
+            Command::SerialConsistency(Some(level)) => {
+                self.settings.serial_consistency = Some(level);
+                format!("The serial consistency level is {level} now.")
+            }
+            Command::Tracing(on) => {
+                self.settings.tracing = on.unwrap_or(self.settings.tracing);
+                format!("Tracing is {}.", on_off(self.settings.tracing))
+            }
+            Command::Timing(on) => {
+                self.settings.timing = on.unwrap_or(!self.settings.timing);
+                format!("Timing is {}.", on_off(self.settings.timing))
+            }
+            Command::Paging(paging) => self.page(paging),
+            Command::Expand(expand) => self.expand(expand),
+            Command::Format(format) => {
+                self.settings.format = format.unwrap_or(self.settings.format);
+                format!("Results are printed as {}.", self.settings.format.name())
+            }
+            Command::ShowVersion => self.version(),
+            Command::ShowHost => self.host(),
+            Command::ShowSession(id) => return self.show_trace(id),
+            Command::CaptureStatus => match self.sink.file() {
+                Some(path) => format!("Results go to {}.", path.display()),
+                None => "Results go to the terminal.".to_string(),
+            },
+            Command::Capture(path) => {
+                let failed =
+                    |source| ShellError::File { action: "write", path: path.clone(), source };
+                self.sink.redirect(&path).map_err(failed)?;
+                format!("Results go to {} now; CAPTURE OFF ends that.", path.display())
+            }
+            Command::CaptureOff => {
+                self.sink.restore().map_err(ShellError::Output)?;
+                "Results go to the terminal.".to_string()
+            }
+            // Every other command is carried out before it comes here.
+            _ => return Ok(()),
+        };
+        self.say(&told)
+    }
+
+    /// Tells a setting: to the person at the terminal, even while results go to a file; scripts need no answer.
+    fn say(&mut self, text: &str) -> Result<(), ShellError> {
+        if !self.is_interactive() {
+            return Ok(());
+        }
+        if self.sink.file().is_some() {
+            self.note(text);
+            return Ok(());
+        }
+        self.print(&format!("{text}\n"))
+    }
+
+    fn page(&mut self, paging: Option<Paging>) -> String {
+        match paging {
+            None => {}
+            Some(Paging::On) => {
+                self.settings.page_size.get_or_insert(INTERACTIVE_PAGE_SIZE);
+            }
+            Some(Paging::Off) => self.settings.page_size = None,
+            Some(Paging::Size(size)) => self.settings.page_size = Some(size),
+        }
+        match self.settings.page_size {
+            Some(size) => format!("Paging is on, with {size} rows a page."),
+            None => "Paging is off: results come in one piece.".to_string(),
+        }
+    }
+
+    fn expand(&mut self, expand: Option<Expand>) -> String {
+        self.settings.expand = expand.unwrap_or_else(|| switched(self.settings.expand));
+        match self.settings.expand {
+            Expand::On => "Rows are printed expanded.".to_string(),
+            Expand::Off => "Rows are printed as tables.".to_string(),
+            Expand::Auto => {
+                "Rows are printed as tables, or expanded where those are too wide.".to_string()
+            }
+        }
+    }
+
+    /// `[tholos 0.1.0 | server ... | CQL ... | native protocol ...]`
+    pub(crate) fn version(&self) -> String {
+        let server = self.session.server();
+        let product = match &server.product {
+            Some(product) => format!("{product}, as Cassandra"),
+            None => "Cassandra".to_string(),
+        };
+        format!(
+            "[shell {} | {product} {} | CQL {} | native protocol {}]",
+            env!("CARGO_PKG_VERSION"),
+            server.release_version,
+            server.cql_version,
+            server.protocol
+        )
+    }
+
+    /// `Connected to cluster at address`
+    pub(crate) fn host(&self) -> String {
+        let cluster = &self.session.server().cluster_name;
+        format!("Connected to {cluster} at {}.", self.session.address())
+    }
+
+    fn show_trace(&mut self, id: uuid::Uuid) -> Result<(), ShellError> {
+        self.run_text(&format!(
+            "SELECT request, coordinator, duration, started_at FROM system_traces.sessions \
+             WHERE session_id = {id}; \
+             SELECT activity, source, source_elapsed, thread FROM system_traces.events \
+             WHERE session_id = {id};"
+        ))
+        .map(|_| ())
+    }
+}
+
+fn on_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}
