@@ -1,0 +1,57 @@
+//! The admin port: health and metrics over HTTP. Nothing here changes anything.
+//!
+//! - `/health`: 200 while the process answers at all.
+//! - `/ready`: 200 while requests are taken; 503 with the reason before and after.
+//! - `/metrics`: Prometheus' text format.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::metrics::Exporter;
+
+/// What the admin port tells.
+pub struct Admin {
+    /// Metrics.
+    pub exporter: Exporter,
+    /// Why requests are not taken, if they are not.
+    pub not_ready: Box<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+/// Serves until the future is dropped.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>) -> std::io::Result<()> {
+    axum::serve(listener, router(admin)).await
+}
+
+fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/health", get(async || "ok\n"))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+async fn index() -> &'static str {
+    "Tholos\n/health   is the process alive\n/ready    does it take requests\n/metrics  for Prometheus\n"
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    match (admin.not_ready)() {
+        None => "ready\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], admin.exporter.text())
+}

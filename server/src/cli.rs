@@ -1,0 +1,257 @@
+//! The command line: what the `tholos` program takes. Carrying it out is [`crate::commands`]' work.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tholos_grammar::consistency::Consistency;
+use tholos_shell::{Format, OnError};
+
+use crate::config::{CommitLogMode, Config, ConfigError};
+
+/// A wide-column database: CQL over Cassandra's native protocol, in one program.
+///
+/// Without a command: starts a node in this process, with data in ./tholos-data, and opens a CQL shell on it. With CQL
+/// on standard input: runs it and exits.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tholos", version, disable_version_flag = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; nothing for a console.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The console's node.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
+}
+
+/// Commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run a node until it is told to stop (SIGTERM, Ctrl-C)
+    Serve(ServeArgs),
+    /// Open a CQL shell on a running node
+    Shell(ShellArgs),
+    /// Run CQL scripts on a running node
+    Run(RunArgs),
+    /// Show or check configurations
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print the version
+    Version,
+}
+
+/// `tholos config`
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the default configuration, every key explained
+    Default,
+    /// Read a configuration file and say what is wrong with it
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// The node of a console.
+#[derive(Clone, Debug, Args)]
+pub struct ConsoleArgs {
+    /// Keep data in this directory [default: ./tholos-data]
+    #[arg(long, value_name = "DIR", conflicts_with = "memory")]
+    pub data: Option<PathBuf>,
+    /// Keep all data in memory: it is gone at the end
+    #[arg(long)]
+    pub memory: bool,
+    /// Let drivers connect at this port [default: a free one]
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    /// How the shell works
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// `tholos serve`: a configuration file, and flags that override it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServeArgs {
+    /// Read settings from this TOML file (see `tholos config default`)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Keep data in this directory
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Keep all data in memory: it is gone at the end
+    #[arg(long, conflicts_with = "data")]
+    pub memory: bool,
+    /// Listen for drivers at this address
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<IpAddr>,
+    /// Listen for drivers at this port; 0 for a free one
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    /// Tell drivers to connect to this address
+    #[arg(long, value_name = "ADDR")]
+    pub broadcast: Option<IpAddr>,
+    /// Serve health and metrics at this address
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<IpAddr>,
+    /// Serve health and metrics at this port; 0 for a free one
+    #[arg(long, value_name = "N")]
+    pub admin_port: Option<u16>,
+    /// The cluster's name
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<String>,
+    /// The data centre
+    #[arg(long, value_name = "NAME")]
+    pub data_center: Option<String>,
+    /// The rack
+    #[arg(long, value_name = "NAME")]
+    pub rack: Option<String>,
+    /// When writes are acknowledged
+    #[arg(long, value_name = "MODE")]
+    pub commit_log: Option<CommitLogMode>,
+    /// How much to log: error, warn, info, debug, trace, or directives
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// Start although the commit log is damaged: damaged segments are moved away, and what is only in them is lost
+    #[arg(long)]
+    pub set_aside_damaged_log: bool,
+}
+
+/// `tholos shell`
+#[derive(Clone, Debug, Args)]
+pub struct ShellArgs {
+    /// The node to connect to
+    #[arg(value_name = "HOST[:PORT]", default_value = "127.0.0.1:9042")]
+    pub node: String,
+    /// How the shell works
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// `tholos run`
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Scripts, in order; - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The node to connect to
+    #[arg(long, value_name = "HOST[:PORT]", default_value = "127.0.0.1:9042")]
+    pub node: String,
+    /// How scripts run
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// What every way to run CQL takes.
+#[derive(Clone, Debug, Args)]
+pub struct ClientArgs {
+    /// Run these statements and exit
+    #[arg(short, long, value_name = "CQL")]
+    pub execute: Option<String>,
+    /// Start in this keyspace
+    #[arg(short, long, value_name = "NAME")]
+    pub keyspace: Option<String>,
+    /// Log in as this user, if the node asks; the password comes from THOLOS_PASSWORD, or is asked for
+    #[arg(short, long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// How rows are printed: table, expanded, csv, json, ndjson or markdown
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: Format,
+    /// The consistency level to start with
+    #[arg(long, value_name = "LEVEL", default_value = "ONE")]
+    pub consistency: Consistency,
+    /// What scripts do when a statement fails
+    #[arg(long, value_name = "WHAT", default_value = "stop")]
+    pub on_error: OnErrorArg,
+    /// Don't ask before DROP and TRUNCATE
+    #[arg(long)]
+    pub yes: bool,
+    /// No colours, even in a terminal
+    #[arg(long)]
+    pub no_color: bool,
+}
+
+/// `--on-error`
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum OnErrorArg {
+    /// End at the first failure
+    Stop,
+    /// Go on with the next statement
+    Continue,
+}
+
+impl From<OnErrorArg> for OnError {
+    fn from(arg: OnErrorArg) -> OnError {
+        match arg {
+            OnErrorArg::Stop => OnError::Stop,
+            OnErrorArg::Continue => OnError::Continue,
+        }
+    }
+}
+
+impl ServeArgs {
+    /// The configuration: the file's, overridden by flags.
+    ///
+    /// # Errors
+    /// The file can't be read, or a value makes no sense.
+    pub fn to_config(&self) -> Result<Config, ConfigError> {
+        let mut config = match &self.config {
+            Some(file) => Config::load(file)?,
+            None => Config::default(),
+        };
+        let set = |target: &mut String, flag: &Option<String>| {
+            if let Some(value) = flag {
+                target.clone_from(value);
+            }
+        };
+        set(&mut config.cluster_name, &self.cluster_name);
+        set(&mut config.data_center, &self.data_center);
+        set(&mut config.rack, &self.rack);
+        set(&mut config.log.level, &self.log);
+        config.data_dir = self.data.clone().unwrap_or(config.data_dir);
+        config.listen.address = self.listen.unwrap_or(config.listen.address);
+        config.listen.port = self.port.unwrap_or(config.listen.port);
+        if let Some(broadcast) = self.broadcast {
+            config.listen.broadcast_address = broadcast.to_string();
+        }
+        config.admin.address = self.admin_listen.unwrap_or(config.admin.address);
+        config.admin.port = self.admin_port.unwrap_or(config.admin.port);
+        config.commit_log.mode = self.commit_log.unwrap_or(config.commit_log.mode);
+        config.check()?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_override_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("t.toml");
+        std::fs::write(&file, "rack = \"r7\"\n[listen]\nport = 1\n").unwrap();
+        let line = ["tholos", "serve", "--port", "2", "--commit-log", "periodic", "--config"];
+        let line = line.iter().map(std::ffi::OsString::from).chain([file.into()]);
+        let Some(Command::Serve(args)) = Cli::parse_from(line).command else { panic!("serve") };
+        let config = args.to_config().unwrap();
+        assert_eq!((config.listen.port, config.rack.as_str()), (2, "r7"));
+        assert_eq!(config.commit_log.mode, CommitLogMode::Periodic);
+    }
+
+    #[test]
+    fn without_a_command_it_is_a_console() {
+        let cli = Cli::parse_from(["tholos", "--memory", "--port", "7"]);
+        assert!(cli.command.is_none() && cli.console.memory);
+        assert!(Cli::try_parse_from(["tholos", "--memory", "--data", "x"]).is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! The program's commands carried out: exit codes and what people read.
+//!
+//! Standard output is for answers, standard error for the log and for what went wrong.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command, ConfigCommand, ServeArgs};
+use crate::config::{Config, DEFAULT_TOML};
+use crate::console;
+use crate::serve::{ServeError, Server, ServerOptions};
+use crate::version::{CQL_VERSION, RELEASE_VERSION, VERSION};
+
+/// Something did not work.
+const FAILED: u8 = 1;
+/// The command line or the configuration makes no sense.
+const USAGE: u8 = 2;
+
+/// Carries out a command line.
+pub fn main(cli: Cli) -> ExitCode {
+    match cli.command {
+        Some(Command::Serve(args)) => serve(&args),
+        Some(Command::Shell(args)) => console::shell(&args),
+        Some(Command::Run(args)) => console::run(&args),
+        Some(Command::Config { command: ConfigCommand::Default }) => {
+            print!("{DEFAULT_TOML}");
+            ExitCode::SUCCESS
+        }
+        Some(Command::Config { command: ConfigCommand::Check { file } }) => check(&file),
+        Some(Command::Version) => {
+            println!("Tholos {VERSION} (CQL {CQL_VERSION}, as Cassandra {RELEASE_VERSION})");
+            ExitCode::SUCCESS
+        }
+        None => console::console(&cli.console),
+    }
+}
+
+/// Says what went wrong, and gives the exit code for it.
+pub(crate) fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("tholos: {error}");
+    ExitCode::from(code)
+}
+
+/// Logs to standard error, as much as `level` says.
+pub(crate) fn init_log(level: &str) {
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|error| {
+        eprintln!("tholos: log level {level:?} is not understood ({error}): using info");
+        EnvFilter::new("info")
+    });
+    // A second subscriber can only come from a test harness, which has its own.
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// The runtime that serves connections.
+pub(crate) fn runtime() -> Result<Runtime, ServeError> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("tholos")
+        .build()
+        .map_err(ServeError::Runtime)
+}
+
+fn check(file: &Path) -> ExitCode {
+    match Config::load(file) {
+        Ok(_) => {
+            println!("{} is fine", file.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error, USAGE),
+    }
+}
+
+fn serve(args: &ServeArgs) -> ExitCode {
+    let config = match args.to_config() {
+        Ok(config) => config,
+        Err(error) => return failed(&error, USAGE),
+    };
+    init_log(&config.log.level);
+    let options = ServerOptions {
+        config,
+        in_memory: args.memory,
+        set_aside_damaged: args.set_aside_damaged_log,
+    };
+    let served = Server::open(options).and_then(|server| {
+        let runtime = runtime()?;
+        println!("{}", ready_line(&server));
+        let stop = CancellationToken::new();
+        runtime.spawn(stop_on_signal(stop.clone()));
+        runtime.block_on(server.run(stop))
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error, FAILED),
+    }
+}
+
+fn ready_line(server: &Server) -> String {
+    let admin = match server.admin_address() {
+        Some(address) => format!(", metrics at http://{address}/metrics"),
+        None => String::new(),
+    };
+    format!(
+        "Tholos {VERSION} is ready in {:.0?}: drivers connect to {} (data centre {}){admin}",
+        server.opened_in(),
+        server.native_address(),
+        server.node().config().data_center,
+    )
+}
+
+/// Stops gracefully at the first signal, at once at the second.
+async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("signals can't be caught: the node stops without draining");
+        return;
+    };
+    let mut next = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    next().await;
+    tracing::info!("stopping: requests end, what is in memory is written to disk");
+    stop.cancel();
+    next().await;
+    tracing::warn!("stopping at once: what is in memory stays in the commit log");
+    std::process::exit(130);
+}

@@ -1,0 +1,472 @@
+//! Configuration: a TOML file, overridden by flags.
+//!
+//! `default.toml` beside this file is the documentation: it names every key with its default, and a test holds it to
+//! that. Unknown keys are errors, with the key that was probably meant.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The commented default file.
+pub const DEFAULT_TOML: &str = include_str!("default.toml");
+
+const MIB: u64 = 1 << 20;
+
+/// All settings. See `default.toml` for what each means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)] // documented where users read it: default.toml
+pub struct Config {
+    pub cluster_name: String,
+    pub data_center: String,
+    pub rack: String,
+    pub data_dir: PathBuf,
+    pub listen: ListenConfig,
+    pub admin: AdminConfig,
+    pub commit_log: CommitLogConfig,
+    pub memory: MemoryConfig,
+    pub limits: LimitsConfig,
+    pub log: LogConfig,
+}
+
+/// Where drivers connect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct ListenConfig {
+    pub address: IpAddr,
+    pub port: u16,
+    pub broadcast_address: String,
+}
+
+/// Health and metrics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct AdminConfig {
+    pub enabled: bool,
+    pub address: IpAddr,
+    pub port: u16,
+}
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum CommitLogMode {
+    Group,
+    Batch,
+    Periodic,
+}
+
+/// The commit log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct CommitLogConfig {
+    pub mode: CommitLogMode,
+    pub periodic_interval_ms: u64,
+    pub segment_mib: u32,
+    pub total_mib: u64,
+}
+
+/// Memory budgets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct MemoryConfig {
+    pub memtable_mib: u64,
+    pub block_cache_mib: u64,
+}
+
+/// Limits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct LimitsConfig {
+    pub max_connections: usize,
+    pub frame_mib: u64,
+    pub prepared_cache_mib: u64,
+    pub request_timeout_ms: u64,
+    pub in_flight_mib: u64,
+    pub startup_timeout_ms: u64,
+}
+
+/// The log on standard error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct LogConfig {
+    pub level: String,
+}
+
+/// A configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("configuration {}: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is no TOML, has unknown keys, or values of the wrong type.
+    #[error("configuration {file}: {message}{suggestion}")]
+    Parse {
+        /// The file, or where else it came from.
+        file: String,
+        /// What is wrong, with line, column and the place.
+        message: String,
+        /// What was probably meant; may be empty.
+        suggestion: String,
+    },
+    /// A value makes no sense.
+    #[error("configuration key {key}: {message}")]
+    Value {
+        /// The key, with its section.
+        key: &'static str,
+        /// What is wrong and what to write.
+        message: String,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            cluster_name: "Tholos".to_string(),
+            data_center: "datacenter1".to_string(),
+            rack: "rack1".to_string(),
+            data_dir: PathBuf::from("./tholos-data"),
+            listen: ListenConfig::default(),
+            admin: AdminConfig::default(),
+            commit_log: CommitLogConfig::default(),
+            memory: MemoryConfig::default(),
+            limits: LimitsConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        ListenConfig {
+            address: Ipv4Addr::LOCALHOST.into(),
+            port: 9042,
+            broadcast_address: String::new(),
+        }
+    }
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        AdminConfig { enabled: true, address: Ipv4Addr::LOCALHOST.into(), port: 9180 }
+    }
+}
+
+impl Default for CommitLogConfig {
+    fn default() -> Self {
+        CommitLogConfig {
+            mode: CommitLogMode::Group,
+            periodic_interval_ms: 10_000,
+            segment_mib: 32,
+            total_mib: 2048,
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        LimitsConfig {
+            max_connections: 10_000,
+            frame_mib: 256,
+            prepared_cache_mib: 64,
+            request_timeout_ms: 10_000,
+            in_flight_mib: 16,
+            startup_timeout_ms: 10_000,
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig { level: "info".to_string() }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// The file can't be read or parsed, a key is unknown, a value makes no sense.
+    pub fn load(file: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| ConfigError::Read { file: file.to_path_buf(), source })?;
+        Config::parse(&text, &file.display().to_string())
+    }
+
+    /// Reads TOML; `file` is for messages.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse(text: &str, file: &str) -> Result<Config, ConfigError> {
+        let config: Config = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            file: file.to_string(),
+            message: error.to_string().trim_end().to_string(),
+            suggestion: suggestion(text),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what types alone can't.
+    ///
+    /// # Errors
+    /// The first value that makes no sense.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let require = |good: bool, key: &'static str, message: &str| {
+            let message = message.to_string();
+            if good { Ok(()) } else { Err(ConfigError::Value { key, message }) }
+        };
+        require(!self.cluster_name.is_empty(), "cluster_name", "must not be empty")?;
+        require(!self.data_center.is_empty(), "data_center", "must not be empty")?;
+        require(!self.rack.is_empty(), "rack", "must not be empty")?;
+        let broadcast = &self.listen.broadcast_address;
+        require(
+            broadcast.is_empty() || broadcast.parse::<IpAddr>().is_ok(),
+            "listen.broadcast_address",
+            "must be an IP address, or empty for the address listened on",
+        )?;
+        require(
+            self.commit_log.periodic_interval_ms > 0,
+            "commit_log.periodic_interval_ms",
+            "must be at least 1",
+        )?;
+        require(
+            (1..=1024).contains(&self.commit_log.segment_mib),
+            "commit_log.segment_mib",
+            "must be from 1 to 1024",
+        )?;
+        require(
+            self.commit_log.total_mib >= 2 * u64::from(self.commit_log.segment_mib),
+            "commit_log.total_mib",
+            "must hold at least two segments (see commit_log.segment_mib)",
+        )?;
+        require(
+            (1..=256).contains(&self.limits.frame_mib),
+            "limits.frame_mib",
+            "must be from 1 to 256: the protocol allows no more",
+        )?;
+        require(self.limits.max_connections > 0, "limits.max_connections", "must be at least 1")?;
+        require(self.limits.in_flight_mib > 0, "limits.in_flight_mib", "must be at least 1")?;
+        require(
+            self.limits.prepared_cache_mib > 0,
+            "limits.prepared_cache_mib",
+            "must be at least 1",
+        )?;
+        require(
+            self.limits.request_timeout_ms > 0 && self.limits.startup_timeout_ms > 0,
+            "limits.request_timeout_ms",
+            "timeouts must be at least 1 ms",
+        )
+    }
+
+    /// Where to listen for drivers.
+    pub fn listen_address(&self) -> SocketAddr {
+        SocketAddr::new(self.listen.address, self.listen.port)
+    }
+
+    /// Where to listen for HTTP.
+    pub fn admin_address(&self) -> SocketAddr {
+        SocketAddr::new(self.admin.address, self.admin.port)
+    }
+
+    /// The address to tell drivers; an unspecified one (`0.0.0.0`) is told as loopback.
+    pub fn broadcast_address(&self) -> IpAddr {
+        match self.listen.broadcast_address.parse::<IpAddr>() {
+            Ok(address) => address,
+            Err(_) if self.listen.address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            Err(_) => self.listen.address,
+        }
+    }
+
+    /// Bytes of all memtables.
+    pub fn memtable_bytes(&self) -> u64 {
+        match self.memory.memtable_mib {
+            0 => (system_memory_bytes() / 6).clamp(32 * MIB, 2048 * MIB),
+            mib => mib * MIB,
+        }
+    }
+
+    /// Bytes of the block cache.
+    pub fn block_cache_bytes(&self) -> u64 {
+        match self.memory.block_cache_mib {
+            0 => (system_memory_bytes() / 6).clamp(32 * MIB, 4096 * MIB),
+            mib => mib * MIB,
+        }
+    }
+
+    /// Settings by key, section and all, as the system tables show them.
+    pub fn entries(&self) -> Vec<(String, String)> {
+        let mut entries = Vec::new();
+        if let Ok(table) = toml::Table::try_from(self) {
+            flatten("", &table, &mut entries);
+        }
+        entries
+    }
+}
+
+impl LimitsConfig {
+    /// The largest request in bytes.
+    pub fn frame_bytes(&self) -> usize {
+        (self.frame_mib * MIB) as usize
+    }
+
+    /// Answers that one connection may have waiting, in bytes.
+    pub fn in_flight_bytes(&self) -> usize {
+        (self.in_flight_mib * MIB) as usize
+    }
+
+    /// The prepared cache in bytes.
+    pub fn prepared_cache_bytes(&self) -> u64 {
+        self.prepared_cache_mib * MIB
+    }
+
+    /// How long a client may take to open its session.
+    pub fn startup_timeout(&self) -> Duration {
+        Duration::from_millis(self.startup_timeout_ms)
+    }
+}
+
+impl fmt::Display for CommitLogMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CommitLogMode::Group => "group",
+            CommitLogMode::Batch => "batch",
+            CommitLogMode::Periodic => "periodic",
+        })
+    }
+}
+
+fn flatten(prefix: &str, table: &toml::Table, entries: &mut Vec<(String, String)>) {
+    for (key, value) in table {
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            toml::Value::Table(inner) => flatten(&key, inner, entries),
+            toml::Value::String(text) => entries.push((key, text.clone())),
+            other => entries.push((key, other.to_string())),
+        }
+    }
+}
+
+/// "Did you mean" for the first key that the default file doesn't have.
+fn suggestion(text: &str) -> String {
+    let (Ok(given), Ok(known)) = (text.parse::<toml::Table>(), DEFAULT_TOML.parse()) else {
+        return String::new();
+    };
+    unknown_key("", &given, &known).unwrap_or_default()
+}
+
+fn unknown_key(section: &str, given: &toml::Table, known: &toml::Table) -> Option<String> {
+    for (key, value) in given {
+        match (value, known.get(key)) {
+            (toml::Value::Table(given), Some(toml::Value::Table(known))) => {
+                if let Some(found) = unknown_key(key, given, known) {
+                    return Some(found);
+                }
+            }
+            (_, Some(_)) => {}
+            (_, None) => return Some(nearest(section, key, known)),
+        }
+    }
+    None
+}
+
+fn nearest(section: &str, key: &str, known: &toml::Table) -> String {
+    let full = |key: &str| match section {
+        "" => key.to_string(),
+        section => format!("{section}.{key}"),
+    };
+    let scored =
+        known.keys().map(|other| (strsim::normalized_damerau_levenshtein(key, other), other));
+    match scored.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((score, other)) if score >= 0.5 => {
+            format!("\nunknown key {}: did you mean {}?", full(key), full(other))
+        }
+        _ => format!("\nunknown key {}: `tholos config default` lists all keys", full(key)),
+    }
+}
+
+/// This machine's memory; half a GiB where it can't be known.
+fn system_memory_bytes() -> u64 {
+    const UNKNOWN: u64 = 512 * MIB;
+    let Ok(text) = std::fs::read_to_string("/proc/meminfo") else { return UNKNOWN };
+    text.lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .map_or(UNKNOWN, |kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(table: &toml::Table) -> Vec<String> {
+        let mut entries = Vec::new();
+        flatten("", table, &mut entries);
+        let mut keys: Vec<String> = entries.into_iter().map(|(key, _)| key).collect();
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn the_default_file_is_the_defaults_and_has_every_key() {
+        assert_eq!(Config::parse(DEFAULT_TOML, "default").unwrap(), Config::default());
+        let written: toml::Table = DEFAULT_TOML.parse().unwrap();
+        let all = toml::Table::try_from(Config::default()).unwrap();
+        assert_eq!(keys(&written), keys(&all));
+    }
+
+    #[test]
+    fn every_key_of_the_default_file_is_explained() {
+        let lines: Vec<&str> = DEFAULT_TOML.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let is_key = line.contains(" = ") && !line.starts_with('#');
+            // A key right after another shares its comment.
+            let explained = number > 0 && !lines[number - 1].is_empty();
+            assert!(!is_key || explained, "no comment for {line:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_a_suggestion() {
+        let error = Config::parse("[listen]\nprot = 9042\n", "t.toml").unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+        assert!(error.contains("did you mean listen.port?"), "{error}");
+        let error = Config::parse("clustername = \"x\"\n", "t.toml").unwrap_err().to_string();
+        assert!(error.contains("did you mean cluster_name?"), "{error}");
+        let error = Config::parse("zzz = 1\n", "t.toml").unwrap_err().to_string();
+        assert!(error.contains("tholos config default"), "{error}");
+    }
+
+    #[test]
+    fn values_without_sense_name_their_key() {
+        let error = Config::parse("[limits]\nframe_mib = 900\n", "t").unwrap_err().to_string();
+        assert!(error.contains("limits.frame_mib"), "{error}");
+        assert!(Config::parse("[commit_log]\nmode = \"never\"\n", "t").is_err());
+        let error = Config::parse("[listen]\nbroadcast_address = \"me\"\n", "t").unwrap_err();
+        assert!(error.to_string().contains("IP address"));
+    }
+
+    #[test]
+    fn a_file_only_says_what_it_changes() {
+        let config = Config::parse("[listen]\nport = 9999\n", "t").unwrap();
+        assert_eq!(config.listen_address().to_string(), "127.0.0.1:9999");
+        assert_eq!(config.cluster_name, "Tholos");
+        let entries = config.entries();
+        assert!(entries.contains(&("listen.port".to_string(), "9999".to_string())));
+    }
+}

@@ -1,0 +1,271 @@
+//! From an envelope to its answer: the handshake here, statements in the session.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use tholos_grammar::consistency::Consistency;
+use tholos_grammar::protocol::compression::Compression;
+use tholos_grammar::protocol::decoder::Decoder;
+use tholos_grammar::protocol::envelope::{Envelope, Extras};
+use tholos_grammar::protocol::header::{Opcode, Version};
+use tholos_grammar::protocol::request::Request;
+use tholos_grammar::protocol::request::register::Register;
+use tholos_grammar::protocol::request::startup::Startup;
+use tholos_grammar::protocol::response::Response;
+use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
+use tholos_grammar::protocol::response::supported::Supported;
+use uuid::Uuid;
+
+use super::Connection;
+use super::held::{HeldAnswer, HeldExtras};
+use crate::error::QueryError;
+use crate::metrics::{Outcome, RequestKind};
+use crate::node::{Client, Traced};
+use crate::session::{Answer, Failure, Outcomes, Reply, Session};
+use crate::version::{CQL_VERSION, PRODUCT};
+
+/// What STARTUP agreed on: how the client's bytes are read from here on.
+pub(super) struct Opened {
+    version: Version,
+    compression: Option<Compression>,
+}
+
+impl Opened {
+    pub(super) fn apply(self, decoder: &mut Decoder, frame_bytes: usize) {
+        decoder.set_version(self.version);
+        decoder.set_compression(self.compression);
+        decoder.set_body_limit(frame_bytes);
+        if self.version == Version::V5 {
+            decoder.switch_to_segments();
+        }
+    }
+}
+
+impl Connection {
+    /// Carries out the request of an envelope and answers it, now or when it is durable.
+    pub(super) fn dispatch(&mut self, envelope: &Envelope<'_>, started: Instant) -> Option<Opened> {
+        let header = envelope.header;
+        let message = match envelope.request() {
+            Ok(message) => message,
+            Err(error) => {
+                let failure = Failure::other(QueryError::from(error));
+                self.fail(header.version, header.stream, &Extras::default(), &failure, started);
+                return None;
+            }
+        };
+        let (version, stream) = (header.version, header.stream);
+        match &message.request {
+            Request::Options => {
+                self.respond(version, stream, &Response::Supported(supported()));
+                None
+            }
+            Request::Startup(startup) => self.startup(startup, version, stream),
+            _ if self.session.is_none() => {
+                self.protocol_error(version, stream, "the session is not open: send STARTUP first");
+                None
+            }
+            Request::Register(register) => {
+                self.register(register, version, stream);
+                None
+            }
+            Request::AuthResponse(_) => {
+                let what = "no authentication was asked for: AUTH_RESPONSE has no meaning here";
+                self.protocol_error(version, stream, what);
+                None
+            }
+            request => {
+                let trace = message.tracing.then(Uuid::new_v4);
+                self.statement(request, stream, trace, started);
+                None
+            }
+        }
+    }
+
+    fn startup(&mut self, startup: &Startup<'_>, version: Version, stream: i16) -> Option<Opened> {
+        if self.session.is_some() {
+            self.protocol_error(version, stream, "the session is open already: STARTUP comes once");
+            return None;
+        }
+        let compression = match startup.compression() {
+            Ok(compression) => compression,
+            Err(name) => {
+                let what = format!("compression {name:?} is not supported: use lz4, or none");
+                self.protocol_error(version, stream, &what);
+                return None;
+            }
+        };
+        if startup.option(Startup::CQL_VERSION).is_none() {
+            self.protocol_error(version, stream, "STARTUP needs the option CQL_VERSION");
+            return None;
+        }
+        self.respond(version, stream, &Response::Ready);
+        self.encoder.set_compression(compression);
+        if version == Version::V5 {
+            self.encoder.switch_to_segments();
+        }
+        self.open_session(startup, version);
+        Some(Opened { version, compression })
+    }
+
+    fn open_session(&mut self, startup: &Startup<'_>, version: Version) {
+        let owned = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
+        let client = Arc::new(Client {
+            address: self.peer,
+            version,
+            options: startup.options.iter().map(owned).collect(),
+            keyspace: arc_swap::ArcSwapOption::empty(),
+            requests: AtomicI64::new(0),
+        });
+        self.client = Some((self.node.add_client(Arc::clone(&client)), client));
+        self.session = Some(Session::new(Arc::clone(&self.node), version));
+        self.timer = None;
+    }
+
+    fn register(&mut self, register: &Register, version: Version, stream: i16) {
+        self.events = Some(self.node.events().subscribe(register.events.clone()));
+        self.respond(version, stream, &Response::Ready);
+    }
+
+    /// Runs a request of the session: its body goes straight into the connection's buffer.
+    fn statement(
+        &mut self,
+        request: &Request<'_>,
+        stream: i16,
+        tracing_id: Option<Uuid>,
+        started: Instant,
+    ) {
+        let Some(mut session) = self.session.take() else { return };
+        let version = session.version();
+        let extras = Extras { tracing_id, ..Extras::default() };
+        let open = self.encoder.begin_response(version, Opcode::Result, stream, &extras);
+        let body = self.encoder.body().len();
+        let outcome = run(&mut session, request, started, self.encoder.body());
+        self.count(&session);
+        self.session = Some(session);
+        if let Some(id) = tracing_id {
+            self.record_trace(id, request, started);
+        }
+        match outcome {
+            Ok(Answer { kind, reply: Reply::Body, warnings }) => {
+                let finished = if warnings.is_empty() {
+                    self.encoder.finish(open)
+                } else {
+                    // Warnings stand before the body, and are only known now.
+                    let bytes = self.encoder.body().split_off(body);
+                    self.encoder.abandon(open);
+                    let extras = Extras { tracing_id, warnings: &warnings, ..Extras::default() };
+                    let open =
+                        self.encoder.begin_response(version, Opcode::Result, stream, &extras);
+                    self.encoder.body().extend_from_slice(&bytes);
+                    self.encoder.finish(open)
+                };
+                match finished {
+                    Ok(()) => self.node.metrics().observe(kind, Outcome::Ok, started.elapsed()),
+                    Err(error) => {
+                        let what = format!("the answer is too large: {error}; set a page size");
+                        let failure = Failure::other(QueryError::Invalid(what));
+                        self.fail(version, stream, &Extras::default(), &failure, started);
+                    }
+                }
+            }
+            Ok(Answer { kind, reply: Reply::Written { position, attempt }, warnings }) => {
+                self.encoder.abandon(open);
+                let plain = tracing_id.is_none() && warnings.is_empty();
+                let extras = (!plain).then(|| Box::new(HeldExtras { tracing_id, warnings }));
+                self.held.push(HeldAnswer { position, stream, kind, attempt, started, extras });
+            }
+            Err(failure) => {
+                self.encoder.abandon(open);
+                self.fail(version, stream, &extras, &failure, started);
+            }
+        }
+    }
+
+    fn count(&self, session: &Session) {
+        let Some((_, client)) = &self.client else { return };
+        client.requests.fetch_add(1, Relaxed);
+        let known = client.keyspace.load();
+        if known.as_deref() != session.keyspace() {
+            client.keyspace.store(session.keyspace().cloned().map(Arc::new));
+        }
+    }
+
+    fn fail(
+        &mut self,
+        version: Version,
+        stream: i16,
+        extras: &Extras<'_>,
+        failure: &Failure,
+        started: Instant,
+    ) {
+        let outcome = failure.outcome();
+        if outcome == Outcome::ServerError {
+            tracing::warn!(peer = %self.peer, error = %failure.error, "a request failed");
+        }
+        self.respond_with(version, stream, extras, &Response::Error(failure.to_message()));
+        self.node.metrics().observe(failure.kind, outcome, started.elapsed());
+    }
+
+    fn protocol_error(&mut self, version: Version, stream: i16, what: &str) {
+        let message = ErrorMessage::new(ErrorKind::Protocol, what);
+        self.respond(version, stream, &Response::Error(message));
+        let metrics = self.node.metrics();
+        metrics.observe(RequestKind::Other, Outcome::ClientError, std::time::Duration::ZERO);
+    }
+
+    fn record_trace(&self, id: Uuid, request: &Request<'_>, started: Instant) {
+        let (text, consistency) = match request {
+            Request::Query(query) => (query.text, Some(query.parameters.consistency)),
+            Request::Prepare(prepare) => (prepare.text, None),
+            Request::Execute(execute) => ("", Some(execute.parameters.consistency)),
+            Request::Batch(batch) => ("", Some(batch.consistency)),
+            _ => ("", None),
+        };
+        let duration_us = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
+        self.node.record_trace(Traced {
+            id,
+            client: self.peer.ip(),
+            coordinator: self.node.native_address(),
+            command: request.opcode().name(),
+            text,
+            consistency: consistency.map_or("", Consistency::name),
+            started_us: self.node.clock().wall_micros() - duration_us,
+            duration_us,
+        });
+    }
+}
+
+fn run(
+    session: &mut Session,
+    request: &Request<'_>,
+    started: Instant,
+    out: &mut Vec<u8>,
+) -> Outcomes {
+    match request {
+        Request::Query(query) => session.query(query, started, out),
+        Request::Prepare(prepare) => session.prepare(prepare, out),
+        Request::Execute(execute) => session.execute(execute, started, out),
+        Request::Batch(batch) => session.batch(batch, started),
+        Request::Startup(_)
+        | Request::Options
+        | Request::Register(_)
+        | Request::AuthResponse(_) => {
+            let what = "a request that is no statement".to_string();
+            Err(Failure::other(QueryError::Internal(what)))
+        }
+    }
+}
+
+fn supported() -> Supported<'static> {
+    let compressions = Compression::ALL.iter().map(|compression| compression.name()).collect();
+    Supported {
+        options: vec![
+            ("CQL_VERSION", vec![CQL_VERSION]),
+            ("COMPRESSION", compressions),
+            ("PROTOCOL_VERSIONS", vec!["4/v4", "5/v5"]),
+            ("PRODUCT_TYPE", vec![PRODUCT]),
+        ],
+    }
+}

@@ -1,0 +1,225 @@
+//! What a statement can fail with. One exhaustive mapping to the protocol's error codes lives here too.
+
+use tholos_cluster::coordinator::CoordinatorError;
+use tholos_grammar::consistency::Consistency;
+use tholos_grammar::name::Name;
+use tholos_grammar::protocol::error::ProtocolError;
+use tholos_grammar::protocol::response::error::{
+    ErrorKind, ErrorMessage, FailureReason, Failures, WriteType,
+};
+use tholos_parser::ParseError;
+use tholos_storage::StorageError;
+
+use crate::metrics::Outcome;
+
+/// Why a statement was not (or perhaps not) carried out. Messages name the object, say what was wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// 0x2000: the text is no CQL.
+    #[error("{0}")]
+    Syntax(String),
+    /// 0x2200: the text is CQL, but makes no sense here: unknown table, wrong type, a missing key column, ...
+    #[error("{0}")]
+    Invalid(String),
+    /// 0x2300: a schema statement's options are wrong.
+    #[error("{0}")]
+    Config(String),
+    /// 0x2400: what CREATE would create is there.
+    #[error("{}", already_exists(keyspace, table))]
+    AlreadyExists {
+        /// The keyspace.
+        keyspace: Name,
+        /// The table; none when the keyspace itself exists.
+        table: Option<Name>,
+    },
+    /// 0x2100: the user may not.
+    #[error("{0}")]
+    Unauthorized(String),
+    /// 0x2500: the prepared statement's id is not known (any more): drivers prepare it again.
+    #[error("prepared statement {} is not known here: prepare it again", hex(id))]
+    Unprepared {
+        /// The id that was sent.
+        id: Vec<u8>,
+    },
+    /// 0x1000: not enough replicas are alive; nothing was written.
+    #[error(
+        "{consistency} needs {required} replicas and {alive} are alive: nothing was done; use a lower consistency level or a smaller replication factor"
+    )]
+    Unavailable {
+        /// The level asked for.
+        consistency: Consistency,
+        /// Replicas it needs.
+        required: u32,
+        /// Replicas alive.
+        alive: u32,
+    },
+    /// 0x1001: too much work; nothing was done.
+    #[error("{0}")]
+    Overloaded(String),
+    /// 0x1003: TRUNCATE failed.
+    #[error("{0}")]
+    Truncate(String),
+    /// 0x1200: a read did not end in its time.
+    #[error("{0}")]
+    ReadTimeout(String),
+    /// 0x1100: a write did not end in its time: it may still happen.
+    #[error("{0}")]
+    WriteTimeout(String),
+    /// 0x000A: the client broke the protocol.
+    #[error("{0}")]
+    Protocol(String),
+    /// 0x1300, 0x1500 or 0x0000: storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// 0x2200: parsed, planned for a later release.
+    #[error("not supported yet: {0}")]
+    NotSupportedYet(String),
+    /// 0x0000: a defect of ours.
+    #[error("{0}; this is a defect in Tholos, please report it")]
+    Internal(String),
+}
+
+impl QueryError {
+    /// Shorthand for [`QueryError::Invalid`].
+    pub fn invalid(message: impl Into<String>) -> Self {
+        QueryError::Invalid(message.into())
+    }
+}
+
+impl From<CoordinatorError<StorageError>> for QueryError {
+    fn from(error: CoordinatorError<StorageError>) -> Self {
+        match error {
+            CoordinatorError::Unavailable { consistency, required, alive } => {
+                QueryError::Unavailable { consistency, required, alive }
+            }
+            CoordinatorError::WrongLevel { .. } => QueryError::Invalid(error.to_string()),
+            CoordinatorError::Replica(error) => QueryError::Storage(error),
+        }
+    }
+}
+
+/// What was being done when an error came up: some error codes tell reads and writes apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The level asked for.
+    pub consistency: Consistency,
+    /// The kind of write; none for a read.
+    pub write: Option<WriteType>,
+}
+
+impl Attempt {
+    /// Something that is neither a read nor a write of data.
+    pub const OTHER: Attempt = Attempt { consistency: Consistency::One, write: None };
+}
+
+impl QueryError {
+    /// The protocol's error. This is the one mapping of errors to codes.
+    pub fn to_message(&self, attempt: Attempt) -> ErrorMessage {
+        let Attempt { consistency, write } = attempt;
+        let (received, required) = (0, 1);
+        let kind = match self {
+            QueryError::Syntax(_) => ErrorKind::Syntax,
+            QueryError::Invalid(_) | QueryError::NotSupportedYet(_) => ErrorKind::Invalid,
+            QueryError::Config(_) => ErrorKind::Config,
+            QueryError::AlreadyExists { keyspace, table } => ErrorKind::AlreadyExists {
+                keyspace: keyspace.as_str().to_string(),
+                table: table.as_ref().map(|table| table.as_str().to_string()).unwrap_or_default(),
+            },
+            QueryError::Unauthorized(_) => ErrorKind::Unauthorized,
+            QueryError::Unprepared { id } => ErrorKind::Unprepared { id: id.clone() },
+            QueryError::Unavailable { consistency, required, alive } => ErrorKind::Unavailable {
+                consistency: *consistency,
+                required: i32::try_from(*required).unwrap_or(i32::MAX),
+                alive: i32::try_from(*alive).unwrap_or(i32::MAX),
+            },
+            QueryError::Overloaded(_) => ErrorKind::Overloaded,
+            QueryError::Truncate(_) => ErrorKind::Truncate,
+            QueryError::ReadTimeout(_) => {
+                ErrorKind::ReadTimeout { consistency, received, required, data_present: false }
+            }
+            QueryError::WriteTimeout(_) => {
+                let write_type = write.unwrap_or(WriteType::Simple);
+                ErrorKind::WriteTimeout {
+                    consistency,
+                    received,
+                    required,
+                    write_type,
+                    contentions: 0,
+                }
+            }
+            QueryError::Protocol(_) => ErrorKind::Protocol,
+            QueryError::Storage(error) => return storage_message(error, attempt),
+            QueryError::Internal(_) => ErrorKind::Server,
+        };
+        ErrorMessage::new(kind, self.to_string())
+    }
+
+    /// How metrics count a request that ended so.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            QueryError::Syntax(_)
+            | QueryError::Invalid(_)
+            | QueryError::NotSupportedYet(_)
+            | QueryError::Config(_)
+            | QueryError::AlreadyExists { .. }
+            | QueryError::Unauthorized(_)
+            | QueryError::Unprepared { .. }
+            | QueryError::Protocol(_) => Outcome::ClientError,
+            QueryError::Unavailable { .. } | QueryError::Overloaded(_) => Outcome::Unavailable,
+            QueryError::ReadTimeout(_) | QueryError::WriteTimeout(_) => Outcome::Timeout,
+            QueryError::Truncate(_) | QueryError::Storage(_) | QueryError::Internal(_) => {
+                Outcome::ServerError
+            }
+        }
+    }
+}
+
+/// Storage's errors: what the client caused is Invalid, what passes by itself is Overloaded, a lost table is Invalid,
+/// and the rest is a failure of this replica.
+fn storage_message(error: &StorageError, attempt: Attempt) -> ErrorMessage {
+    let Attempt { consistency, write } = attempt;
+    let (received, required) = (0, 1);
+    let failures = Failures::Reasons(vec![(
+        std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        FailureReason::UNKNOWN,
+    )]);
+    let kind = match (error, write) {
+        (StorageError::MutationTooLarge { .. } | StorageError::UnknownTable(_), _) => {
+            ErrorKind::Invalid
+        }
+        (StorageError::LogBehind { .. }, _) => ErrorKind::Overloaded,
+        (_, Some(write_type)) => {
+            ErrorKind::WriteFailure { consistency, received, required, failures, write_type }
+        }
+        (_, None) => {
+            let data_present = false;
+            ErrorKind::ReadFailure { consistency, received, required, failures, data_present }
+        }
+    };
+    ErrorMessage::new(kind, error.to_string())
+}
+
+impl From<ParseError> for QueryError {
+    fn from(error: ParseError) -> Self {
+        QueryError::Syntax(error.to_string())
+    }
+}
+
+impl From<ProtocolError> for QueryError {
+    fn from(error: ProtocolError) -> Self {
+        QueryError::Protocol(error.to_string())
+    }
+}
+
+fn already_exists(keyspace: &Name, table: &Option<Name>) -> String {
+    match table {
+        Some(table) => {
+            format!("table {keyspace}.{table} already exists: drop it first, or use IF NOT EXISTS")
+        }
+        None => format!("keyspace {keyspace} already exists: drop it first, or use IF NOT EXISTS"),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

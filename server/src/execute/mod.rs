@@ -1,0 +1,143 @@
+//! Executing plans: the context of one request, and the way from a plan to the coordinator.
+//!
+//! Everything here is synchronous. A write comes back with the [`LogPosition`] that must be durable before its answer
+//! goes out; the connection waits for it, not the statement.
+
+pub mod describe;
+pub mod modify;
+pub mod paging;
+pub mod replica;
+pub mod select;
+
+use std::time::Instant;
+
+use tholos_cluster::coordinator::Coordinator;
+use tholos_cluster::placement::Placements;
+use tholos_grammar::consistency::Consistency;
+use tholos_grammar::name::Name;
+use tholos_grammar::token::Token;
+use tholos_storage::model::entry::Direction;
+use tholos_storage::model::mutation::Mutation;
+use tholos_storage::model::read::ReadCommand;
+use tholos_storage::schema::TableId;
+
+use crate::error::QueryError;
+use crate::execute::replica::{LiveRows, LocalReplica, LogPosition, PointRow, ReplicaRows};
+use crate::query::catalogue::Catalogue;
+use crate::query::functions::{CallContext, Random};
+use crate::query::values::{Bound, RequestOptions, RequestTime};
+use crate::system::SystemTables;
+
+/// What executing a statement may use. Made once per request; cheap to make.
+#[derive(Clone, Copy)]
+pub struct ExecuteContext<'a> {
+    /// The way to the replicas. Statements use [`write`](ExecuteContext::write), [`read_row`](ExecuteContext::read_row)
+    /// and [`scan`](ExecuteContext::scan).
+    pub coordinator: &'a Coordinator<LocalReplica>,
+    /// Who has which keys, by keyspace, at the catalogue's epoch.
+    pub placements: &'a Placements,
+    /// The schema that the plan was made against, or a newer one in which its table did not change.
+    pub catalogue: &'a Catalogue,
+    /// What the virtual tables tell.
+    pub system: &'a dyn SystemTables,
+    /// The request's time.
+    pub time: RequestTime,
+    /// Consistency, paging, the client's timestamp.
+    pub options: &'a RequestOptions<'a>,
+    /// Values of the markers.
+    pub values: &'a [Bound<'a>],
+    /// Random bits.
+    pub random: &'a dyn Random,
+    /// When the request is given up: long reads look at it now and then.
+    pub deadline: Instant,
+}
+
+impl<'a> ExecuteContext<'a> {
+    /// What functions may use.
+    pub fn call(&self) -> CallContext<'a> {
+        CallContext { time: self.time, random: self.random }
+    }
+
+    /// Writes one partition of a table of `keyspace` at a consistency level. `token` is the partition's.
+    ///
+    /// # Errors
+    /// [`QueryError::Unavailable`] before anything was written; storage's errors.
+    pub fn write(
+        &self,
+        keyspace: &Name,
+        token: Token,
+        consistency: Consistency,
+        mutation: &Mutation,
+    ) -> Result<LogPosition, QueryError> {
+        let placement = self.placements.of(keyspace.as_str());
+        Ok(self.coordinator.write(placement, token, consistency, mutation)?)
+    }
+
+    /// Reads one row, or static row, of a table of `keyspace` by its full key; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`QueryError::Unavailable`]; storage's errors.
+    pub fn read_row(
+        &self,
+        keyspace: &Name,
+        token: Token,
+        consistency: Consistency,
+        row: RowKey<'_>,
+    ) -> Result<Option<PointRow>, QueryError> {
+        let RowKey { table, key, partition_len } = row;
+        let now = self.time.seconds;
+        let command = ReadCommand::Row { table, key, partition_len, now };
+        let placement = self.placements.of(keyspace.as_str());
+        match self.coordinator.read(placement, Some(token), consistency, command)? {
+            ReplicaRows::Row(row) => Ok(row),
+            ReplicaRows::Range(_) => {
+                Err(QueryError::Internal("a row read gave a range".to_string()))
+            }
+        }
+    }
+
+    /// Walks a range of keys of a table of `keyspace`. `token` is the partition's; none where the range spans several.
+    ///
+    /// # Errors
+    /// [`QueryError::Unavailable`]; storage's errors.
+    pub fn scan(
+        &self,
+        keyspace: &Name,
+        token: Option<Token>,
+        consistency: Consistency,
+        range: KeyRange<'_>,
+    ) -> Result<LiveRows, QueryError> {
+        let KeyRange { table, lower, upper, direction } = range;
+        let now = self.time.seconds;
+        let command = ReadCommand::Range { table, lower, upper, direction, now };
+        let placement = self.placements.of(keyspace.as_str());
+        match self.coordinator.read(placement, token, consistency, command)? {
+            ReplicaRows::Range(rows) => Ok(rows),
+            ReplicaRows::Row(_) => Err(QueryError::Internal("a range read gave a row".to_string())),
+        }
+    }
+}
+
+/// One row, or static row, of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct RowKey<'a> {
+    /// The table.
+    pub table: TableId,
+    /// The full key: partition prefix and position.
+    pub key: &'a [u8],
+    /// How many bytes of `key` are the partition prefix.
+    pub partition_len: usize,
+}
+
+/// The keys `lower <= key < upper` of a table; an empty `upper` is the table's end.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRange<'a> {
+    /// The table.
+    pub table: TableId,
+    /// First key.
+    pub lower: &'a [u8],
+    /// After the last key.
+    pub upper: &'a [u8],
+    /// Which way to walk.
+    pub direction: Direction,
+}

@@ -1,0 +1,183 @@
+//! Executing INSERT, UPDATE, DELETE and BATCH: mutations made, then carried to the replicas.
+//!
+//! A statement that depends on what is there (lists by index or value, counters) holds its partitions' locks from
+//! reading to writing, so that no change of another one on this node is lost. Locks are shared by partitions of equal
+//! hash, taken in ascending order, and never held while anything is waited for.
+
+use parking_lot::{Mutex, MutexGuard};
+use tholos_grammar::ast::modify::BatchKind;
+use tholos_grammar::consistency::Consistency;
+use tholos_grammar::name::Name;
+use tholos_grammar::token::Token;
+use tholos_storage::model::Timestamp;
+use tholos_storage::model::entry::RowBuf;
+use tholos_storage::model::mutation::Mutation;
+use tholos_storage::model::position::token_of;
+use tholos_storage::schema::Table;
+
+use crate::error::QueryError;
+use crate::execute::replica::LogPosition;
+use crate::execute::{ExecuteContext, RowKey};
+use crate::query::batch::{self, BatchItem, BatchPlan};
+use crate::query::modify::ModifyPlan;
+use crate::query::modify::elements::unreadable;
+use crate::query::modify::mutation::{Existing, WriteRequest, mutations};
+use crate::query::modify::targets::partitions;
+
+/// Executes a modification. The answer may go out once the position is durable; the default position always is.
+///
+/// # Errors
+/// [`QueryError::Invalid`] for values that don't fit, [`QueryError::Unavailable`], storage's errors. Of a statement that
+/// names several partitions, those before the failing one are written.
+pub fn modify(cx: &ExecuteContext<'_>, plan: &ModifyPlan) -> Result<LogPosition, QueryError> {
+    let timestamp = default_timestamp(cx)?;
+    let consistency = plan.attributes.consistency.unwrap_or(cx.options.consistency);
+    let item = BatchItem { plan, values: cx.values };
+    write_item(cx, item, timestamp, consistency)
+}
+
+/// Executes a batch that came as text.
+///
+/// # Errors
+/// As [`modify`].
+pub fn batch(cx: &ExecuteContext<'_>, plan: &BatchPlan) -> Result<LogPosition, QueryError> {
+    let timestamp = match plan.timestamp(cx.values, cx.call())? {
+        Some(timestamp) => timestamp,
+        None => default_timestamp(cx)?,
+    };
+    let consistency = plan.attributes.consistency.unwrap_or(cx.options.consistency);
+    let items = batch::items(plan, cx.values);
+    write_batch(cx, plan.kind, &items, timestamp, consistency)
+}
+
+/// Executes a batch of the protocol's BATCH message: statements, each with its values. `cx.values` is not used.
+///
+/// # Errors
+/// As [`modify`]; [`QueryError::Invalid`] when counters and other columns are mixed.
+pub fn batch_of(
+    cx: &ExecuteContext<'_>,
+    kind: BatchKind,
+    items: &[BatchItem<'_>],
+) -> Result<LogPosition, QueryError> {
+    batch::check_kind(kind, items.iter().map(|item| item.plan))?;
+    write_batch(cx, kind, items, default_timestamp(cx)?, cx.options.consistency)
+}
+
+/// Writes a batch. Increments of counters follow each other, since each depends on the one before; everything else is
+/// made before anything is written, one mutation per partition.
+fn write_batch(
+    cx: &ExecuteContext<'_>,
+    kind: BatchKind,
+    items: &[BatchItem<'_>],
+    timestamp: Timestamp,
+    consistency: Consistency,
+) -> Result<LogPosition, QueryError> {
+    let counters = items.iter().any(|item| item.plan.is_counter());
+    if kind == BatchKind::Counter || counters {
+        let mut last = LogPosition::default();
+        for item in items {
+            last = last.max(write_item(cx, *item, timestamp, consistency)?);
+        }
+        return Ok(last);
+    }
+    let _locks = lock(cx, items)?;
+    let merged = batch::merged(items, cx.call(), timestamp, &Rows { cx, consistency })?;
+    let mut last = LogPosition::default();
+    for mutation in &merged {
+        let table = items.iter().find(|item| item.plan.table.id == mutation.table);
+        if let Some(item) = table {
+            last = last.max(write(cx, &item.plan.table.keyspace, consistency, mutation)?);
+        }
+    }
+    Ok(last)
+}
+
+fn write_item(
+    cx: &ExecuteContext<'_>,
+    item: BatchItem<'_>,
+    timestamp: Timestamp,
+    consistency: Consistency,
+) -> Result<LogPosition, QueryError> {
+    let _locks = lock(cx, &[item])?;
+    let request = WriteRequest { values: item.values, call: cx.call(), timestamp };
+    let mutations = mutations(item.plan, request, &Rows { cx, consistency })?;
+    let mut last = LogPosition::default();
+    for mutation in &mutations {
+        last = last.max(write(cx, &item.plan.table.keyspace, consistency, mutation)?);
+    }
+    Ok(last)
+}
+
+fn write(
+    cx: &ExecuteContext<'_>,
+    keyspace: &Name,
+    consistency: Consistency,
+    mutation: &Mutation,
+) -> Result<LogPosition, QueryError> {
+    cx.write(keyspace, Token(token_of(&mutation.partition)), consistency, mutation)
+}
+
+/// The timestamp of statements that bring none: the client's, or the request's own.
+fn default_timestamp(cx: &ExecuteContext<'_>) -> Result<Timestamp, QueryError> {
+    match cx.options.timestamp {
+        Some(Timestamp::MIN) => Err(QueryError::Protocol(format!(
+            "timestamp {} is out of bounds: use {} to {}",
+            Timestamp::MIN,
+            Timestamp::MIN + 1,
+            Timestamp::MAX
+        ))),
+        Some(timestamp) => Ok(timestamp),
+        None => Ok(cx.time.micros),
+    }
+}
+
+/// Locks of partitions whose content a statement depends on.
+static LOCKS: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
+
+/// Takes the locks of the partitions that statements read, if any does.
+fn lock(
+    cx: &ExecuteContext<'_>,
+    items: &[BatchItem<'_>],
+) -> Result<Vec<MutexGuard<'static, ()>>, QueryError> {
+    let mut wanted = Vec::new();
+    for item in items.iter().filter(|item| item.plan.reads()) {
+        let plan = item.plan;
+        for partition in partitions(&plan.table, &plan.keys, item.values, cx.call())? {
+            wanted.push(token_of(&partition).rem_euclid(LOCKS.len() as i64));
+        }
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    let locks = wanted.into_iter().filter_map(|slot| LOCKS.get(usize::try_from(slot).ok()?));
+    Ok(locks.map(Mutex::lock).collect())
+}
+
+/// Rows as the replicas have them.
+struct Rows<'a, 'c> {
+    cx: &'a ExecuteContext<'c>,
+    consistency: Consistency,
+}
+
+impl Existing for Rows<'_, '_> {
+    fn row(
+        &self,
+        table: &Table,
+        partition: &[u8],
+        position: &[u8],
+    ) -> Result<Option<RowBuf>, QueryError> {
+        let key = [partition, position].concat();
+        let row = RowKey { table: table.id, key: &key, partition_len: partition.len() };
+        // A write at ANY asks nothing of replicas; what it reads must come from one.
+        let consistency = match self.consistency {
+            Consistency::Any => Consistency::One,
+            other => other,
+        };
+        let token = Token(token_of(partition));
+        let Some(row) = self.cx.read_row(&table.keyspace, token, consistency, row)? else {
+            return Ok(None);
+        };
+        let mut copy = RowBuf::default();
+        row.row().copy_with_base(0, &mut copy.0).map_err(unreadable)?;
+        Ok(Some(copy))
+    }
+}

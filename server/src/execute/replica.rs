@@ -1,0 +1,60 @@
+//! The local replica: the coordinator's way to this node's storage engine.
+
+use tholos_cluster::coordinator::Replica;
+use tholos_storage::StorageError;
+pub use tholos_storage::commitlog::LogPosition;
+use tholos_storage::engine::Engine;
+use tholos_storage::model::mutation::Mutation;
+use tholos_storage::model::read::ReadCommand;
+pub use tholos_storage::read::live::LiveRows;
+pub use tholos_storage::read::point::PointRow;
+
+/// What a read gives.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // taken apart where it arrives; a box would be an allocation per scan
+pub enum ReplicaRows {
+    /// One row by its key, if it exists.
+    Row(Option<PointRow>),
+    /// A walk over a range.
+    Range(LiveRows),
+}
+
+/// This node's storage engine, as the coordinator sees it.
+#[derive(Clone, Debug)]
+pub struct LocalReplica {
+    engine: Engine,
+}
+
+impl LocalReplica {
+    /// The replica over an engine.
+    pub fn new(engine: Engine) -> LocalReplica {
+        LocalReplica { engine }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl Replica for LocalReplica {
+    type Ack = LogPosition;
+    type Rows = ReplicaRows;
+    type Error = StorageError;
+
+    fn write(&self, mutation: &Mutation) -> Result<LogPosition, StorageError> {
+        self.engine.apply(mutation)
+    }
+
+    fn read(&self, command: ReadCommand<'_>) -> Result<ReplicaRows, StorageError> {
+        let table = self.engine.table(command.table())?;
+        match command {
+            ReadCommand::Row { key, partition_len, now, .. } => {
+                table.row(key, partition_len, now).map(ReplicaRows::Row)
+            }
+            ReadCommand::Range { lower, upper, direction, now, .. } => {
+                table.scan(lower, upper, direction, now).map(ReplicaRows::Range)
+            }
+        }
+    }
+}

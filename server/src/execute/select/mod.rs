@@ -1,0 +1,279 @@
+//! Executing SELECT: restrictions become keys, a walk yields rows, a page filters, projects and counts them.
+//!
+//! - [`ranges`]: keys; [`source`]: where rows come from; [`walk`]: in which order.
+//! - [`row`]: one row's values; [`filter`], [`project`], [`aggregate`]: what is done with them; [`page`]: all of it.
+//!
+//! Rows go from storage to the connection's buffer one by one: a result is never held as a whole, and a plain column's
+//! bytes are copied once.
+
+mod aggregate;
+mod filter;
+#[cfg(test)]
+mod model_tests;
+mod page;
+mod project;
+mod ranges;
+mod row;
+mod source;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+use tholos_grammar::consistency::Consistency;
+use tholos_grammar::protocol::response::rows_writer::RowsWriter;
+use tholos_grammar::value::Value;
+use tholos_storage::memtable::Memtable;
+use tholos_storage::read::live::ReadBudget;
+
+use self::page::{Flow, Limits, Page};
+use self::ranges::Evaluator;
+use self::row::Partition;
+use self::source::RowSource;
+use self::walk::Walk;
+use crate::error::QueryError;
+use crate::execute::ExecuteContext;
+use crate::execute::paging::PagingState;
+use crate::query::select::plan::{Access, Candidates, ClusteringStep, Projection, SelectPlan};
+use crate::query::term::{Evaluated, Expr};
+
+/// How much a page of a paged read may walk before it ends early, with a paging state and perhaps without any row.
+/// Aggregates and reads without paging are not limited by it: they have no page to end.
+pub const PAGE_BUDGET: ReadBudget =
+    ReadBudget { entries: 1_000_000, tombstones: 100_000, bytes: 256 << 20 };
+
+/// Runs a SELECT: appends its rows to `out` through `writer`, and returns the paging state if there are more.
+///
+/// On an error `out` holds whatever was written up to there; the caller takes it back.
+///
+/// # Errors
+/// [`QueryError::Invalid`] for bound values that make no sense, a damaged paging state, and what reading meets.
+pub fn select(
+    cx: &ExecuteContext<'_>,
+    plan: &SelectPlan,
+    consistency: Consistency,
+    out: &mut Vec<u8>,
+    writer: &mut RowsWriter,
+) -> Result<Option<Vec<u8>>, QueryError> {
+    select_within(cx, plan, consistency, PAGE_BUDGET, out, writer)
+}
+
+/// As [`select`], with a budget of one's own.
+///
+/// # Errors
+/// As [`select`].
+pub fn select_within(
+    cx: &ExecuteContext<'_>,
+    plan: &SelectPlan,
+    consistency: Consistency,
+    budget: ReadBudget,
+    out: &mut Vec<u8>,
+    writer: &mut RowsWriter,
+) -> Result<Option<Vec<u8>>, QueryError> {
+    if plan.virtual_table {
+        let memtable = crate::system::rows(&plan.table, cx)?;
+        let source = RowSource::memory(memtable, cx.time.seconds);
+        return run(cx, plan, &source, budget, out, writer);
+    }
+    let source = RowSource::Coordinator {
+        cx,
+        keyspace: &plan.table.keyspace,
+        table: plan.table.id,
+        consistency,
+    };
+    run(cx, plan, &source, budget, out, writer)
+}
+
+/// Runs a SELECT over a memtable that holds the rows of its table.
+///
+/// # Errors
+/// As [`select`].
+pub fn select_from(
+    memtable: Memtable,
+    cx: &ExecuteContext<'_>,
+    plan: &SelectPlan,
+    budget: ReadBudget,
+    out: &mut Vec<u8>,
+    writer: &mut RowsWriter,
+) -> Result<Option<Vec<u8>>, QueryError> {
+    let source = RowSource::memory(memtable, cx.time.seconds);
+    run(cx, plan, &source, budget, out, writer)
+}
+
+fn run(
+    cx: &ExecuteContext<'_>,
+    plan: &SelectPlan,
+    source: &RowSource<'_, '_>,
+    budget: ReadBudget,
+    out: &mut Vec<u8>,
+    writer: &mut RowsWriter,
+) -> Result<Option<Vec<u8>>, QueryError> {
+    let evaluator = Evaluator { values: cx.values, context: cx.call() };
+    let resume = match cx.options.paging_state {
+        Some(bytes) => Some(PagingState::decode(bytes, plan.fingerprint)?),
+        None => None,
+    };
+    let page_size = cx.options.page_size.and_then(|rows| u32::try_from(rows).ok());
+    let page_size = page_size.filter(|rows| *rows > 0);
+    let one_row = matches!(plan.projection, Projection::Aggregates(_)) && plan.group_by.is_none();
+    let limits = limits(plan, evaluator, page_size, one_row, resume.as_ref())?;
+    let deadline = match &plan.timeout {
+        Some(timeout) => cx.deadline.min(Instant::now() + span(timeout, evaluator)?),
+        None => cx.deadline,
+    };
+    if limits.total == Some(0) {
+        return Ok(None);
+    }
+    let limited = page_size.is_some() && !matches!(plan.projection, Projection::Aggregates(_));
+    let budget = if limited { budget } else { ReadBudget::UNLIMITED };
+    let conditions = filter::conditions(plan, evaluator)?;
+    let mut page =
+        Page::new(plan, evaluator, conditions, limits, cx.time.seconds, deadline, out, writer);
+    let walk = Walk { plan, source, resume, budget };
+    let stopped = walk_rows(&walk, evaluator, &mut page)?;
+    Ok(page.finish(stopped)?.map(|state| state.encode()))
+}
+
+fn walk_rows(
+    walk: &Walk<'_, '_>,
+    evaluator: Evaluator<'_>,
+    page: &mut Page<'_>,
+) -> Result<bool, QueryError> {
+    let plan = walk.plan;
+    match &plan.access {
+        Access::Partitions(keys) => {
+            if let Some(stopped) = walk_row(walk, keys, evaluator, page)? {
+                return Ok(stopped);
+            }
+            let prefixes = ranges::partitions(&plan.table, keys, evaluator)?;
+            let intervals = ranges::positions(&plan.table, &plan.clustering, evaluator)?;
+            if plan.merge_partitions {
+                return walk.merged(&prefixes, &intervals, page);
+            }
+            let points = !plan.distinct && whole_rows(plan);
+            walk.partitions(&prefixes, &intervals, points, page)
+        }
+        Access::Token(term) => {
+            let token = ranges::token(&plan.table, term, evaluator)?;
+            let bound = Some((token, true));
+            match ranges::token_range(bound, bound) {
+                Some((lower, upper)) if token != i64::MIN => walk.scan(&lower, &upper, page),
+                _ => Ok(false),
+            }
+        }
+        Access::Scan { lower, upper } => {
+            match ranges::scan_range(&plan.table, lower, upper, evaluator)? {
+                Some((lower, upper)) => walk.scan(&lower, &upper, page),
+                None => Ok(false),
+            }
+        }
+    }
+}
+
+/// The usual read: one row by its whole key, without more work than that; `None` if it is not one.
+fn walk_row(
+    walk: &Walk<'_, '_>,
+    keys: &[Candidates],
+    evaluator: Evaluator<'_>,
+    page: &mut Page<'_>,
+) -> Result<Option<bool>, QueryError> {
+    let plan = walk.plan;
+    let shows_static =
+        page.layout.needs_static() || !(plan.restricts_rows || plan.table.statics.is_empty());
+    if shows_static || plan.distinct || walk.resume.is_some() {
+        return Ok(None);
+    }
+    let Some(position) = ranges::single_row(&plan.table, &plan.clustering, evaluator)? else {
+        return Ok(None);
+    };
+    let Some(prefix) = ranges::single_partition(&plan.table, keys, evaluator)? else {
+        return Ok(None);
+    };
+    let mut key: SmallVec<[u8; 96]> = SmallVec::from_slice(&prefix);
+    key.extend_from_slice(&position);
+    let Some(row) = walk.source.row(&key, prefix.len())? else { return Ok(Some(false)) };
+    let partition = Partition::open(&prefix, &page.layout, &plan.table)?;
+    let flow = page.visit(&partition, &position, Some(row.row()))?;
+    Ok(Some(flow == Flow::Stop))
+}
+
+/// Whether the clustering steps name whole rows.
+fn whole_rows(plan: &SelectPlan) -> bool {
+    let mut named = 0;
+    for step in &plan.clustering {
+        match step {
+            ClusteringStep::Points { width, .. } => named += width,
+            ClusteringStep::Slice { .. } => return false,
+        }
+    }
+    named == plan.table.clustering.len()
+}
+
+fn limits(
+    plan: &SelectPlan,
+    evaluator: Evaluator<'_>,
+    page: Option<u32>,
+    one_row: bool,
+    resume: Option<&PagingState>,
+) -> Result<Limits, QueryError> {
+    let total = limit(plan.limit.as_ref(), "LIMIT", evaluator)?;
+    let per_partition = limit(plan.per_partition_limit.as_ref(), "PER PARTITION LIMIT", evaluator)?;
+    // An aggregate over everything is one row whatever the limits are.
+    if one_row {
+        return Ok(Limits::default());
+    }
+    if plan.merge_partitions && per_partition.is_some() && page.is_some() {
+        return Err(QueryError::invalid(
+            "Cannot page queries with ORDER BY, an IN restriction on the partition key and PER PARTITION LIMIT: leave one of them out, or disable paging for this query",
+        ));
+    }
+    let total = match resume {
+        Some(state) => state.remaining.or(total),
+        None => total,
+    };
+    Ok(Limits { page, total, per_partition })
+}
+
+fn limit(
+    expr: Option<&Expr>,
+    what: &str,
+    evaluator: Evaluator<'_>,
+) -> Result<Option<u32>, QueryError> {
+    let Some(expr) = expr else { return Ok(None) };
+    match expr.evaluate(evaluator.values, evaluator.context)? {
+        Evaluated::Unset => Ok(None),
+        Evaluated::Null => {
+            Err(QueryError::invalid(format!("{what} is null: bind a number above 0")))
+        }
+        Evaluated::Bytes(bytes) => {
+            let number = bytes.as_ref().try_into().map(i32::from_be_bytes).unwrap_or(0);
+            match u32::try_from(number) {
+                Ok(number) if number > 0 => Ok(Some(number)),
+                _ => Err(QueryError::invalid(format!(
+                    "{what} must be strictly positive, not {number}"
+                ))),
+            }
+        }
+    }
+}
+
+/// The time that USING TIMEOUT allows. It shortens what the node allows, and never lengthens it.
+fn span(expr: &Expr, evaluator: Evaluator<'_>) -> Result<Duration, QueryError> {
+    let bytes = evaluator.value(expr, "USING TIMEOUT")?;
+    if let Ok(Value::Duration(span)) = Value::decode(&expr.cql_type, &bytes)
+        && span.months == 0
+    {
+        let days = u64::try_from(span.days).ok().and_then(|days| days.checked_mul(86_400));
+        let rest = u64::try_from(span.nanoseconds).ok();
+        if let (Some(days), Some(rest)) = (days, rest)
+            && (days > 0 || rest > 0)
+        {
+            return Ok(Duration::from_secs(days) + Duration::from_nanos(rest));
+        }
+    }
+    Err(QueryError::invalid(
+        "USING TIMEOUT takes a positive duration without months, such as 500ms or 2s",
+    ))
+}

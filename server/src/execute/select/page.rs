@@ -1,0 +1,324 @@
+//! One page of a result: takes rows one by one, leaves out, groups, writes, counts, and says when to stop.
+
+use std::time::Instant;
+
+use tholos_grammar::protocol::response::rows_writer::RowsWriter;
+use tholos_grammar::value::codec::writer::push_value;
+use tholos_storage::model::Seconds;
+use tholos_storage::model::entry::RowRef;
+
+use super::aggregate::Gathered;
+use super::filter::Condition;
+use super::project;
+use super::ranges::Evaluator;
+use super::row::{ClusteringValues, Layout, Partition, RowView};
+use crate::error::QueryError;
+use crate::execute::paging::PagingState;
+use crate::query::select::plan::{Aggregate, Projection, SelectPlan};
+
+/// How often a read looks at the clock.
+const ROWS_PER_LOOK_AT_CLOCK: u32 = 256;
+
+/// What to do after a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    Continue,
+    /// Nothing more of this partition is wanted.
+    SkipPartition,
+    Stop,
+}
+
+/// How many rows are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    /// Rows in this page.
+    pub(super) page: Option<u32>,
+    /// Rows in all pages from here on.
+    pub(super) total: Option<u32>,
+    /// Rows of each partition.
+    pub(super) per_partition: Option<u32>,
+}
+
+/// The page being made.
+pub(super) struct Page<'a> {
+    pub(super) plan: &'a SelectPlan,
+    pub(super) layout: Layout,
+    pub(super) now: Seconds,
+    evaluator: Evaluator<'a>,
+    conditions: Vec<Condition<'a>>,
+    limits: Limits,
+    left_in_partition: Option<u32>,
+    rows: u32,
+    out: &'a mut Vec<u8>,
+    writer: &'a mut RowsWriter,
+    clustering: ClusteringValues,
+    group: Option<Group>,
+    /// Where the page ended, once it is full: it has a next one only if there is a further row.
+    full: Option<PagingState>,
+    next: Option<PagingState>,
+    deadline: Instant,
+    /// Rows looked at, shown or not.
+    visited: u32,
+}
+
+/// The group being gathered.
+struct Group {
+    /// The values that make it: lengths and bytes of the grouping columns.
+    key: Vec<u8>,
+    gathered: Vec<Gathered>,
+    /// Where its last row was.
+    partition: Vec<u8>,
+    position: Vec<u8>,
+    left_in_partition: Option<u32>,
+}
+
+impl<'a> Page<'a> {
+    #[allow(clippy::too_many_arguments)] // made in one place only
+    pub(super) fn new(
+        plan: &'a SelectPlan,
+        evaluator: Evaluator<'a>,
+        conditions: Vec<Condition<'a>>,
+        limits: Limits,
+        now: Seconds,
+        deadline: Instant,
+        out: &'a mut Vec<u8>,
+        writer: &'a mut RowsWriter,
+    ) -> Self {
+        Page {
+            layout: Layout::new(plan),
+            plan,
+            now,
+            evaluator,
+            conditions,
+            limits,
+            left_in_partition: limits.per_partition,
+            rows: 0,
+            out,
+            writer,
+            clustering: ClusteringValues::default(),
+            group: None,
+            full: None,
+            next: None,
+            deadline,
+            visited: 0,
+        }
+    }
+
+    /// Begins a partition; `left` is what an earlier page left of its rows.
+    pub(super) fn begin_partition(&mut self, left: Option<u32>) {
+        self.left_in_partition = left.or(self.limits.per_partition);
+    }
+
+    /// Takes a row: `None` is the row of a partition that has only a static row.
+    pub(super) fn visit(
+        &mut self,
+        partition: &Partition,
+        position: &[u8],
+        row: Option<RowRef<'_>>,
+    ) -> Result<Flow, QueryError> {
+        self.visited = self.visited.wrapping_add(1);
+        if self.visited.is_multiple_of(ROWS_PER_LOOK_AT_CLOCK) {
+            self.check_deadline()?;
+        }
+        // The view borrows the decoded key, while the page is changed beside it.
+        let mut clustering = std::mem::take(&mut self.clustering);
+        clustering.decode(&self.plan.table, position, &self.layout)?;
+        let flow = self.visit_decoded(partition, position, &clustering, row);
+        self.clustering = clustering;
+        flow
+    }
+
+    fn visit_decoded(
+        &mut self,
+        partition: &Partition,
+        position: &[u8],
+        clustering: &ClusteringValues,
+        row: Option<RowRef<'_>>,
+    ) -> Result<Flow, QueryError> {
+        let plan = self.plan;
+        let view = RowView::open(plan, &self.layout, partition, clustering, row, self.now)?;
+        for condition in &self.conditions {
+            if !condition.met(&view)? {
+                return Ok(Flow::Continue);
+            }
+        }
+        if let Projection::Aggregates(aggregates) = &plan.projection {
+            return self.gather(aggregates, &view, partition, position);
+        }
+        if let Some(state) = self.full.take() {
+            self.next = Some(state);
+            return Ok(Flow::Stop);
+        }
+        if self.left_in_partition == Some(0) {
+            return Ok(Flow::SkipPartition);
+        }
+        match &plan.projection {
+            Projection::Columns(slots) => {
+                for slot in slots {
+                    view.write(*slot, self.out)?;
+                }
+            }
+            Projection::Expressions(items) => {
+                for item in items {
+                    let value = project::evaluate(item, &view, self.evaluator)?;
+                    write(value.as_deref(), self.out)?;
+                }
+            }
+            Projection::Aggregates(_) => {}
+        }
+        Ok(self.count_row(&partition.prefix, position))
+    }
+
+    /// Gives the read up when its time is over.
+    pub(super) fn check_deadline(&self) -> Result<(), QueryError> {
+        if Instant::now() <= self.deadline {
+            return Ok(());
+        }
+        let table = &self.plan.table;
+        Err(QueryError::ReadTimeout(format!(
+            "the read of {}.{} was given up after {} rows, when its time was over: read less (a key, a LIMIT, smaller pages) or allow more time",
+            table.keyspace, table.name, self.visited
+        )))
+    }
+
+    /// Counts a row that was written, and says whether another may be.
+    fn count_row(&mut self, partition: &[u8], position: &[u8]) -> Flow {
+        self.writer.end_row();
+        self.rows += 1;
+        for left in [&mut self.limits.total, &mut self.left_in_partition].into_iter().flatten() {
+            *left = left.saturating_sub(1);
+        }
+        if self.limits.total == Some(0) {
+            return Flow::Stop;
+        }
+        if self.limits.page.is_some_and(|page| self.rows >= page) {
+            self.full = Some(self.state(partition, position, true, self.left_in_partition));
+        }
+        let partition_done = self.plan.distinct || self.left_in_partition == Some(0);
+        if partition_done { Flow::SkipPartition } else { Flow::Continue }
+    }
+
+    fn state(
+        &self,
+        partition: &[u8],
+        position: &[u8],
+        saw_row: bool,
+        left_in_partition: Option<u32>,
+    ) -> PagingState {
+        PagingState {
+            fingerprint: self.plan.fingerprint,
+            partition: partition.to_vec(),
+            position: position.to_vec(),
+            saw_row,
+            remaining: self.limits.total,
+            remaining_in_partition: left_in_partition,
+        }
+    }
+
+    /// The read ran out of its budget at a key: the page ends here, and the next one goes on.
+    pub(super) fn end_at(&mut self, partition: &[u8], position: &[u8], saw_row: bool) {
+        self.next = Some(self.state(partition, position, saw_row, self.left_in_partition));
+    }
+
+    fn gather(
+        &mut self,
+        aggregates: &'a [Aggregate],
+        view: &RowView<'_>,
+        partition: &Partition,
+        position: &[u8],
+    ) -> Result<Flow, QueryError> {
+        let key = match &self.plan.group_by {
+            Some(slots) => group_key(slots, view)?,
+            None => Vec::new(),
+        };
+        if self.group.as_ref().is_some_and(|group| group.key != key) {
+            let flow = self.end_group(aggregates)?;
+            if flow == Flow::Stop {
+                return Ok(flow);
+            }
+        }
+        if self.group.is_none() && self.plan.group_by.is_some() {
+            if self.left_in_partition == Some(0) {
+                return Ok(Flow::SkipPartition);
+            }
+            if let Some(left) = &mut self.left_in_partition {
+                *left -= 1;
+            }
+        }
+        let group = self.group.get_or_insert_with(|| Group {
+            key,
+            gathered: aggregates.iter().map(Gathered::new).collect(),
+            partition: Vec::new(),
+            position: Vec::new(),
+            left_in_partition: self.left_in_partition,
+        });
+        for (gathered, aggregate) in group.gathered.iter_mut().zip(aggregates) {
+            gathered.add(aggregate, view, self.evaluator)?;
+        }
+        if self.plan.group_by.is_some() {
+            group.partition.clone_from(&partition.prefix);
+            group.position.clear();
+            group.position.extend_from_slice(position);
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// Writes the group that was gathered.
+    fn end_group(&mut self, aggregates: &[Aggregate]) -> Result<Flow, QueryError> {
+        let Some(group) = self.group.take() else { return Ok(Flow::Continue) };
+        for (gathered, aggregate) in group.gathered.into_iter().zip(aggregates) {
+            let value = gathered.finish(aggregate, self.evaluator)?;
+            write(value.as_deref(), self.out)?;
+        }
+        self.writer.end_row();
+        self.rows += 1;
+        if self.plan.group_by.is_some()
+            && let Some(total) = &mut self.limits.total
+        {
+            *total = total.saturating_sub(1);
+            if *total == 0 {
+                return Ok(Flow::Stop);
+            }
+        }
+        if self.limits.page.is_some_and(|page| self.rows >= page) {
+            let left = group.left_in_partition;
+            self.next = Some(self.state(&group.partition, &group.position, true, left));
+            return Ok(Flow::Stop);
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// Ends the page after the last row; `stopped` says that there may be more rows, which are not wanted here.
+    pub(super) fn finish(mut self, stopped: bool) -> Result<Option<PagingState>, QueryError> {
+        if let Projection::Aggregates(aggregates) = &self.plan.projection
+            && !stopped
+        {
+            if self.group.is_none() && self.plan.group_by.is_none() {
+                let gathered = aggregates.iter().map(Gathered::new).collect();
+                let empty = Vec::new;
+                self.group = Some(Group {
+                    key: empty(),
+                    gathered,
+                    partition: empty(),
+                    position: empty(),
+                    left_in_partition: None,
+                });
+            }
+            self.end_group(aggregates)?;
+            self.next = None;
+        }
+        Ok(self.next)
+    }
+}
+
+fn write(value: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), QueryError> {
+    push_value(value, out).map_err(|error| QueryError::invalid(error.to_string()))
+}
+
+fn group_key(slots: &[usize], view: &RowView<'_>) -> Result<Vec<u8>, QueryError> {
+    let mut key = Vec::new();
+    for slot in slots {
+        write(view.value(*slot)?.as_deref(), &mut key)?;
+    }
+    Ok(key)
+}

@@ -1,0 +1,31 @@
+//! The Tholos node: everything between a socket and storage, and the program around it.
+//!
+//! - [`config`]: settings; [`clock`]: the time of requests.
+//! - [`query`]: bind and plan, pure functions over a catalogue; only executing touches storage.
+//! - [`execute`]: the context of one request, and the way from a plan to the coordinator.
+//! - [`error`]: what a statement can fail with, mapped once to the protocol's error codes.
+//! - [`system`]: the system keyspaces, made up at each read.
+
+pub mod admin;
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod connection;
+mod console;
+pub mod error;
+pub mod events;
+pub mod execute;
+pub mod identity;
+pub mod metrics;
+pub mod node;
+pub mod prepared;
+pub mod query;
+pub mod schema_store;
+pub mod serve;
+pub mod session;
+pub mod system;
+pub mod version;
+
+#[cfg(test)]
+mod testing;

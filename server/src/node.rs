@@ -1,0 +1,307 @@
+//! The node: storage, schema, ring and clock put together, and what all connections share.
+//!
+//! Everything here is synchronous and independent of sockets: tests open a node on an in-memory file system and talk to
+//! it through a [`Session`](crate::session::Session).
+//!
+//! The schema and what follows from it (the catalogue, the placements) are one immutable [`Snapshot`], replaced as a
+//! whole. A schema statement makes its tables in the engine, then its record durable, then publishes the snapshot, then
+//! drops what is gone: nobody ever plans against a table that the engine does not have.
+
+mod open;
+mod system;
+mod traces;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use tholos_cluster::coordinator::Coordinator;
+use tholos_cluster::placement::Placements;
+use tholos_cluster::ring::Ring;
+use tholos_grammar::name::Name;
+use tholos_grammar::protocol::response::event::{Event, SchemaChange as SchemaChangeEvent};
+use tholos_storage::StorageError;
+use tholos_storage::engine::{Engine, TableSettings};
+use tholos_storage::schema::{Schema, SchemaChange, Table, TableId};
+
+pub use self::open::{NodeError, NodeOptions, SystemRandom};
+pub use self::system::Client;
+pub use self::traces::Traced;
+use self::traces::Traces;
+use crate::clock::HybridClock;
+use crate::config::Config;
+use crate::error::QueryError;
+use crate::events::EventHub;
+use crate::execute::replica::LocalReplica;
+use crate::identity::Identity;
+use crate::metrics::{Gauge, Gauges, Metrics, counter, gauge};
+use crate::prepared::PreparedCache;
+use crate::query::catalogue::Catalogue;
+use crate::query::functions::Random;
+use crate::schema_store::{SchemaStore, SchemaStoreError};
+
+/// This node's number in a ring of itself.
+const SELF: u32 = 0;
+
+/// The schema at one epoch, and what follows from it.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The catalogue.
+    pub catalogue: Catalogue,
+    /// Who has which keys.
+    pub placements: Placements,
+}
+
+/// A node.
+pub struct Node {
+    config: Config,
+    identity: Identity,
+    native_address: SocketAddr,
+    started_seconds: i64,
+    clock: HybridClock,
+    random: Box<dyn Random + Send + Sync>,
+    ring: Arc<Ring>,
+    coordinator: Coordinator<LocalReplica>,
+    snapshot: ArcSwap<Snapshot>,
+    /// Held while the schema changes.
+    schema: Mutex<SchemaStore>,
+    prepared: PreparedCache,
+    events: Arc<EventHub>,
+    metrics: Arc<Metrics>,
+    clients: DashMap<u64, Arc<Client>>,
+    next_client: AtomicU64,
+    traces: Traces,
+    stopping: AtomicBool,
+    /// The data directory, locked for as long as the node lives.
+    _directory: Box<dyn Send + Sync>,
+}
+
+impl Node {
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Where clients reach it.
+    pub fn native_address(&self) -> SocketAddr {
+        self.native_address
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &HybridClock {
+        &self.clock
+    }
+
+    /// Random bits.
+    pub fn random(&self) -> &(dyn Random + Send + Sync) {
+        &*self.random
+    }
+
+    /// Its storage engine.
+    pub fn engine(&self) -> &Engine {
+        self.coordinator.local().engine()
+    }
+
+    /// The way to the replicas.
+    pub fn coordinator(&self) -> &Coordinator<LocalReplica> {
+        &self.coordinator
+    }
+
+    /// The schema and placements of now.
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// Prepared statements.
+    pub fn prepared(&self) -> &PreparedCache {
+        &self.prepared
+    }
+
+    /// Where events go.
+    pub fn events(&self) -> &Arc<EventHub> {
+        &self.events
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// How long a request may take.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.config.limits.request_timeout_ms)
+    }
+
+    /// Whether it takes no new requests any more.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Says that it is going to stop.
+    pub fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Changes the schema: `effect` says how, given the catalogue of that moment; nobody else changes it meanwhile.
+    /// Blocks on the disk. When it returns the change survives a crash.
+    ///
+    /// # Errors
+    /// What `effect` says; the changes do not fit, or could not be written: then nothing changed.
+    pub fn alter_schema<T>(
+        &self,
+        effect: impl FnOnce(&Catalogue) -> Result<(Vec<SchemaChange>, T), QueryError>,
+    ) -> Result<T, QueryError> {
+        let mut store = self.schema.lock();
+        let before = self.snapshot.load_full();
+        let (changes, told) = effect(&before.catalogue)?;
+        if changes.is_empty() {
+            return Ok(told);
+        }
+        let next =
+            store.preview(&changes).map_err(|error| QueryError::invalid(error.to_string()))?;
+        let placements = placements(&self.ring, &next)?;
+        let old = tables(&before.catalogue.schema);
+        let new = tables(&next);
+        let created: Vec<&TableOf> =
+            new.iter().filter(|table| !old.iter().any(|other| other.id() == table.id())).collect();
+        for (i, table) in created.iter().enumerate() {
+            if let Err(error) = self.engine().create_table(table.settings()) {
+                self.drop_tables(created.iter().take(i).map(|table| table.id()));
+                return Err(error.into());
+            }
+        }
+        let schema = match store.commit(&changes) {
+            Ok(schema) => schema,
+            Err(error) => {
+                self.drop_tables(created.iter().map(|table| table.id()));
+                return Err(match error {
+                    SchemaStoreError::Schema(error) => QueryError::invalid(error.to_string()),
+                    SchemaStoreError::Storage(error) => error.into(),
+                });
+            }
+        };
+        for table in &new {
+            if old.iter().any(|other| other.id() == table.id() && other != table)
+                && let Err(error) = self.engine().alter_table(table.settings())
+            {
+                tracing::warn!(%error, "a table's new settings take effect at the next start");
+            }
+        }
+        let catalogue = Catalogue { schema, system: Arc::clone(&before.catalogue.system) };
+        self.snapshot.store(Arc::new(Snapshot { catalogue, placements }));
+        let gone = |table: &&TableOf| !new.iter().any(|other| other.id() == table.id());
+        self.drop_tables(old.iter().filter(gone).map(TableOf::id));
+        Ok(told)
+    }
+
+    /// Keeps a trace, for a while.
+    pub fn record_trace(&self, traced: Traced<'_>) {
+        self.traces.record(traced);
+    }
+
+    /// Tells the connections that registered for it of a schema change.
+    pub fn publish(&self, change: SchemaChangeEvent) {
+        self.events.publish(Event::SchemaChange(change));
+    }
+
+    /// Ends a stop: everything in memory goes to SSTables, the log is synced. Writes fail from then on.
+    ///
+    /// # Errors
+    /// What was not written stays in the commit log, for the next start.
+    pub fn close(&self) -> Result<(), StorageError> {
+        self.engine().close()
+    }
+
+    fn drop_tables(&self, ids: impl Iterator<Item = TableId>) {
+        for id in ids {
+            if let Err(error) = self.engine().drop_table(id) {
+                tracing::warn!(%id, %error, "a dropped table's files could not be removed");
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Node({}, {})", self.identity.host_id, self.native_address)
+    }
+}
+
+impl Gauges for Node {
+    fn gauges(&self) -> Vec<Gauge> {
+        let stats = self.engine().stats();
+        let files = || stats.tables.iter().flat_map(|table| &table.files);
+        let sum = |of: fn(&tholos_storage::engine::TableStats) -> u64| {
+            stats.tables.iter().map(of).sum::<u64>()
+        };
+        vec![
+            gauge("memtable_bytes", "Bytes of all memtables.", stats.memtable_bytes as u64),
+            gauge("commitlog_bytes", "Bytes of commit log segments in use.", stats.log_bytes),
+            gauge("sstables", "SSTables of all tables.", files().count() as u64),
+            gauge("sstable_bytes", "Bytes of all SSTables.", files().map(|file| file.1).sum()),
+            gauge(
+                "pending_compactions",
+                "Compactions that would start now.",
+                sum(|table| table.pending_compactions as u64),
+            ),
+            gauge(
+                "compaction_backlog_bytes",
+                "Bytes that compactions would rewrite now.",
+                sum(|table| table.compaction_backlog_bytes),
+            ),
+            counter("flushes", "Memtables written to SSTables.", stats.flushes),
+            counter("compactions", "Compactions finished.", stats.compactions),
+            counter("compacted_bytes", "Bytes that compactions wrote.", stats.compacted_bytes),
+            counter("table_writes", "Mutations applied to tables.", sum(|table| table.writes)),
+            counter("table_reads", "Reads of tables.", sum(|table| table.reads)),
+            gauge("tables", "Tables of users.", stats.tables.len() as u64),
+            gauge("prepared_statements", "Prepared statements.", self.prepared.len() as u64),
+            gauge("prepared_bytes", "Bytes of prepared statements.", self.prepared.bytes()),
+            gauge("schema_epoch", "Schema changes ever.", self.snapshot().catalogue.schema.epoch),
+        ]
+    }
+}
+
+/// A table with what its keyspace says of it.
+#[derive(PartialEq)]
+struct TableOf {
+    table: Arc<Table>,
+    durable_writes: bool,
+}
+
+impl TableOf {
+    fn id(&self) -> TableId {
+        self.table.id
+    }
+
+    fn settings(&self) -> TableSettings {
+        TableSettings::from_schema(&self.table, self.durable_writes)
+    }
+}
+
+fn tables(schema: &Schema) -> Vec<TableOf> {
+    let of = |durable_writes: bool| {
+        move |table: &Arc<Table>| TableOf { table: Arc::clone(table), durable_writes }
+    };
+    let keyspaces = schema.keyspaces.values();
+    keyspaces
+        .flat_map(|keyspace| keyspace.tables.values().map(of(keyspace.durable_writes)))
+        .collect()
+}
+
+fn placements(ring: &Arc<Ring>, schema: &Schema) -> Result<Placements, QueryError> {
+    let keyspaces = schema.keyspaces.iter();
+    let replications = keyspaces.map(|(name, keyspace)| (name.as_str(), &keyspace.replication));
+    Placements::new(ring, SELF, replications).map_err(|(keyspace, error)| {
+        QueryError::Config(format!("keyspace {}: {error}", Name::exact(&keyspace)))
+    })
+}

@@ -1,0 +1,197 @@
+//! Opening a node: from a configuration and a file system to a node that answers.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use tholos_cluster::coordinator::Coordinator;
+use tholos_cluster::ring::{Node as RingNode, Ring, RingError};
+use tholos_storage::StorageError;
+use tholos_storage::commitlog::{CommitLogOptions, SyncMode};
+use tholos_storage::engine::{Clock, Engine, EngineOptions};
+use tholos_storage::fs::Fs;
+use tholos_storage::fs::memory::MemoryFs;
+use tholos_storage::fs::real::RealFs;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::traces::Traces;
+use super::{Node, SELF, Snapshot, placements, tables};
+use crate::clock::{HybridClock, SystemWall, Wall};
+use crate::config::{CommitLogMode, Config};
+use crate::error::QueryError;
+use crate::events::EventHub;
+use crate::execute::replica::LocalReplica;
+use crate::identity::Identity;
+use crate::metrics::Metrics;
+use crate::prepared::PreparedCache;
+use crate::query::catalogue::Catalogue;
+use crate::query::functions::Random;
+use crate::schema_store::SchemaStore;
+use crate::system::schema::system_schema;
+
+/// Below the data directory: tables and the commit log.
+const STORAGE: &str = "storage";
+
+const MIB: u64 = 1 << 20;
+
+/// What a node is made of.
+pub struct NodeOptions {
+    /// Settings.
+    pub config: Config,
+    /// The file system.
+    pub fs: Arc<dyn Fs>,
+    /// The wall's time.
+    pub wall: Arc<dyn Wall>,
+    /// Random bits.
+    pub random: Box<dyn Random + Send + Sync>,
+    /// Where clients reach it.
+    pub native_address: SocketAddr,
+    /// Move damaged segments of the commit log away and go on, instead of refusing to start.
+    pub set_aside_damaged: bool,
+}
+
+/// Why a node did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data directory can't be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The schema on disk does not fit this node.
+    #[error("the schema on disk can't be used: {0}")]
+    Schema(QueryError),
+    /// The node's tokens make no ring.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+}
+
+impl NodeOptions {
+    /// A node on the real file system and clock.
+    pub fn real(config: Config, native_address: SocketAddr) -> NodeOptions {
+        NodeOptions {
+            config,
+            fs: Arc::new(RealFs),
+            wall: Arc::new(SystemWall),
+            random: Box::new(SystemRandom),
+            native_address,
+            set_aside_damaged: false,
+        }
+    }
+
+    /// A node whose data is in memory and goes with it.
+    pub fn in_memory(mut config: Config, native_address: SocketAddr) -> NodeOptions {
+        config.data_dir = PathBuf::from("/memory");
+        NodeOptions { fs: Arc::new(MemoryFs::new()), ..NodeOptions::real(config, native_address) }
+    }
+}
+
+impl Node {
+    /// Opens a node: locks its data directory, reads who it is and its schema, replays its log.
+    ///
+    /// # Errors
+    /// The directory is in use, damaged, or of another cluster.
+    pub fn open(options: NodeOptions) -> Result<Node, NodeError> {
+        let NodeOptions { config, fs, wall, random, native_address, set_aside_damaged } = options;
+        let dir = &config.data_dir;
+        fs.create_dir_all(dir).map_err(|error| StorageError::io("create", dir, error))?;
+        let directory = lock(&*fs, &config)?;
+        let mut bits = || random.bits();
+        let identity = Identity::open(Arc::clone(&fs), dir, &config.cluster_name, &mut bits)?;
+        let store = SchemaStore::open(Arc::clone(&fs), dir)?;
+        let ring = Arc::new(Ring::new(vec![RingNode {
+            host_id: identity.host_id,
+            address: native_address,
+            data_center: config.data_center.clone(),
+            rack: config.rack.clone(),
+            tokens: identity.ring_tokens(),
+        }])?);
+        let placements = placements(&ring, store.schema()).map_err(NodeError::Schema)?;
+        let settings: Vec<_> =
+            tables(store.schema()).iter().map(|table| table.settings()).collect();
+        let engine_options = engine_options(&config, set_aside_damaged);
+        let engine_clock = Arc::new(EngineClock(Arc::clone(&wall)));
+        let engine = Engine::open(fs, engine_clock, engine_options, settings)?;
+        let catalogue =
+            Catalogue { schema: Arc::clone(store.schema()), system: Arc::new(system_schema()) };
+        let clock = HybridClock::new(wall);
+        Ok(Node {
+            native_address,
+            started_seconds: clock.wall_micros() / 1_000_000,
+            clock,
+            random,
+            coordinator: Coordinator::new(SELF, LocalReplica::new(engine)),
+            snapshot: ArcSwap::from_pointee(Snapshot { catalogue, placements }),
+            schema: Mutex::new(store),
+            prepared: PreparedCache::new(config.limits.prepared_cache_bytes()),
+            events: Arc::new(EventHub::default()),
+            metrics: Arc::new(Metrics::default()),
+            clients: DashMap::new(),
+            next_client: AtomicU64::new(0),
+            traces: Traces::default(),
+            stopping: AtomicBool::new(false),
+            config,
+            identity,
+            ring,
+            _directory: directory,
+        })
+    }
+}
+
+fn lock(fs: &dyn Fs, config: &Config) -> Result<Box<dyn Send + Sync>, StorageError> {
+    let dir = &config.data_dir;
+    fs.lock_dir(dir).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => StorageError::Unusable(format!(
+            "the data directory {} is in use by another process: stop it, or choose another directory with --data",
+            dir.display()
+        )),
+        _ => StorageError::io("lock", dir, error),
+    })
+}
+
+fn engine_options(config: &Config, set_aside_damaged: bool) -> EngineOptions {
+    let log = &config.commit_log;
+    let interval = Duration::from_millis(log.periodic_interval_ms);
+    let commit_log = CommitLogOptions {
+        mode: match log.mode {
+            CommitLogMode::Group => SyncMode::Group,
+            CommitLogMode::Batch => SyncMode::Batch,
+            CommitLogMode::Periodic => SyncMode::Periodic { interval },
+        },
+        segment_bytes: log.segment_mib << 20,
+        total_bytes: log.total_mib * MIB,
+        set_aside_damaged,
+        ..CommitLogOptions::default()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    EngineOptions {
+        commit_log,
+        memtable_bytes: usize::try_from(config.memtable_bytes()).unwrap_or(usize::MAX),
+        shards: (cores * 4).next_power_of_two(),
+        block_cache_bytes: config.block_cache_bytes(),
+        ..EngineOptions::new(config.data_dir.join(STORAGE))
+    }
+}
+
+struct EngineClock(Arc<dyn Wall>);
+
+impl Clock for EngineClock {
+    fn now_micros(&self) -> i64 {
+        self.0.micros()
+    }
+}
+
+/// The operating system's random bits.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn bits(&self) -> u64 {
+        // Six of a random UUID's bits are fixed; hashing spreads the other 122 over all 64.
+        xxh3_64(Uuid::new_v4().as_bytes())
+    }
+}

@@ -1,0 +1,230 @@
+//! CREATE TABLE and DROP TABLE.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tholos_grammar::ast::schema::{ColumnDefinition, CreateTable, DropObject};
+use tholos_grammar::name::Name;
+use tholos_grammar::types::CqlType;
+use tholos_storage::schema::options::TableOptions;
+use tholos_storage::schema::{Column, ColumnKind, SchemaChange, Table, TableId};
+use uuid::Uuid;
+
+use super::columns::{check_column_type, check_key_type, check_table};
+use super::names::check_name;
+use super::options::OptionReader;
+use super::{DdlContext, no_effect, object_effect, table_options};
+use crate::error::QueryError;
+use crate::query::plan::SchemaEffect;
+use crate::query::term::resolve_type;
+
+/// CREATE TABLE.
+///
+/// # Errors
+/// [`QueryError::AlreadyExists`]; [`QueryError::Invalid`] for columns and keys that make no table;
+/// [`QueryError::Config`] for wrong options.
+pub fn create(
+    statement: &CreateTable,
+    context: &DdlContext<'_>,
+) -> Result<SchemaEffect, QueryError> {
+    let keyspace = context.keyspace_of(&statement.name)?;
+    let name = &statement.name.name;
+    context.check_user_keyspace(keyspace)?;
+    check_name("table", name)?;
+    if context.keyspace(keyspace)?.tables.contains_key(name.as_str()) {
+        if statement.if_not_exists {
+            return Ok(no_effect());
+        }
+        return Err(QueryError::AlreadyExists {
+            keyspace: keyspace.clone(),
+            table: Some(name.clone()),
+        });
+    }
+    if statement.compact_storage {
+        return Err(QueryError::invalid(
+            "COMPACT STORAGE tables are not allowed (as in Cassandra since 4.0): leave it out",
+        ));
+    }
+    let mut reader = OptionReader::new(&statement.options)?;
+    let id = table_id(&mut reader, context)?;
+    let mut options = TableOptions::default();
+    let warnings = table_options::apply(&mut options, &mut reader)?;
+    reader.finish()?;
+    let mut table = Layout::new(statement, keyspace, context)?.into_table(keyspace, name, id);
+    table.options = options;
+    check_table(&table)?;
+    let change = SchemaChange::PutTable(Arc::new(table));
+    let mut effect = object_effect("CREATED", "TABLE", keyspace, name, change);
+    effect.warnings = warnings;
+    Ok(effect)
+}
+
+/// DROP TABLE.
+///
+/// # Errors
+/// [`QueryError::Invalid`] when it does not exist.
+pub fn drop(statement: &DropObject, context: &DdlContext<'_>) -> Result<SchemaEffect, QueryError> {
+    let keyspace = context.keyspace_of(&statement.name)?;
+    let name = &statement.name.name;
+    context.check_user_keyspace(keyspace)?;
+    if context.plan.catalogue.table(keyspace.as_str(), name.as_str()).is_none() {
+        if statement.if_exists {
+            return Ok(no_effect());
+        }
+        return Err(QueryError::invalid(format!(
+            "table {keyspace}.{name} does not exist: DESCRIBE TABLES lists those that do"
+        )));
+    }
+    let change = SchemaChange::DropTable(keyspace.clone(), name.clone());
+    Ok(object_effect("DROPPED", "TABLE", keyspace, name, change))
+}
+
+/// The table's identity: a new one, or that of `WITH id = ...` (what DESCRIBE ... WITH INTERNALS shows).
+fn table_id(
+    reader: &mut OptionReader<'_>,
+    context: &DdlContext<'_>,
+) -> Result<TableId, QueryError> {
+    let Some(text) = reader.text("id")? else { return Ok(TableId(context.table_id)) };
+    let Ok(id) = text.parse::<Uuid>().map(TableId) else {
+        return Err(QueryError::Config(format!("id is a UUID, not '{text}'")));
+    };
+    let mut keyspaces = context.plan.catalogue.schema.keyspaces.values();
+    let taken =
+        keyspaces.find_map(|keyspace| keyspace.tables.values().find(|table| table.id == id));
+    match taken {
+        None => Ok(id),
+        Some(table) => Err(QueryError::Config(format!(
+            "id {id} is that of table {}.{}: leave it out to get a new one",
+            table.keyspace, table.name
+        ))),
+    }
+}
+
+/// The columns of a table that is created, not yet numbered.
+struct Layout<'a> {
+    statement: &'a CreateTable,
+    types: BTreeMap<&'a Name, CqlType>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(
+        statement: &'a CreateTable,
+        keyspace: &Name,
+        context: &DdlContext<'_>,
+    ) -> Result<Self, QueryError> {
+        let mut types = BTreeMap::new();
+        for column in &statement.columns {
+            let cql_type = resolve_type(&column.type_name, keyspace, context.plan.catalogue)?;
+            if types.insert(&column.name, cql_type).is_some() {
+                return Err(QueryError::invalid(format!(
+                    "duplicate column {} declaration for table {}: leave one out",
+                    column.name, statement.name.name
+                )));
+            }
+        }
+        let layout = Layout { statement, types };
+        layout.check_key()?;
+        layout.check_order()?;
+        for column in &statement.columns {
+            check_column_type(&column.name, &layout.types[&column.name])?;
+        }
+        Ok(layout)
+    }
+
+    fn key(&self) -> impl Iterator<Item = &'a Name> {
+        let key = &self.statement.primary_key;
+        key.partition.iter().chain(&key.clustering)
+    }
+
+    fn check_key(&self) -> Result<(), QueryError> {
+        let table = &self.statement.name.name;
+        for (position, name) in self.key().enumerate() {
+            let definition = self.statement.columns.iter().find(|column| column.name == *name);
+            let Some(ColumnDefinition { is_static, .. }) = definition else {
+                return Err(QueryError::invalid(format!(
+                    "unknown column {name} referenced in PRIMARY KEY for table {table}: declare it"
+                )));
+            };
+            if *is_static {
+                return Err(QueryError::invalid(format!(
+                    "static column {name} cannot be part of the PRIMARY KEY"
+                )));
+            }
+            if self.key().take(position).any(|earlier| earlier == name) {
+                return Err(QueryError::invalid(format!(
+                    "duplicate column {name} in PRIMARY KEY clause for table {table}"
+                )));
+            }
+            check_key_type(name, &self.types[name])?;
+        }
+        Ok(())
+    }
+
+    /// CLUSTERING ORDER BY names the clustering columns in their order; those after the last one are ascending.
+    fn check_order(&self) -> Result<(), QueryError> {
+        let clustering = &self.statement.primary_key.clustering;
+        for (position, (name, _)) in self.statement.clustering_order.iter().enumerate() {
+            match clustering.get(position) {
+                Some(expected) if expected == name => {}
+                Some(expected) if clustering.contains(name) => {
+                    return Err(QueryError::invalid(format!(
+                        "the order of columns in the CLUSTERING ORDER directive must match that of the clustering columns ({expected} must appear before {name})"
+                    )));
+                }
+                _ => {
+                    return Err(QueryError::invalid(format!(
+                        "only clustering columns can be defined in CLUSTERING ORDER directive, once each: {name} is none"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers the columns: those of the key first, then the others by name.
+    fn into_table(self, keyspace: &Name, name: &Name, id: TableId) -> Table {
+        let mut next_column_id = 0;
+        let mut column = |name: &Name, kind| {
+            let order = self.statement.clustering_order.iter().find(|(column, _)| column == name);
+            let id = next_column_id;
+            next_column_id += 1;
+            Column {
+                id,
+                name: name.clone(),
+                cql_type: self.types[name].clone(),
+                kind,
+                descending: kind == ColumnKind::Clustering && order.is_some_and(|(_, desc)| *desc),
+            }
+        };
+        let key = &self.statement.primary_key;
+        let mut columns = |names: Vec<&Name>, kind| -> Vec<Column> {
+            names.into_iter().map(|name| column(name, kind)).collect()
+        };
+        let partition_key = columns(key.partition.iter().collect(), ColumnKind::PartitionKey);
+        let clustering = columns(key.clustering.iter().collect(), ColumnKind::Clustering);
+        let values = |is_static| {
+            let definitions = self.statement.columns.iter();
+            let mut names: Vec<&Name> = definitions
+                .filter(|column| column.is_static == is_static)
+                .map(|column| &column.name)
+                .filter(|name| !key.partition.contains(name) && !key.clustering.contains(name))
+                .collect();
+            names.sort();
+            names
+        };
+        let statics = columns(values(true), ColumnKind::Static);
+        let regulars = columns(values(false), ColumnKind::Regular);
+        Table {
+            id,
+            keyspace: keyspace.clone(),
+            name: name.clone(),
+            partition_key,
+            clustering,
+            statics,
+            regulars,
+            dropped: BTreeMap::new(),
+            next_column_id,
+            options: TableOptions::default(),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Native scalar functions: found by name and argument types at planning, called with bytes at execution.
+//!
+//! A function has one name in `snake_case`; the older `camelCase` spellings find the same function. Functions are pure:
+//! what they need beside their arguments (the request's time, random bits) comes in a [`CallContext`]. Aggregates,
+//! `writetime`, `ttl` and `token` are no scalar functions: the SELECT planner knows them.
+//!
+//! - [`resolve`]: which function a call means, and the types of its arguments and result.
+//! - [`clock`]: `now`, `current_*`, `to_date` and the like; [`blob`]: `*_as_blob` and back; [`cast`]: the CAST matrix;
+//!   [`number`]: operators and mathematics; [`collection`]: counts, keys and extremes; [`json`]: `to_json`.
+
+mod blob;
+mod cast;
+mod clock;
+mod collection;
+mod json;
+mod number;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+pub use self::resolve::resolve;
+use smallvec::SmallVec;
+use tholos_grammar::types::CqlType;
+use tholos_grammar::value::Value;
+
+use crate::error::QueryError;
+use crate::query::values::RequestTime;
+
+/// Where random bits come from: a node's generator, or a seeded one in tests.
+pub trait Random: Sync {
+    /// 64 bits that nobody can foresee.
+    fn bits(&self) -> u64;
+}
+
+/// What a function may use beside its arguments.
+#[derive(Clone, Copy)]
+pub struct CallContext<'a> {
+    /// The request's time.
+    pub time: RequestTime,
+    /// Random bits.
+    pub random: &'a dyn Random,
+}
+
+/// What planning knows of an argument's type before the function is chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ArgumentType {
+    /// A column, a CAST, a type hint, the result of another call: it has this type.
+    Known(CqlType),
+    /// A literal: it fits the types that literals of its kind fit.
+    Literal(LiteralKind),
+    /// A marker or null: fits every type.
+    Any,
+}
+
+/// Kinds of literals, for choosing among functions of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // each is the literal of that name
+pub enum LiteralKind {
+    Text,
+    Integer,
+    Float,
+    Boolean,
+    Blob,
+    Uuid,
+    Duration,
+    /// A list, set, map, tuple or user type literal.
+    Structured,
+}
+
+/// A function with its types settled: call it with values of `arguments`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Function {
+    /// The name to show.
+    pub name: &'static str,
+    /// Types of the arguments, in order.
+    pub arguments: Vec<CqlType>,
+    /// Type of the result.
+    pub returns: CqlType,
+    /// Whether equal arguments give equal results: then a call with constant arguments can be folded.
+    pub pure: bool,
+    code: Code,
+}
+
+impl Function {
+    /// Calls it. `None` is null, and any null argument makes null, but for `to_json`. Arguments are valid values of
+    /// [`Function::arguments`]: whoever bound them checked that.
+    ///
+    /// # Errors
+    /// [`QueryError::Invalid`] when the function does not take this value, with the function's name.
+    pub fn call(
+        &self,
+        arguments: &[Option<&[u8]>],
+        context: CallContext<'_>,
+    ) -> Result<Option<Vec<u8>>, QueryError> {
+        if self.code == Code::ToJson {
+            let argument = arguments.first().copied().flatten();
+            return json::to_json(self.argument(0)?, argument).map(Some);
+        }
+        let mut present: SmallVec<[&[u8]; 2]> = SmallVec::new();
+        for argument in arguments {
+            let Some(bytes) = argument else { return Ok(None) };
+            present.push(bytes);
+        }
+        let first = present.first().copied().unwrap_or_default();
+        match self.code {
+            Code::Clock(which) => clock::call(which, self, first, context),
+            Code::AsBlob => Ok(Some(first.to_vec())),
+            Code::FromBlob => blob::from_blob(self, first).map(Some),
+            Code::Cast => cast::cast(self, first),
+            Code::Operator(operator) => {
+                let second = present.get(1).copied().unwrap_or_default();
+                number::operate(operator, self, first, second)
+            }
+            Code::Math(which) => number::math(which, self, first),
+            Code::Collection(which) => collection::call(which, self, first),
+            Code::ToJson => Err(self.defect("it is called elsewhere")),
+        }
+    }
+
+    fn argument(&self, place: usize) -> Result<&CqlType, QueryError> {
+        self.arguments.get(place).ok_or_else(|| self.defect("an argument is missing"))
+    }
+
+    /// The value of an argument.
+    fn decode(&self, place: usize, bytes: &[u8]) -> Result<Value, QueryError> {
+        Value::decode(self.argument(place)?, bytes).map_err(|error| self.refuse(&error.to_string()))
+    }
+
+    /// The bytes of a result.
+    fn encode(&self, value: &Value) -> Result<Option<Vec<u8>>, QueryError> {
+        let mut bytes = Vec::new();
+        match value.encode(&self.returns, &mut bytes) {
+            Ok(()) => Ok(Some(bytes)),
+            Err(error) => Err(self.refuse(&error.to_string())),
+        }
+    }
+
+    fn refuse(&self, what: &str) -> QueryError {
+        QueryError::invalid(format!("{}(): {what}", self.name))
+    }
+
+    fn defect(&self, what: &str) -> QueryError {
+        QueryError::Internal(format!("function {}: {what}", self.name))
+    }
+}
+
+/// What a function does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Code {
+    Clock(clock::Clock),
+    AsBlob,
+    FromBlob,
+    Cast,
+    Operator(number::Operator),
+    Math(number::Math),
+    Collection(collection::Collection),
+    ToJson,
+}

@@ -1,0 +1,136 @@
+//! INSERT, UPDATE and DELETE: planned once, then turned into mutations by pure functions of values and time.
+//!
+//! - [`insert`], [`update`], [`delete`]: the planners.
+//! - [`restrictions`]: WHERE, reduced to partitions, rows and a slice of rows; [`targets`]: the keys they name.
+//! - [`operations`]: what is written to each column; [`elements`]: to the elements of a multi-cell column.
+//! - [`attributes`]: USING; [`mutation`]: plan and values to [`Mutation`]s.
+//!
+//! What each statement writes is section 5 of the reconciliation spec. A plan is a tree of [`Expr`]s over a table:
+//! column writes are sorted by column id, so that a row is encoded in one pass. Nothing here reads or writes storage;
+//! what must be read first (lists by index or value, counters) comes through [`Existing`].
+//!
+//! [`Mutation`]: tholos_storage::model::mutation::Mutation
+//! [`Expr`]: crate::query::term::Expr
+//! [`Existing`]: mutation::Existing
+
+pub mod attributes;
+pub mod cells;
+pub mod delete;
+mod display;
+pub mod elements;
+pub mod insert;
+pub mod mutation;
+pub mod operations;
+pub mod restrictions;
+pub mod targets;
+pub mod update;
+
+use std::sync::Arc;
+
+use tholos_grammar::ast::TableName;
+use tholos_grammar::ast::modify::Modification;
+use tholos_grammar::name::Name;
+use tholos_storage::schema::Table;
+
+use self::attributes::Attributes;
+use self::operations::ColumnWrite;
+use self::restrictions::Keys;
+use crate::error::QueryError;
+use crate::query::planner::PlanContext;
+use crate::query::term::Binder;
+
+/// A planned INSERT, UPDATE or DELETE.
+#[derive(Clone, Debug)]
+pub struct ModifyPlan {
+    /// The table.
+    pub table: Arc<Table>,
+    /// Which statement it is.
+    pub kind: ModifyKind,
+    /// Which partitions and rows.
+    pub keys: Keys,
+    /// What is written to static columns, sorted by column id.
+    pub statics: Vec<ColumnWrite>,
+    /// What is written to regular columns, sorted by column id.
+    pub regulars: Vec<ColumnWrite>,
+    /// USING.
+    pub attributes: Attributes,
+}
+
+/// What a modification does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModifyKind {
+    /// INSERT: writes columns and the row's liveness.
+    Insert,
+    /// UPDATE: writes columns only.
+    Update,
+    /// DELETE of columns or elements.
+    DeleteColumns,
+    /// DELETE of rows, ranges of rows or partitions.
+    DeleteRows,
+}
+
+impl ModifyPlan {
+    /// Whether current values must be read before it can be written: lists by index or by value, and counters.
+    pub fn reads(&self) -> bool {
+        self.statics.iter().chain(&self.regulars).any(ColumnWrite::reads)
+    }
+
+    /// Whether it writes counters.
+    pub fn is_counter(&self) -> bool {
+        self.table.is_counter()
+    }
+}
+
+/// Plans a modification, by itself or within a batch: `binder` numbers markers through the whole batch.
+///
+/// # Errors
+/// [`QueryError::Invalid`], [`QueryError::NotSupportedYet`].
+pub fn plan(statement: &Modification, binder: &mut Binder<'_>) -> Result<ModifyPlan, QueryError> {
+    match statement {
+        Modification::Insert(statement) => insert::plan(statement, binder),
+        Modification::Update(statement) => update::plan(statement, binder),
+        Modification::Delete(statement) => delete::plan(statement, binder),
+    }
+}
+
+/// The table that a statement changes: it must exist and be a user's.
+///
+/// # Errors
+/// [`QueryError::Invalid`]: no keyspace is in use, the keyspace or table does not exist, or it is a system table.
+pub fn changed_table(name: &TableName, context: PlanContext<'_>) -> Result<Arc<Table>, QueryError> {
+    let keyspace = keyspace_of(name, context)?;
+    if context.catalogue.is_system(keyspace) {
+        return Err(QueryError::Unauthorized(format!(
+            "{keyspace}.{} is a system table: it can be read and not changed",
+            name.name
+        )));
+    }
+    let Some(known) = context.catalogue.keyspace(keyspace.as_str()) else {
+        return Err(QueryError::invalid(format!(
+            "keyspace {keyspace} does not exist: DESCRIBE KEYSPACES lists those that do"
+        )));
+    };
+    match known.tables.get(name.name.as_str()) {
+        Some(table) => Ok(Arc::clone(table)),
+        None => Err(QueryError::invalid(format!(
+            "table {keyspace}.{} does not exist: DESCRIBE TABLES lists those that do",
+            name.name
+        ))),
+    }
+}
+
+/// The keyspace that a name means: its own, or the session's.
+///
+/// # Errors
+/// [`QueryError::Invalid`] when neither is there.
+pub fn keyspace_of<'n>(
+    name: &'n TableName,
+    context: PlanContext<'n>,
+) -> Result<&'n Name, QueryError> {
+    name.keyspace.as_ref().or(context.keyspace).ok_or_else(|| {
+        QueryError::invalid(format!(
+            "no keyspace has been specified for {}: USE a keyspace, or write keyspace.{}",
+            name.name, name.name
+        ))
+    })
+}

@@ -1,0 +1,187 @@
+//! Plan and values to mutations: a pure function, and the hot path of every write.
+
+use smallvec::{SmallVec, smallvec};
+use tholos_storage::model::Timestamp;
+use tholos_storage::model::entry::RowBuf;
+use tholos_storage::model::mutation::{Mutation, Update};
+use tholos_storage::model::position::STATIC;
+use tholos_storage::model::row::RowBuilder;
+use tholos_storage::schema::Table;
+
+use super::attributes::WriteTime;
+use super::cells::write_columns;
+use super::elements::{ElementContext, ListPaths};
+use super::operations::ColumnWrite;
+use super::targets::{partitions, ranges, rows};
+use super::{ModifyKind, ModifyPlan};
+use crate::error::QueryError;
+use crate::query::functions::CallContext;
+use crate::query::keys::Position;
+use crate::query::values::Bound;
+
+/// What one execution of a statement brings.
+#[derive(Clone, Copy)]
+pub struct WriteRequest<'v> {
+    /// Values of the markers.
+    pub values: &'v [Bound<'v>],
+    /// The request's time and random bits.
+    pub call: CallContext<'v>,
+    /// The timestamp of a statement that brings none of its own: the client's or the request's, in microseconds.
+    pub timestamp: Timestamp,
+}
+
+/// Rows as they are, for the writes that depend on them.
+pub trait Existing {
+    /// The row (or static row) at a position of a partition, reconciled; none if there is none.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    fn row(
+        &self,
+        table: &Table,
+        partition: &[u8],
+        position: &[u8],
+    ) -> Result<Option<RowBuf>, QueryError>;
+}
+
+/// The mutations of one statement, one per partition. Partitions to which nothing is written (every value unset, an
+/// empty IN) have none.
+///
+/// `existing` is asked only if the plan [reads](ModifyPlan::reads).
+///
+/// # Errors
+/// [`QueryError::Invalid`] for values that don't fit their columns; what `existing` fails with.
+pub fn mutations(
+    plan: &ModifyPlan,
+    request: WriteRequest<'_>,
+    existing: &dyn Existing,
+) -> Result<SmallVec<[Mutation; 1]>, QueryError> {
+    let WriteRequest { values, call, timestamp } = request;
+    let table = &*plan.table;
+    let time = plan.attributes.write_time(table, timestamp, values, call)?;
+    let partitions = partitions(table, &plan.keys, values, call)?;
+    // What does not depend on the partition is made once for all of them.
+    let shares = partitions.len() > 1 && !plan.reads();
+    let mut writer = RowWriter { plan, request, time, existing, paths: ListPaths::default() };
+    let mut shared = None;
+    let mut mutations = SmallVec::new();
+    for partition in partitions {
+        let updates = match &shared {
+            Some(updates) => SmallVec::clone(updates),
+            None => writer.updates(&partition)?,
+        };
+        if shares && shared.is_none() {
+            shared = Some(updates.clone());
+        }
+        if !updates.is_empty() {
+            mutations.push(Mutation { table: table.id, partition, updates });
+        }
+    }
+    Ok(mutations)
+}
+
+struct RowWriter<'p> {
+    plan: &'p ModifyPlan,
+    request: WriteRequest<'p>,
+    time: WriteTime,
+    existing: &'p dyn Existing,
+    paths: ListPaths,
+}
+
+impl RowWriter<'_> {
+    fn updates(&mut self, partition: &[u8]) -> Result<SmallVec<[Update; 1]>, QueryError> {
+        let plan = self.plan;
+        if plan.kind == ModifyKind::DeleteRows {
+            return self.deletions();
+        }
+        let mut updates = SmallVec::new();
+        if !plan.statics.is_empty() {
+            let position = Position::from_slice(&[STATIC]);
+            let row = self.row(&plan.statics, partition, &position, false)?;
+            push_row(&mut updates, position, row);
+        }
+        let has_rows = plan.keys.clustering_columns() == plan.table.clustering.len();
+        let inserts = plan.kind == ModifyKind::Insert;
+        if !has_rows || (plan.regulars.is_empty() && !inserts) {
+            return Ok(updates);
+        }
+        self.rows(partition, inserts, &mut updates)?;
+        Ok(updates)
+    }
+
+    fn rows(
+        &mut self,
+        partition: &[u8],
+        inserts: bool,
+        updates: &mut SmallVec<[Update; 1]>,
+    ) -> Result<(), QueryError> {
+        let plan = self.plan;
+        let mut positions = rows(&plan.table, &plan.keys, self.request.values, self.request.call)?;
+        if plan.regulars.iter().any(ColumnWrite::reads) {
+            for position in positions {
+                let row = self.row(&plan.regulars, partition, &position, inserts)?;
+                push_row(updates, position, row);
+            }
+            return Ok(());
+        }
+        let Some(last) = positions.pop() else { return Ok(()) };
+        let row = self.row(&plan.regulars, partition, &last, inserts)?;
+        for position in positions {
+            push_row(updates, position, row.clone());
+        }
+        push_row(updates, last, row);
+        Ok(())
+    }
+
+    fn row(
+        &mut self,
+        writes: &[ColumnWrite],
+        partition: &[u8],
+        position: &[u8],
+        inserts: bool,
+    ) -> Result<RowBuf, QueryError> {
+        let existing = match writes.iter().any(ColumnWrite::reads) {
+            true => self.existing.row(&self.plan.table, partition, position)?,
+            false => None,
+        };
+        let mut builder = RowBuilder::with_capacity(16 + 24 * writes.len());
+        if inserts {
+            builder.liveness(self.time.liveness());
+        }
+        let context = ElementContext {
+            time: &self.time,
+            values: self.request.values,
+            call: self.request.call,
+            existing: existing.as_ref().map(RowBuf::as_row),
+        };
+        write_columns(&mut builder, writes, &mut self.paths, context)?;
+        Ok(builder.finish())
+    }
+
+    /// What a DELETE without targets deletes: partitions, rows, or ranges of rows.
+    fn deletions(&self) -> Result<SmallVec<[Update; 1]>, QueryError> {
+        let ModifyPlan { table, keys, .. } = self.plan;
+        let WriteRequest { values, call, .. } = self.request;
+        let deletion = self.time.deletion();
+        if keys.clustering.is_empty() && keys.slice.is_full() {
+            return Ok(smallvec![Update::Partition(deletion)]);
+        }
+        if keys.clustering_columns() == table.clustering.len() {
+            let mut builder = RowBuilder::new();
+            builder.deletion(deletion);
+            let row = builder.finish();
+            let positions = rows(table, keys, values, call)?.into_iter();
+            return Ok(positions
+                .map(|position| Update::Row { position, row: row.clone() })
+                .collect());
+        }
+        let ranges = ranges(table, keys, values, call)?.into_iter();
+        Ok(ranges.map(|(start, end)| Update::Range { start, end, deletion }).collect())
+    }
+}
+
+fn push_row(updates: &mut SmallVec<[Update; 1]>, position: Position, row: RowBuf) {
+    if !row.is_empty() {
+        updates.push(Update::Row { position, row });
+    }
+}

@@ -1,0 +1,96 @@
+//! The planner's entry point: dispatches a statement to the planner of its group.
+
+use std::sync::Arc;
+
+use tholos_grammar::ast::Statement;
+use tholos_grammar::ast::modify::{Batch, Modification};
+use tholos_grammar::name::Name;
+
+use crate::error::QueryError;
+use crate::query::catalogue::Catalogue;
+use crate::query::plan::{Plan, Planned};
+use crate::query::select::plan_select;
+use crate::query::term::Binder;
+use crate::query::{batch, ddl, describe, modify};
+
+/// What planning may use.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanContext<'a> {
+    /// The catalogue.
+    pub catalogue: &'a Catalogue,
+    /// The session's keyspace (or the request's own, in protocol v5).
+    pub keyspace: Option<&'a Name>,
+}
+
+/// Plans a statement: names looked up, types checked, markers described, the way to the data chosen.
+///
+/// # Errors
+/// [`QueryError::Invalid`] and [`QueryError::Config`], with what to do about it.
+pub fn plan(statement: Statement, context: PlanContext<'_>) -> Result<Planned, QueryError> {
+    let plan = match statement {
+        Statement::Select(select) => return plan_select(&select, context),
+        Statement::Use(name) => {
+            if context.catalogue.keyspace(name.as_str()).is_none() {
+                return Err(QueryError::invalid(format!(
+                    "keyspace {name} does not exist: DESCRIBE KEYSPACES lists those that do"
+                )));
+            }
+            Plan::Use(name)
+        }
+        Statement::Insert(statement) => {
+            return plan_modification(&Modification::Insert(statement), context);
+        }
+        Statement::Update(statement) => {
+            return plan_modification(&Modification::Update(statement), context);
+        }
+        Statement::Delete(statement) => {
+            return plan_modification(&Modification::Delete(statement), context);
+        }
+        Statement::Batch(statement) => return plan_batch(&statement, context),
+        Statement::Truncate(table) => Plan::Truncate(modify::changed_table(&table, context)?),
+        Statement::Describe(statement) => {
+            Plan::Describe(Box::new(describe::plan(statement, context)))
+        }
+        statement => match ddl::kind(&statement) {
+            ddl::Kind::Supported => Plan::Schema(Box::new(statement)),
+            ddl::Kind::Later(what) => return Err(QueryError::NotSupportedYet(what.to_owned())),
+            ddl::Kind::NotSchema => {
+                return Err(QueryError::Internal("a statement without a planner".to_owned()));
+            }
+        },
+    };
+    Ok(Planned {
+        plan,
+        markers: Vec::new(),
+        pk_indexes: Vec::new(),
+        table: None,
+        consistency: None,
+    })
+}
+
+fn plan_modification(
+    statement: &Modification,
+    context: PlanContext<'_>,
+) -> Result<Planned, QueryError> {
+    let mut binder = Binder::new(context);
+    let plan = modify::plan(statement, &mut binder)?;
+    Ok(Planned {
+        pk_indexes: plan.keys.pk_indexes(),
+        table: Some(Arc::clone(&plan.table)),
+        consistency: plan.attributes.consistency,
+        plan: Plan::Modify(Box::new(plan)),
+        markers: binder.into_markers(),
+    })
+}
+
+fn plan_batch(statement: &Batch, context: PlanContext<'_>) -> Result<Planned, QueryError> {
+    let mut binder = Binder::new(context);
+    let plan = batch::plan(statement, &mut binder)?;
+    Ok(Planned {
+        pk_indexes: plan.pk_indexes(),
+        table: plan.statements.first().map(|first| Arc::clone(&first.table)),
+        consistency: plan.attributes.consistency,
+        plan: Plan::Batch(Box::new(plan)),
+        markers: binder.into_markers(),
+    })
+}

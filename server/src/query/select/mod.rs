@@ -1,0 +1,184 @@
+//! Bind and plan of SELECT: pure functions of the statement and the catalogue.
+//!
+//! - [`plan`]: what a plan is; [`display`]: how it prints.
+//! - [`relation`]: relations of WHERE, with names looked up and terms bound, in the order of the text.
+//! - [`restrict`]: which of them lead to the rows and which only leave rows out; the rules of ALLOW FILTERING.
+//! - [`order`]: ORDER BY and GROUP BY; [`selection`]: the select list.
+//!
+//! Invariant: markers are numbered in the order of the text, so each part is bound where it stands.
+
+pub mod display;
+mod order;
+pub mod plan;
+mod relation;
+mod restrict;
+mod selection;
+mod slots;
+
+use std::sync::Arc;
+
+use tholos_grammar::ast::select::Select;
+use tholos_grammar::ast::term::Term;
+use tholos_grammar::name::Name;
+use tholos_grammar::types::{CqlType, Native};
+use tholos_storage::model::entry::Direction;
+use tholos_storage::schema::Table;
+
+use self::plan::{Access, Candidates, SelectPlan};
+use self::slots::Slots;
+use crate::error::QueryError;
+use crate::query::plan::{ColumnSpec, Plan, Planned};
+use crate::query::planner::PlanContext;
+use crate::query::suggest::nearest;
+use crate::query::term::{Binder, Expr};
+
+/// Plans a SELECT.
+///
+/// # Errors
+/// [`QueryError::Invalid`]: unknown names, values of the wrong type, restrictions that no key serves without ALLOW
+/// FILTERING, and so on, with what to do; [`QueryError::NotSupportedYet`] for SELECT JSON and ANN ordering.
+pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned, QueryError> {
+    if select.json {
+        return Err(QueryError::NotSupportedYet(
+            "SELECT JSON; select to_json(column) of each column instead".to_string(),
+        ));
+    }
+    let table = find_table(select, context)?;
+    let mut binder = Binder::new(context);
+    let mut slots = Slots::new(&table);
+
+    let selection = selection::plan(select, &table, &mut binder, &mut slots)?;
+    let relations = relation::bind_all(&select.relations, &table, &mut binder)?;
+    let restrictions =
+        restrict::plan(relations, &table, select.allow_filtering, &mut slots, select.distinct)?;
+    let order = order::plan_order(&select.order_by, &table, &restrictions)?;
+    let group_by = order::plan_group_by(&select.group_by, &table, &restrictions, &mut slots)?;
+    if select.distinct {
+        order::check_distinct(select, &table, &slots, &selection)?;
+    }
+    let per_partition_limit = bind_int(
+        select.per_partition_limit.as_ref(),
+        "[per_partition_limit]",
+        &table,
+        &mut binder,
+    )?;
+    if select.distinct && per_partition_limit.is_some() {
+        return Err(QueryError::invalid(
+            "PER PARTITION LIMIT makes no sense with SELECT DISTINCT, which shows one row for each partition: leave one of them out",
+        ));
+    }
+    let limit = bind_int(select.limit.as_ref(), "[limit]", &table, &mut binder)?;
+    let timeout = bind_timeout(select.using.timeout.as_ref(), &table, &mut binder)?;
+
+    let pk_indexes = pk_indexes(&restrictions.access);
+    let mut plan = SelectPlan {
+        virtual_table: context.catalogue.is_system(&table.keyspace),
+        access: restrictions.access,
+        clustering: restrictions.clustering,
+        filters: restrictions.filters,
+        restricts_rows: restrictions.restricts_rows,
+        direction: if order.reversed { Direction::Reverse } else { Direction::Forward },
+        merge_partitions: order.merge_partitions,
+        distinct: select.distinct,
+        per_partition_limit,
+        limit,
+        timeout,
+        slots: slots.into_vec(),
+        projection: selection::project(selection.items, group_by.is_some()),
+        group_by,
+        columns: selection.columns.into(),
+        fingerprint: 0,
+        table: Arc::clone(&table),
+    };
+    plan.fingerprint = display::fingerprint(&plan);
+    Ok(Planned {
+        plan: Plan::Select(Box::new(plan)),
+        markers: binder.into_markers(),
+        pk_indexes,
+        table: Some(table),
+        consistency: select.using.consistency,
+    })
+}
+
+/// What of the select list comes out: expressions and the columns that they make.
+struct Selection {
+    items: Vec<selection::Item>,
+    columns: Vec<ColumnSpec>,
+}
+
+fn find_table(select: &Select, context: PlanContext<'_>) -> Result<Arc<Table>, QueryError> {
+    let keyspace = select.table.keyspace.as_ref().or(context.keyspace).ok_or_else(|| {
+        QueryError::invalid(format!(
+            "no keyspace was given: write keyspace.{}, or USE a keyspace first",
+            select.table.name
+        ))
+    })?;
+    let Some(known) = context.catalogue.keyspace(keyspace.as_str()) else {
+        return Err(QueryError::invalid(format!(
+            "keyspace {keyspace} does not exist: DESCRIBE KEYSPACES lists those that do"
+        )));
+    };
+    let name = &select.table.name;
+    match known.tables.get(name.as_str()) {
+        Some(table) => Ok(Arc::clone(table)),
+        None => Err(QueryError::invalid(format!(
+            "table {keyspace}.{name} does not exist{}",
+            nearest(name.as_str(), known.tables.keys().map(Name::as_str))
+        ))),
+    }
+}
+
+/// The error of a column that the table does not have.
+fn unknown_column(name: &Name, table: &Table) -> QueryError {
+    let hint = nearest(name.as_str(), table.columns().map(|column| column.name.as_str()));
+    let hint = if hint.is_empty() {
+        let names: Vec<String> = table.columns().map(|column| column.name.to_string()).collect();
+        format!(": it has {}", names.join(", "))
+    } else {
+        hint
+    };
+    QueryError::invalid(format!(
+        "table {}.{} has no column {name}{hint}",
+        table.keyspace, table.name
+    ))
+}
+
+/// A receiver that is no column: `[limit]` and the like.
+fn pseudo_column(table: &Table, name: &str, cql_type: impl Into<CqlType>) -> ColumnSpec {
+    ColumnSpec {
+        keyspace: table.keyspace.clone(),
+        table: table.name.clone(),
+        name: name.to_string(),
+        cql_type: cql_type.into(),
+    }
+}
+
+fn bind_int(
+    term: Option<&Term>,
+    name: &str,
+    table: &Table,
+    binder: &mut Binder<'_>,
+) -> Result<Option<Expr>, QueryError> {
+    term.map(|term| binder.bind(term, &pseudo_column(table, name, Native::Int))).transpose()
+}
+
+fn bind_timeout(
+    term: Option<&Term>,
+    table: &Table,
+    binder: &mut Binder<'_>,
+) -> Result<Option<Expr>, QueryError> {
+    let receiver = pseudo_column(table, "[timeout]", Native::Duration);
+    term.map(|term| binder.bind(term, &receiver)).transpose()
+}
+
+/// Marker positions that make the partition key, in key order; empty when something else is part of it.
+fn pk_indexes(access: &Access) -> Vec<u16> {
+    let Access::Partitions(keys) = access else {
+        return Vec::new();
+    };
+    let markers = keys.iter().map(|key| match key {
+        Candidates::One(expr) => expr.marker(),
+        Candidates::Many(_) | Candidates::List { .. } => None,
+    });
+    markers.collect::<Option<Vec<u16>>>().unwrap_or_default()
+}

@@ -1,0 +1,196 @@
+//! ORDER BY, GROUP BY and DISTINCT: what they may name.
+
+use tholos_grammar::ast::select::{Ordering, Select, Selector};
+use tholos_grammar::name::Name;
+use tholos_storage::schema::{Column, Table};
+
+use super::plan::{Access, Candidates, Place};
+use super::restrict::Restrictions;
+use super::slots::Slots;
+use super::{Selection, unknown_column};
+use crate::error::QueryError;
+
+/// Which way to walk, and whether partitions must be merged.
+pub(super) struct Order {
+    pub(super) reversed: bool,
+    pub(super) merge_partitions: bool,
+}
+
+/// ORDER BY: the clustering order of the partitions that are read, or its reverse.
+pub(super) fn plan_order(
+    orderings: &[Ordering],
+    table: &Table,
+    restrictions: &Restrictions,
+) -> Result<Order, QueryError> {
+    if orderings.is_empty() {
+        return Ok(Order { reversed: false, merge_partitions: false });
+    }
+    let mut reversed = None;
+    let mut next = 0;
+    for ordering in orderings {
+        let (name, descending) = match ordering {
+            Ordering::Column { column, descending } => (column, *descending),
+            Ordering::Ann { column, .. } => {
+                return Err(QueryError::NotSupportedYet(format!("ORDER BY {column} ANN OF")));
+            }
+        };
+        let (place, column) = clustering_column(name, table)?;
+        skip_to(place, &mut next, &column.name, table, restrictions)?;
+        let turned = descending != column.descending;
+        if reversed.is_some_and(|reversed| reversed != turned) {
+            return Err(QueryError::invalid(format!(
+                "ORDER BY {} goes against the clustering order while the columns before it go with it: rows can be walked one way or the other ({})",
+                column.name,
+                clustering_order(table)
+            )));
+        }
+        reversed = Some(turned);
+    }
+    let Access::Partitions(keys) = &restrictions.access else {
+        return Err(QueryError::invalid(
+            "ORDER BY is only supported when the partition key is restricted by = or IN: rows are sorted within partitions only",
+        ));
+    };
+    let several = keys.iter().any(|key| !matches!(key, Candidates::One(_)));
+    Ok(Order { reversed: reversed.unwrap_or(false), merge_partitions: several })
+}
+
+/// Columns may be left out of ORDER BY and GROUP BY where they have one value anyway.
+fn skip_to(
+    place: usize,
+    next: &mut usize,
+    name: &Name,
+    table: &Table,
+    restrictions: &Restrictions,
+) -> Result<(), QueryError> {
+    while *next < place {
+        if !restrictions.single_valued.get(*next).copied().unwrap_or(false) {
+            return Err(out_of_order(name, table));
+        }
+        *next += 1;
+    }
+    if *next > place {
+        return Err(out_of_order(name, table));
+    }
+    *next = place + 1;
+    Ok(())
+}
+
+fn out_of_order(name: &Name, table: &Table) -> QueryError {
+    QueryError::invalid(format!(
+        "ORDER BY {name}: columns must follow their order in the PRIMARY KEY, and only those restricted with = may be left out ({})",
+        clustering_order(table)
+    ))
+}
+
+fn clustering_column<'t>(name: &Name, table: &'t Table) -> Result<(usize, &'t Column), QueryError> {
+    let found = table.clustering.iter().enumerate().find(|(_, column)| column.name == *name);
+    found.ok_or_else(|| {
+        if table.column(name.as_str()).is_none() {
+            return unknown_column(name, table);
+        }
+        QueryError::invalid(format!(
+            "ORDER BY {name}: only clustering columns order rows ({})",
+            clustering_order(table)
+        ))
+    })
+}
+
+fn clustering_order(table: &Table) -> String {
+    let columns: Vec<String> = table
+        .clustering
+        .iter()
+        .map(|column| format!("{} {}", column.name, if column.descending { "DESC" } else { "ASC" }))
+        .collect();
+    let columns = if columns.is_empty() { "none".to_string() } else { columns.join(", ") };
+    format!("clustering order of {}.{}: {columns}", table.keyspace, table.name)
+}
+
+/// GROUP BY: a prefix of the primary key, without columns that have one value anyway.
+pub(super) fn plan_group_by(
+    groups: &[Selector],
+    table: &Table,
+    restrictions: &Restrictions,
+    slots: &mut Slots<'_>,
+) -> Result<Option<Vec<usize>>, QueryError> {
+    if groups.is_empty() {
+        return Ok(None);
+    }
+    let key: Vec<&Column> = table.partition_key.iter().chain(&table.clustering).collect();
+    let partition_columns = table.partition_key.len();
+    let single_valued = |place: usize| {
+        if place < partition_columns {
+            return restrictions.one_partition;
+        }
+        restrictions.single_valued.get(place - partition_columns).copied().unwrap_or(false)
+    };
+    let mut next = 0;
+    let mut columns = Vec::with_capacity(groups.len());
+    for group in groups {
+        let Selector::Column(name) = group else {
+            return Err(QueryError::NotSupportedYet(
+                "GROUP BY on a function; group by columns of the primary key".to_string(),
+            ));
+        };
+        let place = key.iter().position(|column| column.name == *name);
+        let Some(place) = place else {
+            if table.column(name.as_str()).is_none() {
+                return Err(unknown_column(name, table));
+            }
+            return Err(QueryError::invalid(format!(
+                "GROUP BY {name}: only columns of the primary key make groups"
+            )));
+        };
+        let skipped_well = (next..place).all(single_valued);
+        if place < next || !skipped_well {
+            return Err(QueryError::invalid(format!(
+                "GROUP BY {name}: columns must follow their order in the PRIMARY KEY, and only those restricted with = may be left out"
+            )));
+        }
+        next = place + 1;
+        columns.extend(key.get(place).map(|column| slots.of(column)));
+    }
+    if next < partition_columns {
+        return Err(QueryError::invalid(
+            "GROUP BY must name all columns of the partition key before anything else: groups don't span partitions",
+        ));
+    }
+    Ok(Some(columns))
+}
+
+/// DISTINCT shows partitions: all columns of the partition key, and static columns.
+pub(super) fn check_distinct(
+    select: &Select,
+    table: &Table,
+    slots: &Slots<'_>,
+    selection: &Selection,
+) -> Result<(), QueryError> {
+    if !select.order_by.is_empty() {
+        return Err(QueryError::invalid(
+            "ORDER BY makes no sense with SELECT DISTINCT, which shows one row for each partition: leave one of them out",
+        ));
+    }
+    for slot in slots.as_slice() {
+        if matches!(slot.place, Place::Clustering(_) | Place::Regular(_)) {
+            return Err(QueryError::invalid(format!(
+                "SELECT DISTINCT must only request partition key and static columns, not {}",
+                slot.name
+            )));
+        }
+    }
+    for (place, column) in table.partition_key.iter().enumerate() {
+        let place = Place::PartitionKey(place);
+        let requested = slots
+            .as_slice()
+            .iter()
+            .enumerate()
+            .any(|(index, slot)| slot.place == place && selection.shows(index));
+        if !requested {
+            return Err(QueryError::invalid(format!(
+                "SELECT DISTINCT must request all partition key columns, and {} is missing",
+                column.name
+            )));
+        }
+    }
+    Ok(())
+}

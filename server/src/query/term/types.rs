@@ -1,0 +1,216 @@
+//! From types as written to types of the catalogue.
+
+use std::sync::Arc;
+
+use tholos_grammar::ast::type_name::TypeName;
+use tholos_grammar::name::Name;
+use tholos_grammar::types::{CqlType, Native, UserType};
+
+use crate::error::QueryError;
+use crate::query::catalogue::Catalogue;
+
+/// The most dimensions a vector may have, as in Cassandra.
+const MAX_DIMENSIONS: u32 = 8192;
+
+/// The most levels a type may nest: no deeper value can be decoded.
+const MAX_DEPTH: usize = 32;
+
+/// The type that a written type means in a keyspace. Everything inside another type comes out frozen.
+///
+/// # Errors
+/// [`QueryError::Invalid`]: an unknown user type, one of another keyspace, a collection inside another without
+/// `frozen`, a counter inside anything, a Java class.
+pub fn resolve_type(
+    written: &TypeName,
+    keyspace: &Name,
+    catalogue: &Catalogue,
+) -> Result<CqlType, QueryError> {
+    Resolver { keyspace, catalogue }.resolve(written, 0)
+}
+
+/// The type with itself and everything in it frozen. Fields of user types stay as their definition has them.
+pub fn freeze(cql_type: CqlType) -> CqlType {
+    match cql_type {
+        CqlType::List { element, .. } => {
+            CqlType::List { element: Box::new(freeze(*element)), frozen: true }
+        }
+        CqlType::Set { element, .. } => {
+            CqlType::Set { element: Box::new(freeze(*element)), frozen: true }
+        }
+        CqlType::Map { key, value, .. } => CqlType::Map {
+            key: Box::new(freeze(*key)),
+            value: Box::new(freeze(*value)),
+            frozen: true,
+        },
+        CqlType::Tuple(elements) => CqlType::Tuple(elements.into_iter().map(freeze).collect()),
+        CqlType::Udt { definition, .. } => CqlType::Udt { definition, frozen: true },
+        CqlType::Vector { element, dimensions } => {
+            CqlType::Vector { element: Box::new(freeze(*element)), dimensions }
+        }
+        native @ CqlType::Native(_) => native,
+    }
+}
+
+struct Resolver<'a> {
+    keyspace: &'a Name,
+    catalogue: &'a Catalogue,
+}
+
+impl Resolver<'_> {
+    fn resolve(&self, written: &TypeName, depth: usize) -> Result<CqlType, QueryError> {
+        if depth >= MAX_DEPTH {
+            return Err(QueryError::invalid(format!("a type may nest {MAX_DEPTH} levels at most")));
+        }
+        let depth = depth + 1;
+        match written {
+            TypeName::Native(native) => Ok(CqlType::Native(*native)),
+            TypeName::List(element) => Ok(CqlType::List {
+                element: Box::new(self.inner(element, "list", depth)?),
+                frozen: false,
+            }),
+            TypeName::Set(element) => {
+                let element = self.inner(element, "set", depth)?;
+                refuse_duration(&element, "a set's element")?;
+                Ok(CqlType::Set { element: Box::new(element), frozen: false })
+            }
+            TypeName::Map(key, value) => {
+                let key = self.inner(key, "map", depth)?;
+                refuse_duration(&key, "a map's key")?;
+                Ok(CqlType::Map {
+                    key: Box::new(key),
+                    value: Box::new(self.inner(value, "map", depth)?),
+                    frozen: false,
+                })
+            }
+            TypeName::Tuple(elements) => {
+                let elements = elements.iter().map(|element| self.frozen(element, "tuple", depth));
+                Ok(CqlType::Tuple(elements.collect::<Result<_, _>>()?))
+            }
+            TypeName::Vector(element, dimensions) => self.vector(element, *dimensions, depth),
+            TypeName::Frozen(inner) => self.explicitly_frozen(inner, depth),
+            TypeName::User(name) => {
+                let keyspace = name.keyspace.as_ref().unwrap_or(self.keyspace);
+                let definition = self.user_type(keyspace, &name.name)?;
+                Ok(CqlType::Udt { definition, frozen: false })
+            }
+            TypeName::Custom(class) => Err(QueryError::invalid(format!(
+                "custom type '{class}' is not supported: use a CQL type such as int, text or a user type"
+            ))),
+        }
+    }
+
+    fn vector(
+        &self,
+        element: &TypeName,
+        dimensions: u32,
+        depth: usize,
+    ) -> Result<CqlType, QueryError> {
+        if dimensions == 0 || dimensions > MAX_DIMENSIONS {
+            return Err(QueryError::invalid(format!(
+                "a vector has 1 to {MAX_DIMENSIONS} dimensions, not {dimensions}"
+            )));
+        }
+        Ok(CqlType::Vector {
+            element: Box::new(self.frozen(element, "vector", depth)?),
+            dimensions,
+        })
+    }
+
+    /// `frozen<...>` freezes what is inside it as well, so `frozen<list<set<int>>>` needs no second `frozen`.
+    fn explicitly_frozen(&self, inner: &TypeName, depth: usize) -> Result<CqlType, QueryError> {
+        if let TypeName::Native(native) = inner {
+            return Err(QueryError::invalid(format!(
+                "frozen<> takes a collection, tuple or user type, and {native} is none: leave frozen<> out"
+            )));
+        }
+        self.frozen(inner, "frozen", depth)
+    }
+
+    /// The type of a part that is frozen whether it says so or not.
+    fn frozen(&self, written: &TypeName, outer: &str, depth: usize) -> Result<CqlType, QueryError> {
+        let written = &mark_frozen(written);
+        let resolved = match written {
+            TypeName::Frozen(inner) => freeze(self.resolve(inner, depth)?),
+            other => self.resolve(other, depth)?,
+        };
+        refuse_counter(&resolved, outer)?;
+        Ok(resolved)
+    }
+
+    /// The type of an element of a collection: must be frozen when it is itself a collection or user type.
+    fn inner(&self, written: &TypeName, outer: &str, depth: usize) -> Result<CqlType, QueryError> {
+        let resolved = self.resolve(written, depth)?;
+        refuse_counter(&resolved, outer)?;
+        if resolved.is_multi_cell() {
+            return Err(QueryError::invalid(format!(
+                "{resolved} inside a {outer} must be frozen: write frozen<{resolved}>"
+            )));
+        }
+        Ok(resolved)
+    }
+
+    fn user_type(&self, keyspace: &Name, name: &Name) -> Result<Arc<UserType>, QueryError> {
+        if keyspace != self.keyspace {
+            return Err(QueryError::invalid(format!(
+                "type {keyspace}.{name} belongs to another keyspace: a table or type of keyspace {} can only use its own",
+                self.keyspace
+            )));
+        }
+        let known = self.catalogue.keyspace(keyspace.as_str());
+        match known.and_then(|known| known.types.get(name.as_str())) {
+            Some(definition) => Ok(Arc::clone(definition)),
+            None => Err(QueryError::invalid(format!(
+                "unknown type {keyspace}.{name}: it is no CQL type, and the keyspace has no user type of that name"
+            ))),
+        }
+    }
+}
+
+/// Puts `frozen<>` around every collection and user type in a written type, so that nested ones resolve.
+fn mark_frozen(written: &TypeName) -> TypeName {
+    let boxed = |inner: &TypeName| Box::new(mark_frozen(inner));
+    let frozen = |inner: TypeName| TypeName::Frozen(Box::new(inner));
+    match written {
+        TypeName::List(element) => frozen(TypeName::List(boxed(element))),
+        TypeName::Set(element) => frozen(TypeName::Set(boxed(element))),
+        TypeName::Map(key, value) => frozen(TypeName::Map(boxed(key), boxed(value))),
+        TypeName::User(name) => frozen(TypeName::User(name.clone())),
+        TypeName::Frozen(inner) => mark_frozen(inner),
+        TypeName::Tuple(_) | TypeName::Vector(..) | TypeName::Native(_) | TypeName::Custom(_) => {
+            written.clone()
+        }
+    }
+}
+
+fn refuse_counter(cql_type: &CqlType, outer: &str) -> Result<(), QueryError> {
+    if cql_type.is_counter() {
+        return Err(QueryError::invalid(format!(
+            "counter can't stand inside a {outer}: counters are columns of their own"
+        )));
+    }
+    Ok(())
+}
+
+fn refuse_duration(cql_type: &CqlType, what: &str) -> Result<(), QueryError> {
+    if holds_duration(cql_type) {
+        return Err(QueryError::invalid(format!(
+            "{cql_type} can't be {what}: durations have no order"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether a type is or holds `duration`, which has no order and so can be no key.
+pub(crate) fn holds_duration(cql_type: &CqlType) -> bool {
+    match cql_type {
+        CqlType::Native(native) => *native == Native::Duration,
+        CqlType::List { element, .. }
+        | CqlType::Set { element, .. }
+        | CqlType::Vector { element, .. } => holds_duration(element),
+        CqlType::Map { key, value, .. } => holds_duration(key) || holds_duration(value),
+        CqlType::Tuple(elements) => elements.iter().any(holds_duration),
+        CqlType::Udt { definition, .. } => {
+            definition.fields.iter().any(|(_, ty)| holds_duration(ty))
+        }
+    }
+}

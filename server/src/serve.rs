@@ -1,0 +1,184 @@
+//! A serving node: listeners, node and tasks, from start to graceful stop.
+//!
+//! [`Server::open`] is synchronous: it takes the ports first, then opens the node, so that what is in the way is told at
+//! once. [`Server::run`] serves until it is told to stop, then lets requests end and writes what is in memory to disk.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tholos_storage::StorageError;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Admin};
+use crate::config::Config;
+use crate::connection::listener;
+use crate::metrics::Exporter;
+use crate::node::{Node, NodeError, NodeOptions};
+
+/// How long clients may take to read their last answers when the node stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How to start.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Settings.
+    pub config: Config,
+    /// Keep all data in memory: it goes when the process ends.
+    pub in_memory: bool,
+    /// Move damaged segments of the commit log away and go on, instead of refusing to start.
+    pub set_aside_damaged: bool,
+}
+
+/// Why a server did not start or stop as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A port is taken.
+    #[error(
+        "{what} {address} is in use by another process: stop that one, or choose another port with {flag}"
+    )]
+    InUse {
+        /// Which of the addresses.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The flag that changes it.
+        flag: &'static str,
+    },
+    /// An address can't be listened on.
+    #[error("{what} {address} can't be listened on: {source}")]
+    Listen {
+        /// Which of the addresses.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The node did not open.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// What was in memory could not be written; it is in the commit log.
+    #[error("the node stopped, but what was in memory could not be written out: {0}")]
+    Close(StorageError),
+    /// The runtime failed.
+    #[error("{0}")]
+    Runtime(io::Error),
+}
+
+/// A node with its ports, not serving yet.
+#[derive(Debug)]
+pub struct Server {
+    node: Arc<Node>,
+    native: StdListener,
+    admin: Option<StdListener>,
+    native_address: SocketAddr,
+    admin_address: Option<SocketAddr>,
+    opened_in: Duration,
+}
+
+impl Server {
+    /// Takes the ports and opens the node.
+    ///
+    /// # Errors
+    /// A port is taken, the data directory can't be used.
+    pub fn open(options: ServerOptions) -> Result<Server, ServeError> {
+        let started = Instant::now();
+        let ServerOptions { config, in_memory, set_aside_damaged } = options;
+        let native = listen("the address for drivers", config.listen_address(), "--port")?;
+        let admin = if config.admin.enabled {
+            Some(listen("the admin address", config.admin_address(), "--admin-port")?)
+        } else {
+            None
+        };
+        let local = |listener: &StdListener| listener.local_addr().map_err(ServeError::Runtime);
+        let native_address = local(&native)?;
+        let admin_address = admin.as_ref().map(local).transpose()?;
+        let told = SocketAddr::new(config.broadcast_address(), native_address.port());
+        let mut node = if in_memory {
+            NodeOptions::in_memory(config, told)
+        } else {
+            NodeOptions::real(config, told)
+        };
+        node.set_aside_damaged = set_aside_damaged;
+        let node = Arc::new(Node::open(node)?);
+        let opened_in = started.elapsed();
+        Ok(Server { node, native, admin, native_address, admin_address, opened_in })
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Where drivers connect.
+    pub fn native_address(&self) -> SocketAddr {
+        self.native_address
+    }
+
+    /// Where HTTP is served, if it is.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// How long opening took.
+    pub fn opened_in(&self) -> Duration {
+        self.opened_in
+    }
+
+    /// Serves until `stop`; then takes no more connections, lets requests end, and writes what is in memory to disk.
+    ///
+    /// # Errors
+    /// A listener failed; what was in memory could not be written (it is in the commit log then).
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        let native = into_tokio(self.native).map_err(ServeError::Runtime)?;
+        let http = match self.admin {
+            Some(listener) => {
+                let listener = into_tokio(listener).map_err(ServeError::Runtime)?;
+                Some(tokio::spawn(admin::serve(listener, Arc::new(admin_of(&self.node)))))
+            }
+            None => None,
+        };
+        let accepting =
+            tokio::spawn(listener::accept(native, Arc::clone(&self.node), stop.clone()));
+        stop.cancelled().await;
+        self.node.begin_stop();
+        if tokio::time::timeout(DRAIN, accepting).await.is_err() {
+            tracing::warn!("clients did not read their last answers in time: they are cut off");
+        }
+        let node = Arc::clone(&self.node);
+        let closed = tokio::task::spawn_blocking(move || node.close()).await;
+        if let Some(http) = http {
+            http.abort();
+        }
+        match closed {
+            Ok(closed) => closed.map_err(ServeError::Close),
+            Err(error) => Err(ServeError::Runtime(io::Error::other(error))),
+        }
+    }
+}
+
+fn admin_of(node: &Arc<Node>) -> Admin {
+    let exporter = Exporter::new(Arc::clone(node.metrics()), Arc::clone(node) as _);
+    let node = Arc::clone(node);
+    let not_ready = Box::new(move || node.is_stopping().then(|| "stopping".to_string()));
+    Admin { exporter, not_ready }
+}
+
+fn listen(
+    what: &'static str,
+    address: SocketAddr,
+    flag: &'static str,
+) -> Result<StdListener, ServeError> {
+    StdListener::bind(address).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ServeError::InUse { what, address, flag },
+        _ => ServeError::Listen { what, address, source },
+    })
+}
+
+fn into_tokio(listener: StdListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}

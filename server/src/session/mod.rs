@@ -1,0 +1,314 @@
+//! A session: the state of one client, and the way from its requests to answers. It knows no socket.
+//!
+//! A request appends the body of a RESULT to a buffer and comes back as an [`Answer`]; a write appends nothing, and
+//! says where in the log it must be durable before it may be answered. An error leaves the buffer as it was.
+
+mod bind;
+mod statement;
+pub mod text;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+use tholos_grammar::ast::modify::BatchKind as AstBatchKind;
+use tholos_grammar::consistency::Consistency;
+use tholos_grammar::name::Name;
+use tholos_grammar::protocol::header::Version;
+use tholos_grammar::protocol::request::batch::{Batch, BatchKind, StatementRef};
+use tholos_grammar::protocol::request::execute::Execute;
+use tholos_grammar::protocol::request::parameters::QueryParameters;
+use tholos_grammar::protocol::request::prepare::Prepare;
+use tholos_grammar::protocol::request::query::Query;
+use tholos_grammar::protocol::response::error::{ErrorMessage, WriteType};
+use tholos_grammar::protocol::response::metadata::{PreparedMetadata, ResultMetadata};
+use tholos_grammar::protocol::response::result::{Prepared as PreparedResult, QueryResult};
+
+use self::bind::bind_values;
+use self::statement::Run;
+use crate::error::{Attempt, QueryError};
+use crate::execute::replica::LogPosition;
+use crate::metrics::{Outcome, RequestKind};
+use crate::node::{Node, Snapshot};
+use crate::prepared::{Prepared, Ready, wire};
+use crate::query::plan::Plan;
+use crate::query::values::{BoundValues, RequestOptions};
+
+/// A request that was carried out.
+#[derive(Debug)]
+pub struct Answer {
+    /// What it was, for metrics.
+    pub kind: RequestKind,
+    /// What the client is told.
+    pub reply: Reply,
+    /// Warnings for the client.
+    pub warnings: Vec<String>,
+}
+
+/// What the client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// What was appended to the buffer.
+    Body,
+    /// VOID, once this position is durable.
+    Written {
+        /// The position.
+        position: LogPosition,
+        /// What was being done, should it not become durable.
+        attempt: Attempt,
+    },
+}
+
+/// A request that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// What it was, for metrics.
+    pub kind: RequestKind,
+    /// What was being done.
+    pub attempt: Attempt,
+    /// Why it failed.
+    pub error: QueryError,
+}
+
+impl Failure {
+    /// Something that is neither a read nor a write of data failed.
+    pub fn other(error: QueryError) -> Failure {
+        Failure { kind: RequestKind::Other, attempt: Attempt::OTHER, error }
+    }
+
+    /// The protocol's error.
+    pub fn to_message(&self) -> ErrorMessage {
+        self.error.to_message(self.attempt)
+    }
+
+    /// How metrics count it.
+    pub fn outcome(&self) -> Outcome {
+        self.error.outcome()
+    }
+}
+
+/// What a session's requests come to.
+pub type Outcomes = Result<Answer, Failure>;
+
+/// The state of one client.
+#[derive(Debug)]
+pub struct Session {
+    node: Arc<Node>,
+    version: Version,
+    keyspace: Option<Name>,
+}
+
+impl Session {
+    /// A session of that protocol version, in no keyspace.
+    pub fn new(node: Arc<Node>, version: Version) -> Session {
+        Session { node, version, keyspace: None }
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// The protocol version.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The keyspace in use.
+    pub fn keyspace(&self) -> Option<&Name> {
+        self.keyspace.as_ref()
+    }
+
+    /// QUERY.
+    ///
+    /// # Errors
+    /// As the statement's.
+    pub fn query(&mut self, query: &Query<'_>, started: Instant, out: &mut Vec<u8>) -> Outcomes {
+        let node = Arc::clone(&self.node);
+        let snapshot = node.snapshot();
+        let own = query.parameters.keyspace.map(Name::exact);
+        let keyspace = own.as_ref().or(self.keyspace.as_ref());
+        let ready =
+            Ready::plan(query.text, keyspace, &snapshot.catalogue).map_err(Failure::other)?;
+        let keyspace = keyspace.cloned();
+        let run = Run::new(&node, &snapshot, &ready, keyspace.as_ref(), started);
+        self.run(run, &query.parameters, out)
+    }
+
+    /// PREPARE.
+    ///
+    /// # Errors
+    /// As planning's; every statement that plans can be prepared.
+    pub fn prepare(&mut self, prepare: &Prepare<'_>, out: &mut Vec<u8>) -> Outcomes {
+        let kind = RequestKind::Prepare;
+        let attempt = Attempt::OTHER;
+        let failed = |error| Failure { kind, attempt, error };
+        let own = prepare.keyspace.map(Name::exact);
+        let keyspace = own.as_ref().or(self.keyspace.as_ref());
+        let snapshot = self.node.snapshot();
+        let (prepared, ready) = self
+            .node
+            .prepared()
+            .prepare(prepare.text, keyspace, &snapshot.catalogue)
+            .map_err(failed)?;
+        let result = PreparedResult {
+            id: &prepared.id,
+            result_metadata_id: &ready.metadata_id,
+            markers: PreparedMetadata {
+                columns: wire(&ready.planned.markers),
+                partition_key_indexes: ready.planned.pk_indexes.clone(),
+            },
+            result: ResultMetadata::of(wire(ready.planned.result_columns().unwrap_or_default())),
+        };
+        QueryResult::Prepared(result).encode(out, self.version);
+        Ok(Answer { kind, reply: Reply::Body, warnings: Vec::new() })
+    }
+
+    /// EXECUTE.
+    ///
+    /// # Errors
+    /// [`QueryError::Unprepared`] for an unknown id; else as the statement's.
+    pub fn execute(
+        &mut self,
+        execute: &Execute<'_>,
+        started: Instant,
+        out: &mut Vec<u8>,
+    ) -> Outcomes {
+        let node = Arc::clone(&self.node);
+        let snapshot = node.snapshot();
+        let (prepared, ready) = self.find(execute.id, &snapshot).map_err(Failure::other)?;
+        let mut run = Run::new(&node, &snapshot, &ready, prepared.keyspace.as_ref(), started);
+        let known = match self.version {
+            Version::V5 => execute.result_metadata_id,
+            // v4 can't say that metadata changed: it is sent whenever it is not what was told at PREPARE.
+            Version::V4 => &prepared.first_metadata_id,
+        };
+        run.metadata_known = *known == ready.metadata_id;
+        run.tells_metadata_id = self.version == Version::V5;
+        self.run(run, &execute.parameters, out)
+    }
+
+    /// BATCH.
+    ///
+    /// # Errors
+    /// As its statements'; then nothing of it was done.
+    pub fn batch(&mut self, batch: &Batch<'_>, started: Instant) -> Outcomes {
+        let write = match batch.kind {
+            BatchKind::Logged => WriteType::Batch,
+            BatchKind::Unlogged => WriteType::UnloggedBatch,
+            BatchKind::Counter => WriteType::Counter,
+        };
+        let attempt = Attempt { consistency: batch.consistency, write: Some(write) };
+        let kind = RequestKind::Batch;
+        let position =
+            self.run_batch(batch, started).map_err(|error| Failure { kind, attempt, error })?;
+        Ok(Answer { kind, reply: Reply::Written { position, attempt }, warnings: Vec::new() })
+    }
+
+    fn run_batch(
+        &mut self,
+        batch: &Batch<'_>,
+        started: Instant,
+    ) -> Result<LogPosition, QueryError> {
+        let snapshot = self.node.snapshot();
+        let own = batch.keyspace.map(Name::exact);
+        let keyspace = own.as_ref().or(self.keyspace.as_ref());
+        let mut statements: Vec<(Arc<Ready>, BoundValues<'_>)> =
+            Vec::with_capacity(batch.statements.len());
+        for statement in &batch.statements {
+            let ready = match statement.statement {
+                StatementRef::Text(text) => {
+                    Arc::new(Ready::plan(text, keyspace, &snapshot.catalogue)?)
+                }
+                StatementRef::Prepared(id) => self.find(id, &snapshot)?.1,
+            };
+            let values = bind_values(statement.values, &ready.planned.markers)?;
+            statements.push((ready, values));
+        }
+        let mut items = SmallVec::<[_; 8]>::with_capacity(statements.len());
+        for (ready, values) in &statements {
+            match &ready.planned.plan {
+                Plan::Modify(plan) => {
+                    items.push(crate::query::batch::BatchItem { plan, values: values.as_slice() });
+                }
+                _ => {
+                    return Err(QueryError::invalid(
+                        "a batch takes INSERT, UPDATE and DELETE only: send other statements by themselves",
+                    ));
+                }
+            }
+        }
+        let kind = match batch.kind {
+            BatchKind::Logged => AstBatchKind::Logged,
+            BatchKind::Unlogged => AstBatchKind::Unlogged,
+            BatchKind::Counter => AstBatchKind::Counter,
+        };
+        let options = RequestOptions {
+            consistency: batch.consistency,
+            serial_consistency: batch.serial_consistency.unwrap_or(Consistency::Serial),
+            page_size: None,
+            paging_state: None,
+            timestamp: batch.timestamp,
+            now_in_seconds: batch.now_in_seconds,
+            skip_metadata: false,
+        };
+        statement::run_batch(&self.node, &snapshot, kind, &items, &options, started)
+    }
+
+    /// The prepared statement of that id, with a plan for this schema.
+    fn find(
+        &self,
+        id: &[u8],
+        snapshot: &Snapshot,
+    ) -> Result<(Arc<Prepared>, Arc<Ready>), QueryError> {
+        use std::sync::atomic::Ordering::Relaxed;
+
+        let metrics = self.node.metrics();
+        let unprepared = || {
+            metrics.prepared_misses.fetch_add(1, Relaxed);
+            QueryError::Unprepared { id: id.to_vec() }
+        };
+        let prepared = self.node.prepared().find(id).ok_or_else(unprepared)?;
+        match prepared.ready(&snapshot.catalogue) {
+            Ok((ready, replanned)) => {
+                if replanned {
+                    metrics.replans.fetch_add(1, Relaxed);
+                }
+                Ok((prepared, ready))
+            }
+            // Its table is gone or changed too much. The driver prepares it again and is told why it can't be.
+            Err(_) => {
+                self.node.prepared().forget(&prepared.id);
+                Err(unprepared())
+            }
+        }
+    }
+
+    fn run(
+        &mut self,
+        run: Run<'_>,
+        parameters: &QueryParameters<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcomes {
+        let kind = run.kind();
+        let attempt = run.attempt(parameters.consistency);
+        let start = out.len();
+        match run.execute(parameters, out) {
+            Ok(done) => {
+                if let Some(keyspace) = done.keyspace {
+                    QueryResult::SetKeyspace(keyspace.as_str()).encode(out, self.version);
+                    self.keyspace = Some(keyspace);
+                }
+                let reply = match done.position {
+                    Some(position) => Reply::Written { position, attempt },
+                    None => Reply::Body,
+                };
+                Ok(Answer { kind, reply, warnings: done.warnings })
+            }
+            Err(error) => {
+                out.truncate(start);
+                Err(Failure { kind, attempt, error })
+            }
+        }
+    }
+}

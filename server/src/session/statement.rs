@@ -1,0 +1,271 @@
+//! Running one planned statement: its context made, its plan carried out, its rows written.
+
+use std::time::Instant;
+
+use tholos_grammar::ast::Statement;
+use tholos_grammar::ast::modify::BatchKind;
+use tholos_grammar::consistency::Consistency;
+use tholos_grammar::name::Name;
+use tholos_grammar::protocol::request::parameters::QueryParameters;
+use tholos_grammar::protocol::response::error::WriteType;
+use tholos_grammar::protocol::response::event::{ChangeType, SchemaChange, SchemaTarget};
+use tholos_grammar::protocol::response::metadata::EncodedColumns;
+use tholos_grammar::protocol::response::result::QueryResult;
+use tholos_grammar::protocol::response::rows_writer::RowsWriter;
+use uuid::Uuid;
+
+use super::bind::bind_values;
+use crate::error::{Attempt, QueryError};
+use crate::execute::replica::LogPosition;
+use crate::execute::{self, ExecuteContext};
+use crate::metrics::RequestKind;
+use crate::node::{Node, Snapshot};
+use crate::prepared::Ready;
+use crate::query::batch::BatchItem;
+use crate::query::catalogue::Catalogue;
+use crate::query::ddl::{self, DdlContext};
+use crate::query::plan::{Plan, SchemaEvent};
+use crate::query::planner::PlanContext;
+use crate::query::values::{Bound, RequestOptions, RequestTime};
+
+/// One statement about to run.
+pub(super) struct Run<'a> {
+    node: &'a Node,
+    snapshot: &'a Snapshot,
+    ready: &'a Ready,
+    keyspace: Option<&'a Name>,
+    started: Instant,
+    /// The client has this result's metadata.
+    pub(super) metadata_known: bool,
+    /// The client is told the metadata's id when it does not have it.
+    pub(super) tells_metadata_id: bool,
+}
+
+/// What it came to; rows and schema changes are in the buffer.
+#[derive(Default)]
+pub(super) struct Done {
+    /// A write: answered once this is durable.
+    pub(super) position: Option<LogPosition>,
+    /// USE: the session's keyspace from now on.
+    pub(super) keyspace: Option<Name>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl<'a> Run<'a> {
+    /// A statement of a QUERY: the client has no metadata.
+    pub(super) fn new(
+        node: &'a Node,
+        snapshot: &'a Snapshot,
+        ready: &'a Ready,
+        keyspace: Option<&'a Name>,
+        started: Instant,
+    ) -> Run<'a> {
+        let (metadata_known, tells_metadata_id) = (false, false);
+        Run { node, snapshot, ready, keyspace, started, metadata_known, tells_metadata_id }
+    }
+
+    pub(super) fn kind(&self) -> RequestKind {
+        match self.ready.planned.plan {
+            Plan::Select(_) | Plan::Describe(_) => RequestKind::Read,
+            Plan::Modify(_) => RequestKind::Write,
+            Plan::Batch(_) => RequestKind::Batch,
+            Plan::Schema(_) | Plan::Truncate(_) => RequestKind::Schema,
+            Plan::Use(_) => RequestKind::Other,
+        }
+    }
+
+    pub(super) fn attempt(&self, asked: Consistency) -> Attempt {
+        let consistency = self.ready.planned.consistency.unwrap_or(asked);
+        let write = match &self.ready.planned.plan {
+            Plan::Modify(plan) if plan.is_counter() => Some(WriteType::Counter),
+            Plan::Modify(_) => Some(WriteType::Simple),
+            Plan::Batch(plan) => Some(match plan.kind {
+                BatchKind::Logged => WriteType::Batch,
+                BatchKind::Unlogged => WriteType::UnloggedBatch,
+                BatchKind::Counter => WriteType::Counter,
+            }),
+            _ => None,
+        };
+        Attempt { consistency, write }
+    }
+
+    pub(super) fn execute(
+        &self,
+        parameters: &QueryParameters<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Done, QueryError> {
+        let planned = &self.ready.planned;
+        let values = bind_values(parameters.values, &planned.markers)?;
+        let options = RequestOptions {
+            consistency: planned.consistency.unwrap_or(parameters.consistency),
+            serial_consistency: serial(parameters.serial_consistency)?,
+            page_size: parameters.page_size.filter(|size| *size > 0),
+            paging_state: parameters.paging_state,
+            timestamp: parameters.timestamp,
+            now_in_seconds: parameters.now_in_seconds,
+            skip_metadata: parameters.skip_metadata,
+        };
+        let cx = context(self.node, self.snapshot, &options, &values, self.started);
+        let written = |position| Ok(Done { position: Some(position), ..Done::default() });
+        match &planned.plan {
+            Plan::Select(plan) => self.rows(&options, out, |writer, out| {
+                execute::select::select(&cx, plan, options.consistency, out, writer)
+            }),
+            Plan::Describe(plan) => self.rows(&options, out, |writer, out| {
+                execute::describe::describe(&cx, plan, out, writer).map(|()| None)
+            }),
+            Plan::Modify(plan) => written(execute::modify::modify(&cx, plan)?),
+            Plan::Batch(plan) => written(execute::modify::batch(&cx, plan)?),
+            Plan::Truncate(table) => {
+                blocking(|| self.node.engine().truncate(table.id))
+                    .map_err(|error| QueryError::Truncate(error.to_string()))?;
+                written(LogPosition::default())
+            }
+            Plan::Use(keyspace) => self.use_keyspace(keyspace),
+            Plan::Schema(statement) => self.schema(statement, cx.time, out),
+        }
+    }
+
+    fn use_keyspace(&self, keyspace: &Name) -> Result<Done, QueryError> {
+        if self.snapshot.catalogue.keyspace(keyspace.as_str()).is_none() {
+            return Err(QueryError::invalid(format!("keyspace {keyspace} does not exist")));
+        }
+        Ok(Done { keyspace: Some(keyspace.clone()), ..Done::default() })
+    }
+
+    /// Writes rows: metadata, what `fill` appends, and the paging state that it gives.
+    fn rows(
+        &self,
+        options: &RequestOptions<'_>,
+        out: &mut Vec<u8>,
+        fill: impl FnOnce(&mut RowsWriter, &mut Vec<u8>) -> Result<Option<Vec<u8>>, QueryError>,
+    ) -> Result<Done, QueryError> {
+        let columns = self.ready.columns.as_ref().ok_or_else(no_columns)?;
+        let mut writer = self.begin_rows(columns, options, out);
+        let paging_state = fill(&mut writer, out)?;
+        writer.finish(out, paging_state.as_deref());
+        Ok(Done::default())
+    }
+
+    fn begin_rows(
+        &self,
+        columns: &EncodedColumns,
+        options: &RequestOptions<'_>,
+        out: &mut Vec<u8>,
+    ) -> RowsWriter {
+        let skip = options.skip_metadata && self.metadata_known;
+        let tell = self.tells_metadata_id && !self.metadata_known;
+        let id = tell.then_some(self.ready.metadata_id.as_slice());
+        RowsWriter::begin(out, columns, skip, id)
+    }
+
+    fn ddl_context<'c>(&'c self, catalogue: &'c Catalogue, time: RequestTime) -> DdlContext<'c> {
+        let (high, low) = (self.node.random().bits(), self.node.random().bits());
+        let random = Uuid::from_u64_pair(high, low);
+        DdlContext {
+            plan: PlanContext { catalogue, keyspace: self.keyspace },
+            data_centers: std::slice::from_ref(&self.node.config().data_center),
+            table_id: uuid::Builder::from_random_bytes(*random.as_bytes()).into_uuid(),
+            now: time.micros,
+        }
+    }
+
+    fn schema(
+        &self,
+        statement: &Statement,
+        time: RequestTime,
+        out: &mut Vec<u8>,
+    ) -> Result<Done, QueryError> {
+        let (event, warnings) = blocking(|| {
+            self.node.alter_schema(|catalogue| {
+                let effect = ddl::effect(statement, &self.ddl_context(catalogue, time))?;
+                Ok((effect.changes, (effect.event, effect.warnings)))
+            })
+        })?;
+        let position = match event {
+            Some(event) => {
+                let change = wire_event(&event)?;
+                QueryResult::SchemaChange(change.clone())
+                    .encode(out, tholos_grammar::protocol::header::Version::V4);
+                self.node.publish(change);
+                None
+            }
+            // IF [NOT] EXISTS made it a no-op: VOID.
+            None => Some(LogPosition::default()),
+        };
+        Ok(Done { position, keyspace: None, warnings })
+    }
+}
+
+/// Runs a batch of prepared and plain statements.
+pub(super) fn run_batch(
+    node: &Node,
+    snapshot: &Snapshot,
+    kind: BatchKind,
+    items: &[BatchItem<'_>],
+    options: &RequestOptions<'_>,
+    started: Instant,
+) -> Result<LogPosition, QueryError> {
+    let cx = context(node, snapshot, options, &[], started);
+    execute::modify::batch_of(&cx, kind, items)
+}
+
+fn context<'a>(
+    node: &'a Node,
+    snapshot: &'a Snapshot,
+    options: &'a RequestOptions<'a>,
+    values: &'a [Bound<'a>],
+    started: Instant,
+) -> ExecuteContext<'a> {
+    let mut time = node.clock().next();
+    if let Some(seconds) = options.now_in_seconds {
+        time.seconds = i64::from(seconds);
+    }
+    ExecuteContext {
+        coordinator: node.coordinator(),
+        placements: &snapshot.placements,
+        catalogue: &snapshot.catalogue,
+        system: node,
+        time,
+        options,
+        values,
+        random: node.random(),
+        deadline: started + node.request_timeout(),
+    }
+}
+
+fn serial(level: Option<Consistency>) -> Result<Consistency, QueryError> {
+    match level {
+        None => Ok(Consistency::Serial),
+        Some(level) if level.is_serial() => Ok(level),
+        Some(level) => Err(QueryError::invalid(format!(
+            "serial consistency can be SERIAL or LOCAL_SERIAL, not {level}"
+        ))),
+    }
+}
+
+/// Runs what waits for the disk, without keeping the runtime's other work from this thread's core.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
+}
+
+fn no_columns() -> QueryError {
+    QueryError::Internal("a plan that gives rows has no columns".to_string())
+}
+
+fn wire_event(event: &SchemaEvent) -> Result<SchemaChange, QueryError> {
+    let change = match event.change {
+        "CREATED" => ChangeType::Created,
+        "UPDATED" => ChangeType::Updated,
+        "DROPPED" => ChangeType::Dropped,
+        other => return Err(QueryError::Internal(format!("schema change {other:?}"))),
+    };
+    let object = || event.object.as_ref().map(|name| name.as_str().to_string()).unwrap_or_default();
+    let target = match event.target {
+        "KEYSPACE" => SchemaTarget::Keyspace,
+        "TABLE" => SchemaTarget::Table(object()),
+        "TYPE" => SchemaTarget::Type(object()),
+        other => return Err(QueryError::Internal(format!("schema target {other:?}"))),
+    };
+    Ok(SchemaChange { change, keyspace: event.keyspace.as_str().to_string(), target })
+}

@@ -1,0 +1,73 @@
+//! `system_views`, `system_traces` and `system_auth`: what goes on, what was traced, who may.
+
+use tholos_grammar::value::Value;
+
+use super::rows::{Row, text, text_map, text_set};
+use super::{ClientInfo, RoleInfo, TraceInfo};
+
+pub(super) fn client(info: &ClientInfo) -> Row<'static> {
+    let options = info.options.iter().map(|(key, value)| (key, value));
+    vec![
+        ("address", Some(Value::Inet(info.address.ip()))),
+        ("port", Some(Value::Int(i32::from(info.address.port())))),
+        ("client_options", text_map(options)),
+        ("connection_stage", text("ready")),
+        ("driver_name", info.driver_name.clone().map(Value::Text)),
+        ("driver_version", info.driver_version.clone().map(Value::Text)),
+        ("hostname", text(info.address.ip().to_string())),
+        ("keyspace_name", info.keyspace.clone().map(Value::Text)),
+        ("protocol_version", Some(Value::Int(info.protocol_version))),
+        ("request_count", Some(Value::Bigint(info.requests))),
+        ("ssl_enabled", Some(Value::Boolean(false))),
+        ("username", text(&info.username)),
+    ]
+}
+
+pub(super) fn setting(name: &str, value: &str) -> Row<'static> {
+    vec![("name", text(name)), ("value", text(value))]
+}
+
+pub(super) fn session(info: &TraceInfo) -> Row<'static> {
+    let parameters = info.parameters.iter().map(|(key, value)| (key, value));
+    vec![
+        ("session_id", Some(Value::Uuid(info.id))),
+        ("client", Some(Value::Inet(info.client))),
+        ("command", text(&info.command)),
+        ("coordinator", Some(Value::Inet(info.coordinator.ip()))),
+        ("coordinator_port", Some(Value::Int(i32::from(info.coordinator.port())))),
+        ("duration", info.duration_us.map(Value::Int)),
+        ("parameters", text_map(parameters)),
+        ("request", text(&info.request)),
+        ("started_at", Some(Value::Timestamp(info.started_at_ms))),
+    ]
+}
+
+pub(super) fn events(info: &TraceInfo) -> Vec<Row<'static>> {
+    let event = |(id, activity, elapsed, thread): &(uuid::Uuid, String, i32, String)| {
+        vec![
+            ("session_id", Some(Value::Uuid(info.id))),
+            ("event_id", Some(Value::Uuid(*id))),
+            ("activity", text(activity)),
+            ("source", Some(Value::Inet(info.coordinator.ip()))),
+            ("source_elapsed", Some(Value::Int(*elapsed))),
+            ("source_port", Some(Value::Int(i32::from(info.coordinator.port())))),
+            ("thread", text(thread)),
+        ]
+    };
+    info.events.iter().map(event).collect()
+}
+
+pub(super) fn role(info: &RoleInfo) -> Row<'static> {
+    vec![
+        ("role", text(&info.name)),
+        ("can_login", Some(Value::Boolean(info.can_login))),
+        ("is_superuser", Some(Value::Boolean(info.is_superuser))),
+        ("member_of", text_set(&info.member_of)),
+        ("salted_hash", info.salted_hash.clone().map(Value::Text)),
+    ]
+}
+
+pub(super) fn members(info: &RoleInfo) -> Vec<Row<'static>> {
+    let member = |of: &String| vec![("role", text(of)), ("member", text(&info.name))];
+    info.member_of.iter().map(member).collect()
+}

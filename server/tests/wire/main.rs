@@ -1,0 +1,356 @@
+//! A whole server over TCP, spoken to in frames.
+
+#![allow(clippy::unwrap_used)] // a test fails by panicking, its helpers too
+
+mod client;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use tholos_grammar::consistency::Consistency;
+use tholos_grammar::protocol::compression::Compression;
+use tholos_grammar::protocol::header::Version;
+use tholos_grammar::protocol::primitive::RawValue;
+use tholos_grammar::protocol::request::Request;
+use tholos_grammar::protocol::request::batch::{Batch, BatchKind, BatchStatement, StatementRef};
+use tholos_grammar::protocol::request::execute::Execute;
+use tholos_grammar::protocol::request::parameters::QueryParameters;
+use tholos_grammar::protocol::request::prepare::Prepare;
+use tholos_grammar::protocol::request::register::Register;
+use tholos_grammar::protocol::response::Response;
+use tholos_grammar::protocol::response::error::ErrorKind;
+use tholos_grammar::protocol::response::event::{ChangeType, Event, EventType, SchemaTarget};
+use tholos_grammar::protocol::response::result::QueryResult;
+use tholos_grammar::protocol::values::{ValueList, Values};
+use tholos_server::config::CommitLogMode;
+
+use crate::client::{Client, Running, query};
+
+const KEYSPACE: &str =
+    "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}";
+
+/// What a prepared statement's clients know.
+struct Known {
+    id: Vec<u8>,
+    metadata_id: Vec<u8>,
+}
+
+fn prepare(client: &mut Client, text: &str) -> Known {
+    client.send(1, &Request::Prepare(Prepare { text, keyspace: None }));
+    client.answer(|_, message| match message.response {
+        Response::Result(QueryResult::Prepared(prepared)) => {
+            Known { id: prepared.id.to_vec(), metadata_id: prepared.result_metadata_id.to_vec() }
+        }
+        other => panic!("{other:?}"),
+    })
+}
+
+fn execute<'a>(known: &'a Known, values: &'a ValueList) -> Request<'a> {
+    Request::Execute(Execute {
+        id: &known.id,
+        result_metadata_id: &known.metadata_id,
+        parameters: QueryParameters {
+            values: values.as_values(),
+            skip_metadata: true,
+            ..QueryParameters::default()
+        },
+    })
+}
+
+fn ints(values: &[i32]) -> ValueList {
+    let mut list = ValueList::positional();
+    for value in values {
+        list.push(RawValue::Bytes(&value.to_be_bytes())).unwrap();
+    }
+    list
+}
+
+fn rows(result: QueryResult<'_>) -> Vec<Vec<Option<Vec<u8>>>> {
+    let QueryResult::Rows(rows) = result else { panic!("{result:?}") };
+    rows.iter().map(|row| row.map(|cell| cell.map(<[u8]>::to_vec)).collect()).collect()
+}
+
+fn schema(running: &Running) {
+    let mut client = running.client(Version::V4);
+    client.effect(KEYSPACE);
+    client.effect("CREATE TABLE k.t (a int PRIMARY KEY, b int)");
+}
+
+#[test]
+fn an_unknown_version_is_told_which_are_spoken() {
+    let running = Running::start(|_| ());
+    let mut stream = TcpStream::connect(running.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(&[66, 0, 0, 5, 5, 0, 0, 0, 0]).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer[..5], [0x84, 0, 0, 5, 0], "an ERROR of v4 on stream 5");
+    assert_eq!(answer[9..13], [0, 0, 0, 0x0A]);
+    let text = String::from_utf8_lossy(&answer[15..]);
+    let expected =
+        "Invalid or unsupported protocol version (66); supported versions are (4/v4, 5/v5)";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn both_versions_with_and_without_compression() {
+    let running = Running::start(|_| ());
+    schema(&running);
+    let long = "x".repeat(200_000);
+    running.client(Version::V4).effect("CREATE TABLE k.long (a int PRIMARY KEY, b text)");
+    for version in Version::ALL {
+        for compression in [None, Some(Compression::Lz4)] {
+            let mut client = Client::connect(running.address, version);
+            client.send(7, &Request::Options);
+            client.answer(|stream, message| {
+                let Response::Supported(supported) = message.response else { panic!() };
+                assert_eq!(stream, 7);
+                assert_eq!(supported.values("COMPRESSION"), ["lz4"]);
+                assert!(!supported.values("CQL_VERSION").is_empty());
+            });
+            client.open(compression);
+            client.effect(&format!("INSERT INTO k.long (a, b) VALUES (1, '{long}')"));
+            let read = client.run("SELECT b FROM k.long", rows);
+            assert_eq!(read, [[Some(long.clone().into_bytes())]], "{version:?} {compression:?}");
+        }
+    }
+}
+
+#[test]
+fn requests_in_one_write_are_all_answered_on_their_streams() {
+    for mode in [CommitLogMode::Group, CommitLogMode::Batch, CommitLogMode::Periodic] {
+        let running = Running::start(|config| config.commit_log.mode = mode);
+        schema(&running);
+        let mut client = running.client(Version::V5);
+        let insert = prepare(&mut client, "INSERT INTO k.t (a, b) VALUES (?, ?)");
+        let select = prepare(&mut client, "SELECT b FROM k.t WHERE a = ?");
+        for i in 0..500 {
+            client.queue(i * 2, &execute(&insert, &ints(&[i.into(), 7])));
+            client.queue(i * 2 + 1, &execute(&select, &ints(&[i.into()])));
+        }
+        client.flush();
+        let mut seen = vec![false; 1000];
+        for _ in 0..1000 {
+            client.answer(|stream, message| {
+                let Response::Result(result) = message.response else { panic!("{message:?}") };
+                if stream % 2 == 0 {
+                    assert_eq!(result, QueryResult::Void);
+                } else {
+                    assert_eq!(rows(result), [[Some(7i32.to_be_bytes().to_vec())]]);
+                }
+                assert!(!std::mem::replace(&mut seen[stream as usize], true));
+            });
+        }
+    }
+}
+
+#[test]
+fn statements_before_startup_and_second_startups_are_refused() {
+    let running = Running::start(|_| ());
+    let mut client = Client::connect(running.address, Version::V4);
+    let error = client.fails(&query("SELECT * FROM system.local"));
+    assert_eq!(error.kind, ErrorKind::Protocol);
+    client.open(None);
+    let options = vec![("CQL_VERSION", "3.0.0")];
+    let startup = tholos_grammar::protocol::request::startup::Startup { options };
+    assert_eq!(client.fails(&Request::Startup(startup)).kind, ErrorKind::Protocol);
+    client.effect(KEYSPACE);
+}
+
+#[test]
+fn a_frame_too_large_is_refused_by_its_header() {
+    let running = Running::start(|_| ());
+    let mut stream = TcpStream::connect(running.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(&[4, 0, 0, 3, 1, 0, 2, 0, 0]).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!((answer[0], answer[3], answer[4], answer[12]), (0x84, 3, 0, 0x0A));
+}
+
+#[test]
+fn a_client_that_does_not_start_is_cut_off() {
+    let running = Running::start(|config| config.limits.startup_timeout_ms = 200);
+    let started = Instant::now();
+    let mut idle = Client::connect(running.address, Version::V4);
+    idle.stream.write_all(&[4, 0, 0]).unwrap();
+    assert!(idle.is_closed());
+    assert!(started.elapsed() >= Duration::from_millis(200));
+    let mut client = running.client(Version::V4);
+    std::thread::sleep(Duration::from_millis(400));
+    client.effect(KEYSPACE);
+}
+
+#[test]
+fn more_connections_than_allowed_are_closed() {
+    let running = Running::start(|config| config.limits.max_connections = 2);
+    let _first = running.client(Version::V4);
+    let second = running.client(Version::V4);
+    assert!(Client::connect(running.address, Version::V4).is_closed());
+    drop(second);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while running.node.metrics().connections.load(std::sync::atomic::Ordering::Relaxed) > 1 {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.client(Version::V4).effect(KEYSPACE);
+}
+
+#[test]
+fn a_malformed_body_concerns_its_request_alone() {
+    let running = Running::start(|_| ());
+    let mut client = running.client(Version::V4);
+    // QUERY whose text announces more bytes than the body has.
+    client.stream.write_all(&[4, 0, 0, 9, 7, 0, 0, 0, 4, 0, 0, 1, 0]).unwrap();
+    client.answer(|stream, message| {
+        let Response::Error(error) = message.response else { panic!() };
+        assert_eq!((stream, error.kind), (9, ErrorKind::Protocol));
+    });
+    client.effect(KEYSPACE);
+}
+
+#[test]
+fn an_unknown_id_is_unprepared() {
+    let running = Running::start(|_| ());
+    schema(&running);
+    let mut client = running.client(Version::V4);
+    let unknown = Known { id: vec![1; 16], metadata_id: Vec::new() };
+    let error = client.fails(&execute(&unknown, &ints(&[])));
+    assert_eq!(error.kind, ErrorKind::Unprepared { id: vec![1; 16] });
+    let select = prepare(&mut client, "SELECT * FROM k.t");
+    client.effect("DROP TABLE k.t");
+    let error = client.fails(&execute(&select, &ints(&[])));
+    assert_eq!(error.kind, ErrorKind::Unprepared { id: select.id.clone() });
+    let again = Request::Prepare(Prepare { text: "SELECT * FROM k.t", keyspace: None });
+    assert_eq!(client.fails(&again).kind, ErrorKind::Invalid);
+}
+
+#[test]
+fn changed_metadata_is_sent_although_the_client_would_skip_it() {
+    let running = Running::start(|_| ());
+    schema(&running);
+    for (version, column) in [(Version::V4, "c"), (Version::V5, "d")] {
+        let mut client = running.client(version);
+        let mut select = prepare(&mut client, "SELECT * FROM k.t");
+        let columns = |client: &mut Client, select: &Known| {
+            client.send(1, &execute(select, &ints(&[])));
+            client.answer(|_, message| {
+                let Response::Result(QueryResult::Rows(rows)) = message.response else { panic!() };
+                let metadata = rows.metadata();
+                (metadata.columns.len(), metadata.new_metadata_id.clone())
+            })
+        };
+        assert_eq!(columns(&mut client, &select), (0, None), "skipped as asked");
+        client.effect(&format!("ALTER TABLE k.t ADD {column} int"));
+        let (count, id) = columns(&mut client, &select);
+        assert!(count > 2, "{version:?} is told the new columns");
+        assert_eq!(id.is_some(), version == Version::V5);
+        if let Some(id) = id {
+            select.metadata_id = id;
+            assert_eq!(columns(&mut client, &select), (0, None));
+        }
+    }
+}
+
+#[test]
+fn schema_changes_are_told_to_those_who_registered() {
+    let running = Running::start(|_| ());
+    let mut told: Vec<Client> = Version::ALL.map(|version| running.client(version)).into();
+    for client in &mut told {
+        let events = vec![EventType::SchemaChange, EventType::StatusChange];
+        client.send(3, &Request::Register(Register { events }));
+        client.answer(|stream, message| {
+            assert_eq!((stream, message.response), (3, Response::Ready));
+        });
+    }
+    schema(&running);
+    for client in &mut told {
+        let mut event = || {
+            client.answer(|stream, message| {
+                assert_eq!(stream, -1);
+                match message.response {
+                    Response::Event(Event::SchemaChange(change)) => change,
+                    other => panic!("{other:?}"),
+                }
+            })
+        };
+        let (keyspace, table) = (event(), event());
+        assert_eq!(
+            (keyspace.change, keyspace.target),
+            (ChangeType::Created, SchemaTarget::Keyspace)
+        );
+        assert_eq!(table.target, SchemaTarget::Table("t".to_string()));
+    }
+}
+
+#[test]
+fn a_batch_takes_texts_and_prepared_statements() {
+    let running = Running::start(|_| ());
+    schema(&running);
+    let mut client = running.client(Version::V4);
+    let insert = prepare(&mut client, "INSERT INTO k.t (a, b) VALUES (?, ?)");
+    let values = ints(&[5, 6]);
+    let batch = |second| {
+        Request::Batch(Batch {
+            kind: BatchKind::Logged,
+            statements: vec![
+                BatchStatement {
+                    statement: StatementRef::Prepared(&insert.id),
+                    values: values.as_values(),
+                },
+                BatchStatement { statement: StatementRef::Text(second), values: Values::EMPTY },
+            ],
+            consistency: Consistency::Quorum,
+            serial_consistency: None,
+            timestamp: None,
+            keyspace: None,
+            now_in_seconds: None,
+        })
+    };
+    client.send(1, &batch("DELETE FROM k.t WHERE a = 9"));
+    client.answer(|_, message| {
+        assert_eq!(message.response, Response::Result(QueryResult::Void));
+    });
+    assert_eq!(client.fails(&batch("SELECT * FROM k.t")).kind, ErrorKind::Invalid);
+    let read = client.run("SELECT b FROM k.t", rows);
+    assert_eq!(read, [[Some(6i32.to_be_bytes().to_vec())]]);
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Running::start_on(false, |config| config.data_dir = dir.path().join("data"));
+    let running = start();
+    schema(&running);
+    let mut client = running.client(Version::V5);
+    for i in 0..100 {
+        client.effect(&format!("INSERT INTO k.t (a, b) VALUES ({i}, {i})"));
+    }
+    running.stop();
+    let running = start();
+    let mut client = running.client(Version::V4);
+    assert_eq!(client.run("SELECT a FROM k.t", rows).len(), 100);
+}
+
+#[test]
+fn health_and_metrics_are_served_over_http() {
+    let running = Running::start(|_| ());
+    schema(&running);
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(running.admin.unwrap()).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(get("/health").starts_with("HTTP/1.1 200"));
+    assert!(get("/ready").starts_with("HTTP/1.1 200"));
+    let metrics = get("/metrics");
+    assert!(
+        metrics.contains("tholos_requests_total{kind=\"schema\",outcome=\"ok\"} 2"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("tholos_memtable_bytes"), "{metrics}");
+}
