@@ -1,0 +1,9 @@
+//! Whole-system tests, driver scenarios and benchmarks.
+//!
+//! - [`server`]: starts and stops `tholos serve` as a process of its own, on ports it picks, and kills it by pid.
+//! - [`load`]: the load generator behind the bench program.
+//!
+//! The driver programs in other languages are in `tests/drivers`, fuzz targets in `tests/fuzz`.
+
+pub mod load;
+pub mod server;

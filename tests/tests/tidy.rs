@@ -1,0 +1,239 @@
+//! The drawing of the house, asserted from the sources: which crate may use which, where the async runtime may be
+//! named, and what may stand at the top level. See ARCHITECTURE.md.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Crate and the crates of this workspace that it may depend on.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("grammar", &[]),
+    ("parser", &["grammar"]),
+    ("storage", &["grammar"]),
+    ("cluster", &["grammar", "storage"]),
+    ("shell", &["grammar", "parser"]),
+    ("server", &["grammar", "parser", "storage", "cluster", "shell"]),
+    ("tests", &["grammar", "parser", "storage", "cluster", "shell", "server"]),
+];
+
+/// Of storage, the cluster may use the model, never the engine: these modules only.
+const STORAGE_MODULES_FOR_CLUSTER: &[&str] = &["model", "schema", "error", "StorageError"];
+
+/// Files (or directories) that may name tokio: those that own sockets, signals, timers or the runtime, the queue of
+/// events between connections, and the one place that tells the runtime that a request will block.
+const MAY_USE_TOKIO: &[&str] = &[
+    "server/src/admin.rs",
+    "server/src/commands.rs",
+    "server/src/connection",
+    "server/src/console.rs",
+    "server/src/events.rs",
+    "server/src/serve.rs",
+    "server/src/session/statement.rs",
+    "server/tests/",
+    "tests/",
+];
+
+const TOP_LEVEL: &[&str] = &[
+    ".ci",
+    ".git",
+    ".github",
+    ".gitignore",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "clippy.toml",
+    "cluster",
+    "deny.toml",
+    "docs",
+    "grammar",
+    "parser",
+    "rustfmt.toml",
+    "server",
+    "shell",
+    "storage",
+    "tests",
+];
+
+/// Made by running or building, kept out by .gitignore.
+const UNTRACKED: &[&str] = &["target", "tholos-data"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the workspace")
+        .to_path_buf()
+}
+
+fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("readable directory") {
+        let path = entry.expect("readable entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if !matches!(name, "target" | "corpus" | "node_modules" | "artifacts") {
+                rust_files(&path, found);
+            }
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Source lines that are code, not comments, with their numbers.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .map(|(i, line)| (i + 1, line))
+}
+
+fn each_source(mut check: impl FnMut(&str, &str, &str)) {
+    let root = root();
+    for (krate, _) in ARROWS {
+        let mut files = Vec::new();
+        rust_files(&root.join(krate), &mut files);
+        assert!(
+            !files.is_empty(),
+            "crate {krate} has no sources: is the list of crates out of date?"
+        );
+        for file in files {
+            let relative =
+                file.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
+            check(krate, &relative, &fs::read_to_string(&file).expect("readable source"));
+        }
+    }
+}
+
+#[test]
+fn crates_use_only_what_the_drawing_allows() {
+    let mut wrong = Vec::new();
+    each_source(|krate, file, text| {
+        let allowed = ARROWS.iter().find(|(name, _)| *name == krate).expect("listed").1;
+        for (line_number, line) in code_lines(text) {
+            for (other, _) in ARROWS {
+                let named = line.contains(&format!("tholos_{other}::"))
+                    || line.contains(&format!("use tholos_{other};"));
+                if named && *other != krate && !allowed.contains(other) {
+                    wrong.push(format!("{file}:{line_number}: {krate} -> {other}"));
+                }
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "arrows that ARCHITECTURE.md does not draw:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn manifests_declare_only_what_the_drawing_allows() {
+    for (krate, allowed) in ARROWS {
+        let manifest = fs::read_to_string(root().join(krate).join("Cargo.toml"))
+            .expect("every crate has a manifest");
+        for (other, _) in ARROWS {
+            let declared =
+                manifest.lines().any(|line| line.starts_with(&format!("tholos-{other}")));
+            assert!(
+                !declared || allowed.contains(other),
+                "{krate}/Cargo.toml declares tholos-{other}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_cluster_uses_storages_model_and_not_its_engine() {
+    let mut wrong = Vec::new();
+    each_source(|krate, file, text| {
+        if krate != "cluster" {
+            return;
+        }
+        for (line_number, line) in code_lines(text) {
+            for (at, _) in line.match_indices("tholos_storage::") {
+                let rest = &line[at + "tholos_storage::".len()..];
+                let module = rest
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .next()
+                    .unwrap_or_default();
+                if !STORAGE_MODULES_FOR_CLUSTER.contains(&module) {
+                    wrong.push(format!("{file}:{line_number}: {}", line.trim()));
+                }
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "the cluster reaches into the storage engine:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_async_runtime_stays_at_the_edge() {
+    let mut wrong = Vec::new();
+    each_source(|_, file, text| {
+        if MAY_USE_TOKIO.iter().any(|allowed| file.starts_with(allowed)) {
+            return;
+        }
+        for (line_number, line) in code_lines(text) {
+            if line.contains("tokio::")
+                || line.contains("tokio_util::")
+                || line.contains("async fn")
+            {
+                wrong.push(format!("{file}:{line_number}: {}", line.trim()));
+            }
+        }
+    });
+    assert!(
+        wrong.is_empty(),
+        "async code outside the files that may have it:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn the_simulated_crates_have_no_clock_and_no_chance_of_their_own() {
+    const FORBIDDEN: &[&str] = &[
+        "SystemTime::now",
+        "Instant::now",
+        "thread_rng",
+        "rand::",
+        "HashMap::new",
+        "HashSet::new",
+    ];
+    let mut wrong = Vec::new();
+    each_source(|krate, file, text| {
+        if !matches!(krate, "storage" | "cluster") || !file.contains("/src/") {
+            return;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (line_number, line) in code_lines(code) {
+            if FORBIDDEN.iter().any(|word| line.contains(word)) {
+                wrong.push(format!("{file}:{line_number}: {}", line.trim()));
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "time and chance are inputs here:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_top_level_is_what_the_drawing_says() {
+    let known: BTreeSet<&str> = TOP_LEVEL.iter().chain(UNTRACKED).copied().collect();
+    let unknown: Vec<String> = fs::read_dir(root())
+        .expect("readable workspace")
+        .map(|entry| entry.expect("readable entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| !known.contains(name.as_str()))
+        .collect();
+    assert!(unknown.is_empty(), "undeclared at the top level: {}", unknown.join(", "));
+}
+
+#[test]
+fn no_source_file_grows_beyond_reading() {
+    let mut wrong = Vec::new();
+    each_source(|_, file, text| {
+        let lines = text.lines().count();
+        if lines > 600 {
+            wrong.push(format!("{file}: {lines} lines"));
+        }
+    });
+    assert!(
+        wrong.is_empty(),
+        "is each of these one thing? (limit 600 lines)\n{}",
+        wrong.join("\n")
+    );
+}
