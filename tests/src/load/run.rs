@@ -14,6 +14,8 @@ use super::workload::Workload;
 const OPEN_LOOP_STREAMS: i16 = 8_192;
 /// Latencies above this are counted as this.
 const LONGEST_NANOS: u64 = 60_000_000_000;
+/// Waits below this are not left to the timer.
+const TIMER_GRAIN: Duration = Duration::from_millis(2);
 /// How long answers may take after the last request.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -173,8 +175,10 @@ impl Run<'_> {
         Ok(Duration::from_nanos(due.saturating_sub(self.now())))
     }
 
-    /// Waits for answers, at most that long, and takes them.
+    /// Waits for answers, at most that long, and takes them. The system's timer is coarser than the gaps between sends,
+    /// so short waits only look: latencies are then the server's, not the timer's.
     fn wait(&mut self, limit: Duration) -> io::Result<()> {
+        let limit = if limit < TIMER_GRAIN { Duration::ZERO } else { limit };
         let timeout =
             Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
         let mut events = Vec::with_capacity(self.connections.len());
