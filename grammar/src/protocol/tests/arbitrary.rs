@@ -1,5 +1,6 @@
 //! Any message, for property tests. Requests borrow, so what they borrow from is made first.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -262,7 +263,13 @@ fn nested(frozen: BoxedStrategy<bool>) -> BoxedStrategy<CqlType> {
             let boxed = || inner.clone().prop_map(Box::new);
             let name = || text().prop_map(|name| Name::exact(&name));
             let keyspace = "[a-z][a-z0-9_]{0,8}".prop_map(|name| Name::exact(&name));
-            let definition = (keyspace, name(), vec((name(), inner.clone()), 1..3))
+            let fields = vec((name(), inner.clone()), 1..3).prop_map(|mut fields| {
+                // The decoder refuses a type with two fields of one name.
+                let mut seen = BTreeSet::new();
+                fields.retain(|(name, _)| seen.insert(name.clone()));
+                fields
+            });
+            let definition = (keyspace, name(), fields)
                 .prop_map(|(keyspace, name, fields)| Arc::new(UserType { keyspace, name, fields }));
             prop_oneof![
                 (boxed(), frozen.clone())
