@@ -258,6 +258,17 @@ impl Gauges for Node {
                 "Bytes that compactions would rewrite now.",
                 sum(|table| table.compaction_backlog_bytes),
             ),
+            gauge("running_compactions", "Compactions that run.", stats.jobs.len() as u64),
+            gauge(
+                "running_compaction_bytes",
+                "Bytes of the inputs of compactions that run.",
+                stats.jobs.iter().map(|job| job.total_bytes).sum(),
+            ),
+            gauge(
+                "running_compaction_done_bytes",
+                "Bytes of those that were read.",
+                stats.jobs.iter().map(|job| job.done_bytes).sum(),
+            ),
             counter("flushes", "Memtables written to SSTables.", stats.flushes),
             counter("compactions", "Compactions finished.", stats.compactions),
             counter("compacted_bytes", "Bytes that compactions wrote.", stats.compacted_bytes),

@@ -2,7 +2,7 @@
 //!
 //! A journal (see [`crate::journal`]) named `manifest` in the table's directory. One record is one edit, so an edit
 //! happens whole or not at all: operations of a tag byte and fields, varints unless said otherwise. *Add*: number, run,
-//! repaired-at (zigzag), statistics. *Remove*: number. *Flushed*: segment, offset. *Truncated*: segment, offset,
+//! slices, repaired-at (zigzag), statistics. *Remove*: number. *Flushed*: segment, offset. *Truncated*: segment, offset,
 //! timestamp (zigzag). *Next*: numbers below this were given out. When long, the journal is replaced by one edit from
 //! nothing.
 
@@ -18,7 +18,7 @@ use crate::model::Timestamp;
 use crate::sstable::Statistics;
 use crate::varint::{decode_i64, decode_u64, encode_i64, encode_u64};
 
-const FORMAT: JournalFormat = JournalFormat { magic: *b"THLSmani", version: 1 };
+const FORMAT: JournalFormat = JournalFormat { magic: *b"THLSmani", version: 2 };
 const FILE_NAME: &str = "manifest";
 /// A manifest is rewritten when it is longer than this and than four times what it would then be.
 const MAX_BYTES: u64 = 64 << 10;
@@ -40,6 +40,8 @@ pub struct TableFile {
     pub number: FileNumber,
     /// Files of one run do not overlap; a flush makes a run of one, a compaction a run of its outputs.
     pub run: u64,
+    /// Into how many slices of the ring the run was cut: a power of two.
+    pub slices: u32,
     /// When its data was repaired, in seconds since 1970; 0 if it was not.
     pub repaired_at: i64,
     /// What is in it.
@@ -238,6 +240,7 @@ fn encode_file(file: &TableFile, out: &mut Vec<u8>) {
     out.push(ADD);
     encode_u64(out, file.number);
     encode_u64(out, file.run);
+    encode_u64(out, u64::from(file.slices));
     encode_i64(out, file.repaired_at);
     file.statistics.encode(out);
 }
@@ -261,10 +264,12 @@ fn apply_record(files: &mut TableFiles, next: &mut FileNumber, mut input: &[u8])
         match *tag {
             ADD => {
                 let (number, run) = (decode_u64(&mut input)?, decode_u64(&mut input)?);
+                let slices = u32::try_from(decode_u64(&mut input)?).ok()?;
                 let repaired_at = decode_i64(&mut input)?;
                 let file = TableFile {
                     number,
                     run,
+                    slices,
                     repaired_at,
                     statistics: Statistics::decode(&mut input)?,
                 };

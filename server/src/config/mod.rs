@@ -28,6 +28,7 @@ pub struct Config {
     pub admin: AdminConfig,
     pub commit_log: CommitLogConfig,
     pub memory: MemoryConfig,
+    pub compaction: CompactionConfig,
     pub limits: LimitsConfig,
     pub log: LogConfig,
 }
@@ -80,6 +81,15 @@ pub struct CommitLogConfig {
 pub struct MemoryConfig {
     pub memtable_mib: u64,
     pub block_cache_mib: u64,
+}
+
+/// Compaction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct CompactionConfig {
+    pub calm_mib_per_s: u64,
+    pub threads: usize,
 }
 
 /// Limits.
@@ -145,6 +155,7 @@ impl Default for Config {
             admin: AdminConfig::default(),
             commit_log: CommitLogConfig::default(),
             memory: MemoryConfig::default(),
+            compaction: CompactionConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
         }
@@ -175,6 +186,12 @@ impl Default for CommitLogConfig {
             segment_mib: 32,
             total_mib: 2048,
         }
+    }
+}
+
+impl Default for CompactionConfig {
+    fn default() -> Self {
+        CompactionConfig { calm_mib_per_s: 64, threads: 0 }
     }
 }
 
@@ -256,6 +273,11 @@ impl Config {
             "must hold at least two segments (see commit_log.segment_mib)",
         )?;
         require(
+            self.compaction.calm_mib_per_s <= 1 << 20,
+            "compaction.calm_mib_per_s",
+            "must be at most 1048576; 0 for no limit",
+        )?;
+        require(
             (1..=256).contains(&self.limits.frame_mib),
             "limits.frame_mib",
             "must be from 1 to 256: the protocol allows no more",
@@ -306,6 +328,14 @@ impl Config {
         match self.memory.block_cache_mib {
             0 => (system_memory_bytes() / 6).clamp(32 * MIB, 4096 * MIB),
             mib => mib * MIB,
+        }
+    }
+
+    /// How many compactions may run at once.
+    pub fn compaction_threads(&self) -> usize {
+        match self.compaction.threads {
+            0 => cores().saturating_sub(1).max(1),
+            threads => threads,
         }
     }
 
@@ -408,6 +438,11 @@ fn system_memory_bytes() -> u64 {
         .find_map(|line| line.strip_prefix("MemTotal:"))
         .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
         .map_or(UNKNOWN, |kib| kib * 1024)
+}
+
+/// Cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::traces::Traces;
 use super::{Node, SELF, Snapshot, placements, tables};
 use crate::clock::{HybridClock, SystemWall, Wall};
-use crate::config::{CommitLogMode, Config};
+use crate::config::{CommitLogMode, Config, cores};
 use crate::error::QueryError;
 use crate::events::EventHub;
 use crate::execute::replica::LocalReplica;
@@ -167,12 +167,13 @@ fn engine_options(config: &Config, set_aside_damaged: bool) -> EngineOptions {
         set_aside_damaged,
         ..CommitLogOptions::default()
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     EngineOptions {
         commit_log,
         memtable_bytes: usize::try_from(config.memtable_bytes()).unwrap_or(usize::MAX),
-        shards: (cores * 4).next_power_of_two(),
+        shards: (cores() * 4).next_power_of_two(),
         block_cache_bytes: config.block_cache_bytes(),
+        compaction_bytes_per_second: config.compaction.calm_mib_per_s * MIB,
+        compaction_threads: config.compaction_threads(),
         ..EngineOptions::new(config.data_dir.join(STORAGE))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use arc_swap::ArcSwapOption;
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::header::Version;
+use tholos_storage::engine::JobStats;
 
 use super::Node;
 use crate::system::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables, TraceInfo};
@@ -91,6 +92,10 @@ impl SystemTables for Node {
             query: prepared.text.to_string(),
         };
         self.prepared.all().into_iter().map(info).collect()
+    }
+
+    fn compactions(&self) -> Vec<JobStats> {
+        self.engine().stats().jobs
     }
 
     fn traces(&self) -> Vec<TraceInfo> {

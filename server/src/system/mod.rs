@@ -16,6 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
+use tholos_storage::engine::JobStats;
 use tholos_storage::memtable::Memtable;
 use tholos_storage::schema::Table;
 
@@ -35,6 +36,10 @@ pub trait SystemTables: Sync {
     fn settings(&self) -> Vec<(String, String)>;
     /// Prepared statements that are cached.
     fn prepared_statements(&self) -> Vec<PreparedInfo>;
+    /// Compactions that run.
+    fn compactions(&self) -> Vec<JobStats> {
+        Vec::new()
+    }
     /// Traces kept in memory: sessions with their events.
     fn traces(&self) -> Vec<TraceInfo> {
         Vec::new()
@@ -227,6 +232,9 @@ fn fill(
         (schema::SYSTEM_VIEWS, "settings") => {
             let settings = system.settings();
             settings.iter().try_for_each(|(name, value)| sink(&views::setting(name, value)))
+        }
+        (schema::SYSTEM_VIEWS, "sstable_tasks") => {
+            system.compactions().iter().try_for_each(|job| sink(&views::sstable_task(job)))
         }
         (schema::SYSTEM_TRACES, "sessions") => {
             system.traces().iter().try_for_each(|trace| sink(&views::session(trace)))

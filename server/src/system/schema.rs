@@ -322,7 +322,7 @@ const VIEW_TABLES: &[TableDefinition] = &[
     },
     TableDefinition {
         name: "sstable_tasks",
-        comment: "compactions that are going on; kept empty",
+        comment: "compactions that are going on",
         columns: "keyspace_name text p, table_name text c, task_id timeuuid c, completion_ratio double, kind text, \
                   progress bigint, sstables int, target_directory text, total bigint, unit text",
     },

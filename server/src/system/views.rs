@@ -1,6 +1,7 @@
 //! `system_views`, `system_traces` and `system_auth`: what goes on, what was traced, who may.
 
-use tholos_grammar::value::Value;
+use tholos_grammar::value::{Value, timeuuid};
+use tholos_storage::engine::JobStats;
 
 use super::rows::{Row, text, text_map, text_set};
 use super::{ClientInfo, RoleInfo, TraceInfo};
@@ -25,6 +26,28 @@ pub(super) fn client(info: &ClientInfo) -> Row<'static> {
 
 pub(super) fn setting(name: &str, value: &str) -> Row<'static> {
     vec![("name", text(name)), ("value", text(value))]
+}
+
+/// The two bits of a UUID's clock sequence that say whose it is.
+const RFC_4122_VARIANT: u64 = 0b10 << 62;
+
+/// A compaction, with how far it is in its inputs.
+pub(super) fn sstable_task(job: &JobStats) -> Row<'static> {
+    let bigint = |number: u64| Some(Value::Bigint(i64::try_from(number).unwrap_or(i64::MAX)));
+    let ratio = job.done_bytes as f64 / job.total_bytes.max(1) as f64;
+    // Two jobs may begin in one microsecond: their numbers tell them apart.
+    let id = timeuuid::from_ticks(job.started_at.saturating_mul(10), RFC_4122_VARIANT | job.id);
+    vec![
+        ("keyspace_name", text(&job.keyspace)),
+        ("table_name", text(&job.table)),
+        ("task_id", Some(Value::Uuid(id.unwrap_or_default()))),
+        ("completion_ratio", Some(Value::Double(ratio))),
+        ("kind", text(job.kind.name())),
+        ("progress", bigint(job.done_bytes)),
+        ("sstables", Some(Value::Int(i32::try_from(job.files).unwrap_or(i32::MAX)))),
+        ("total", bigint(job.total_bytes)),
+        ("unit", text("bytes")),
+    ]
 }
 
 pub(super) fn session(info: &TraceInfo) -> Row<'static> {

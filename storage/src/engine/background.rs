@@ -1,4 +1,4 @@
-//! Background work, as steps that anyone may take, and the two threads that usually do.
+//! Background work, as steps that anyone may take, and the threads that usually do.
 
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -47,7 +47,7 @@ impl Signals {
 
     pub(super) fn want_compaction(&self) {
         self.state.lock().compact = true;
-        self.compact.notify_one();
+        self.compact.notify_all();
     }
 
     /// A flush made room.
@@ -101,7 +101,7 @@ impl Signals {
     }
 }
 
-/// Starts the two threads. They hold the engine only while they work, so that dropping it ends them.
+/// Starts the threads. They hold the engine only while they work, so that dropping it ends them.
 pub(super) fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, StorageError> {
     let thread = |name: &str, work| {
         let (inner, signals) = (Arc::downgrade(inner), Arc::clone(&inner.signals));
@@ -110,10 +110,22 @@ pub(super) fn start(inner: &Arc<Inner>) -> Result<Vec<JoinHandle<()>>, StorageEr
             .spawn(move || run(&inner, &signals, work))
             .map_err(|error| StorageError::Unusable(format!("no thread for {name}: {error}")))
     };
-    Ok(vec![thread("flush", Work::Flush)?, thread("compaction", Work::Compact)?])
+    let mut threads = vec![thread("flush", Work::Flush)?];
+    for _ in 0..inner.context.options.compaction_threads.max(1) {
+        threads.push(thread("compaction", Work::Compact)?);
+    }
+    Ok(threads)
 }
 
+/// Requests come first: a compaction takes what they leave.
+const COMPACTION_NICENESS: i32 = 15;
+
 fn run(inner: &Weak<Inner>, signals: &Signals, work: Work) {
+    if let Work::Compact = work
+        && let Err(error) = rustix::process::setpriority_process(None, COMPACTION_NICENESS)
+    {
+        tracing::warn!(%error, "compactions run at the priority of requests");
+    }
     loop {
         let limit = match work_off(inner, signals, work) {
             None => return,

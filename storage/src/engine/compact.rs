@@ -1,57 +1,174 @@
-//! Running a compaction: inputs and output change places in one manifest edit.
+//! Running a compaction: inputs and outputs change places in one manifest edit.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::context::{Context, remove_orphan};
+use super::jobs::Running;
+use super::options::BackgroundDriver;
 use super::output::Output;
 use super::state::{OpenFile, TableState};
 use super::table::{TableStore, open_file};
 use crate::StorageError;
-use crate::compaction::{Job, PurgeSettings, PurgingWriter};
-use crate::manifest::{ManifestEdit, TableFile};
-use crate::model::Timestamp;
+use crate::compaction::{
+    FileStats, Job, JobKind, Moment, Pace, PurgeSettings, PurgingWriter, Strategy, bytes_per_second,
+};
+use crate::manifest::{FileNumber, ManifestEdit, TableFile};
 use crate::model::entry::Direction;
+use crate::model::{Seconds, Timestamp};
 use crate::read::merge::MergeCursor;
 use crate::read::source::Source;
+use crate::sstable::{BlockCache, SsTable};
+
+/// Blocks of inputs are read once: what is kept of them would push out what requests need.
+const INPUT_CACHE_BYTES: u64 = 1 << 20;
+
+/// After so many entries, progress is told and a stop is noticed.
+const STEP_ENTRIES: u32 = 256;
+
+/// Files that a job has for itself.
+struct Claim<'a> {
+    table: &'a TableStore,
+    job: Job,
+    running: Running<'a>,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut claimed = self.table.claimed.lock();
+        claimed.retain(|number| !self.job.inputs.contains(number));
+        self.table.unclaimed.notify_all();
+    }
+}
 
 impl TableStore {
     /// Merges what the strategy picks; whether there was anything.
     pub(super) fn compact_next(&self, context: &Context) -> Result<bool, StorageError> {
-        let Some(_compacting) = self.compacting.try_lock() else { return Ok(false) };
-        match self.pick_compaction() {
-            Some(job) => self.run(context, &job).map(|()| true),
+        if !self.settings().compaction.enabled || self.is_dropped() {
+            return Ok(false);
+        }
+        match self.claim_next(context) {
+            Some(claim) => self.run(context, &claim).map(|()| true),
             None => Ok(false),
         }
     }
 
-    /// Merges all files into one.
-    pub(super) fn compact_all(&self, context: &Context) -> Result<(), StorageError> {
-        let _compacting = self.compacting.lock();
-        let mut inputs: Vec<u64> = self.file_stats().iter().map(|file| file.number).collect();
-        inputs.sort_unstable();
-        if inputs.is_empty() { Ok(()) } else { self.run(context, &Job { inputs }) }
+    /// Merges certain files, or all: into one run. Waits for jobs that have any of them.
+    pub(super) fn compact_files(
+        &self,
+        context: &Context,
+        numbers: Option<&BTreeSet<FileNumber>>,
+    ) -> Result<(), StorageError> {
+        let claim = {
+            let mut claimed = self.claimed.lock();
+            loop {
+                let (mut files, _) = self.files_at(context);
+                files.retain(|(_, damaged)| !damaged);
+                let mut files: Vec<FileStats> = files.into_iter().map(|(file, _)| file).collect();
+                files.retain(|file| numbers.is_none_or(|wanted| wanted.contains(&file.number)));
+                if files.is_empty() {
+                    return Ok(());
+                }
+                if !files.iter().any(|file| claimed.contains(&file.number)) {
+                    let job = self.settings().compaction.strategy.job(JobKind::Merge, &files);
+                    claimed.extend(&job.inputs);
+                    break self.start(context, job, u64::MAX);
+                }
+                self.unclaimed.wait(&mut claimed);
+            }
+        };
+        claim.map_or(Ok(()), |claim| self.run(context, &claim))
     }
 
-    fn run(&self, context: &Context, job: &Job) -> Result<(), StorageError> {
+    /// Picks a job for which there is room, and takes its files.
+    fn claim_next<'a>(&'a self, context: &'a Context) -> Option<Claim<'a>> {
+        let settings = self.settings();
+        let mut claimed = self.claimed.lock();
+        let (files, moment) = self.files_at(context);
+        let mut files: Vec<FileStats> = files
+            .into_iter()
+            .map(|(file, damaged)| FileStats {
+                held: damaged || claimed.contains(&file.number),
+                ..file
+            })
+            .collect();
+        let dir = &context.options.data_dir;
+        // A file system that can't tell sets no limit: a job that finds it full gives up without harm.
+        let available = context.fs.available_bytes(dir).unwrap_or(u64::MAX);
+        while let Some(job) = settings.compaction.strategy.pick(&files, moment) {
+            let (bytes, inputs) = (job.bytes, job.inputs.clone());
+            if let Some(claim) = self.start(context, job, available) {
+                claimed.extend(&inputs);
+                return Some(claim);
+            }
+            tracing::warn!(
+                table = %settings.full_name(), bytes, available,
+                "a compaction waits for room on the disk: free some, or drop what is not needed"
+            );
+            let is_input = |file: &&mut FileStats| inputs.contains(&file.number);
+            files.iter_mut().filter(is_input).for_each(|file| file.held = true);
+        }
+        None
+    }
+
+    fn start<'a>(&'a self, context: &'a Context, job: Job, available: u64) -> Option<Claim<'a>> {
+        let settings = self.settings();
+        let name = (settings.keyspace.as_str(), settings.name.as_str());
+        let started_at = context.clock.now_micros();
+        let running = context.jobs.start(name, &job, started_at, available)?;
+        Some(Claim { table: self, job, running })
+    }
+
+    /// Figures of the files, each with whether it is damaged, and the moment they hold for.
+    pub(super) fn files_at(&self, context: &Context) -> (Vec<(FileStats, bool)>, Moment) {
+        let now = context.now();
+        let gc_before = self.gc_before(now);
+        let state = self.state.load();
+        let stats =
+            |file: &Arc<OpenFile>| (FileStats::of(&file.meta, gc_before), file.is_damaged());
+        let files = state.files.iter().map(stats).collect();
+        let memory = state.memtables().map(|memtable| memtable.timestamps().0).min();
+        (files, Moment { now, gc_before, memory: memory.unwrap_or(Timestamp::MAX) })
+    }
+
+    fn gc_before(&self, now: Seconds) -> Seconds {
+        now.saturating_sub(self.settings().gc_grace_seconds)
+    }
+
+    fn run(&self, context: &Context, claim: &Claim<'_>) -> Result<(), StorageError> {
+        let job = &claim.job;
         let state = self.state.load_full();
         let inputs: Option<Vec<Arc<OpenFile>>> =
             job.inputs.iter().map(|number| state.file(*number).cloned()).collect();
         // Gone in the meantime: truncated or dropped.
         let Some(inputs) = inputs else { return Ok(()) };
         drop(state);
-        let output = self.merge(context, &inputs).inspect_err(|error| set_aside(&inputs, error))?;
+        let outputs = match job.kind {
+            JobKind::Expired => Vec::new(),
+            JobKind::Merge | JobKind::Tombstones => self
+                .merge(context, claim, &inputs)
+                .inspect_err(|error| set_aside(&inputs, error))?,
+        };
+        self.replace(context, job, &inputs, outputs)
+    }
 
+    /// Puts the outputs in the place of the inputs, unless those are gone.
+    fn replace(
+        &self,
+        context: &Context,
+        job: &Job,
+        inputs: &[Arc<OpenFile>],
+        add: Vec<TableFile>,
+    ) -> Result<(), StorageError> {
         let mut manifest = self.manifest.lock();
         let state = self.state.load_full();
         let still_there = job.inputs.iter().all(|number| state.file(*number).is_some());
         if !still_there || self.is_dropped() {
-            if let Some(output) = output {
-                remove_orphan(&*context.fs, &manifest.path(output.number));
-            }
+            add.iter().for_each(|file| remove_orphan(&*context.fs, &manifest.path(file.number)));
             return Ok(());
         }
-        let add: Vec<TableFile> = output.into_iter().collect();
         let written: u64 = add.iter().map(|file| file.statistics.file_bytes).sum();
         let remove = job.inputs.clone();
         manifest.apply(ManifestEdit { add: add.clone(), remove, ..ManifestEdit::default() })?;
@@ -69,22 +186,37 @@ impl TableStore {
     fn merge(
         &self,
         context: &Context,
+        claim: &Claim<'_>,
         inputs: &[Arc<OpenFile>],
-    ) -> Result<Option<TableFile>, StorageError> {
+    ) -> Result<Vec<TableFile>, StorageError> {
+        let settings = self.settings();
         let now = context.now();
-        let gc_before = now.saturating_sub(self.settings().gc_grace_seconds);
+        let gc_before = self.gc_before(now);
         let base = inputs.iter().map(|input| input.meta.statistics.min_timestamp).min();
-        let sources = inputs.iter().map(|input| Source::Table(Arc::clone(&input.table))).collect();
+        let cache = Arc::new(BlockCache::new(INPUT_CACHE_BYTES));
+        let source = |input: &Arc<OpenFile>| {
+            let path = input.table.path().to_path_buf();
+            Source::Table(SsTable::new(Arc::clone(&context.fs), path, Arc::clone(&cache)))
+        };
+        let sources = inputs.iter().map(source).collect();
         let mut merge = MergeCursor::open(sources, &[], &[], Direction::Forward)?;
         let mut max_purgeable = |partition: &[u8]| self.least_outside(inputs, partition);
         let mut purging = PurgingWriter::new(PurgeSettings { now, gc_before }, &mut max_purgeable)
             .within_columns(self.current_columns());
-        Output::new(context, self, base.unwrap_or(0)).write(|output| {
+        let fragment_bytes = settings.compaction.strategy.fragment_bytes;
+        let output =
+            Output::new(context, self, base.unwrap_or(0)).cut(claim.job.slices, fragment_bytes);
+        output.write(|output| {
+            let (mut pace, mut written, mut entries) = (Pace::default(), 0, 0_u32);
             while let Some(entry) = merge.advance()? {
-                if context.is_stopping() {
-                    return Err(StorageError::Unusable("the storage engine is closing".into()));
-                }
                 purging.add(entry, &mut |entry| output.add(entry))?;
+                entries += 1;
+                if entries.is_multiple_of(STEP_ENTRIES) {
+                    claim.running.read(merge.bytes_read());
+                    let more = output.bytes() - written;
+                    written += more;
+                    breathe(context, &mut pace, more)?;
+                }
             }
             Ok(())
         })
@@ -103,6 +235,22 @@ impl TableStore {
         let in_memory = state.memtables().map(|memtable| memtable.min_timestamp_of(partition));
         in_files.chain(in_memory).min().unwrap_or(Timestamp::MAX)
     }
+}
+
+/// Gives up if the engine stops, and sleeps if the job is ahead of its rate.
+fn breathe(context: &Context, pace: &mut Pace, written: u64) -> Result<(), StorageError> {
+    if context.is_stopping() {
+        return Err(StorageError::Unusable("the storage engine is closing".into()));
+    }
+    if context.options.background == BackgroundDriver::Caller {
+        return Ok(());
+    }
+    let calm = context.options.compaction_bytes_per_second;
+    let rate = || bytes_per_second(calm, context.backlog_bytes.load(Ordering::Relaxed));
+    if let Some(micros) = pace.moved(written, &*context.clock, rate).filter(|micros| *micros > 0) {
+        std::thread::sleep(Duration::from_micros(micros));
+    }
+    Ok(())
 }
 
 /// Keeps a file that turned out to be damaged out of further compactions: what is left of it must not be taken for all.

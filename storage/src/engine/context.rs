@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
+use super::jobs::Jobs;
 use super::options::{Clock, EngineOptions, TableSettings};
 use crate::StorageError;
 use crate::fs::Fs;
@@ -21,6 +22,10 @@ pub(super) struct Context {
     /// Bytes of memtables that wait for their flush.
     pub(super) flushing_bytes: AtomicI64,
     stopping: AtomicBool,
+    /// Compactions that run.
+    pub(super) jobs: Jobs,
+    /// What is still to be compacted, when it was last looked at.
+    pub(super) backlog_bytes: AtomicU64,
     pub(super) flushes: AtomicU64,
     pub(super) compactions: AtomicU64,
     pub(super) compacted_bytes: AtomicU64,
@@ -36,6 +41,8 @@ impl Context {
             active_bytes: AtomicI64::new(0),
             flushing_bytes: AtomicI64::new(0),
             stopping: AtomicBool::new(false),
+            jobs: Jobs::default(),
+            backlog_bytes: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             compactions: AtomicU64::new(0),
             compacted_bytes: AtomicU64::new(0),

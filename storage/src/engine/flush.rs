@@ -50,7 +50,7 @@ impl TableStore {
     ) -> Result<Option<LogPosition>, StorageError> {
         let _flushing = self.flushing.lock();
         let Some(frozen) = self.state.load().frozen.last().cloned() else { return Ok(None) };
-        let file = self.write_memtable(context, &frozen.memtable)?;
+        let add = self.write_memtable(context, &frozen.memtable)?;
 
         let mut manifest = self.manifest.lock();
         let state = self.state.load_full();
@@ -58,12 +58,9 @@ impl TableStore {
             |other: &&Frozen| Arc::ptr_eq(&other.memtable, &frozen.memtable) && !self.is_dropped();
         if state.frozen.iter().find(waits).is_none() {
             // Truncated or dropped in the meantime.
-            if let Some(file) = file {
-                remove_orphan(&*context.fs, &manifest.path(file.number));
-            }
+            add.iter().for_each(|file| remove_orphan(&*context.fs, &manifest.path(file.number)));
             return Ok(Some(frozen.up_to));
         }
-        let add: Vec<TableFile> = file.into_iter().collect();
         let flushed = Some(frozen.up_to);
         manifest.apply(ManifestEdit { add: add.clone(), flushed, ..ManifestEdit::default() })?;
         let mut files = state.files.clone();
@@ -80,9 +77,9 @@ impl TableStore {
         &self,
         context: &Context,
         memtable: &Arc<Memtable>,
-    ) -> Result<Option<TableFile>, StorageError> {
+    ) -> Result<Vec<TableFile>, StorageError> {
         if memtable.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let source = Source::Memtable(Arc::clone(memtable));
         let mut merge = MergeCursor::open(vec![source], &[], &[], Direction::Forward)?;

@@ -10,6 +10,7 @@ mod background;
 mod compact;
 mod context;
 mod flush;
+mod jobs;
 mod open;
 mod options;
 mod output;
@@ -30,13 +31,12 @@ use parking_lot::Mutex;
 
 use self::background::Signals;
 use self::context::Context;
-pub use self::options::{
-    BackgroundDriver, Clock, CompactionSettings, EngineOptions, TableSettings,
-};
-pub use self::stats::{EngineStats, TableStats};
+pub use self::options::{BackgroundDriver, Clock, EngineOptions, TableSettings};
+pub use self::stats::{EngineStats, JobStats, TableStats};
 pub use self::table::TableStore;
 use crate::StorageError;
 use crate::commitlog::{CommitLog, LogPosition};
+use crate::manifest::FileNumber;
 use crate::model::mutation::Mutation;
 use crate::schema::TableId;
 
@@ -214,13 +214,22 @@ impl Engine {
         })
     }
 
-    /// Flushes a table, then merges all its files into one.
+    /// Flushes a table, then merges all its files into one run.
     ///
     /// # Errors
     /// `UnknownTable`, and what reading and writing meets; the files then stay as they were.
     pub fn compact(&self, id: TableId) -> Result<(), StorageError> {
         self.flush(id)?;
-        self.table(id)?.compact_all(&self.0.context)
+        self.table(id)?.compact_files(&self.0.context, None)
+    }
+
+    /// Merges some of a table's files into one run; those that are not there any more are left out.
+    ///
+    /// # Errors
+    /// As [`compact`](Self::compact).
+    pub fn compact_files(&self, id: TableId, numbers: &[FileNumber]) -> Result<(), StorageError> {
+        let numbers = numbers.iter().copied().collect();
+        self.table(id)?.compact_files(&self.0.context, Some(&numbers))
     }
 
     /// Takes one step of background work, if there is any to do: a flush or a compaction.
@@ -252,13 +261,15 @@ impl Engine {
     /// Figures of this moment.
     pub fn stats(&self) -> EngineStats {
         let Inner { context, log, tables, .. } = &*self.0;
-        let tables: Vec<TableStats> = tables.load().values().map(|table| table.stats()).collect();
+        let tables: Vec<TableStats> =
+            tables.load().values().map(|table| table.stats(context)).collect();
         EngineStats {
             memtable_bytes: tables.iter().map(|table| table.memtable_bytes).sum(),
             log_bytes: log.bytes(),
             flushes: context.flushes.load(Ordering::Relaxed),
             compactions: context.compactions.load(Ordering::Relaxed),
             compacted_bytes: context.compacted_bytes.load(Ordering::Relaxed),
+            jobs: context.jobs.stats(),
             tables,
         }
     }
@@ -323,7 +334,15 @@ impl Inner {
 
     /// Runs one compaction.
     fn compaction_step(&self) -> Result<bool, StorageError> {
-        for table in self.tables.load_full().values() {
+        let tables = self.tables.load_full();
+        let backlog = |table: &Arc<TableStore>| table.backlog_bytes(&self.context);
+        let mut by_need: Vec<(u64, &Arc<TableStore>)> =
+            tables.values().map(|table| (backlog(table), table)).collect();
+        let total = by_need.iter().map(|(bytes, _)| bytes).sum();
+        self.context.backlog_bytes.store(total, Ordering::Relaxed);
+        // A table with nothing to merge may still have files that expired.
+        by_need.sort_by_key(|(bytes, table)| (std::cmp::Reverse(*bytes), table.id()));
+        for (_, table) in by_need {
             if table.compact_next(&self.context)? {
                 return Ok(true);
             }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::commitlog::CommitLogOptions;
+use crate::compaction::CompactionOptions;
 use crate::model::ColumnId;
 use crate::schema::options::TableOptions;
 use crate::schema::{Table, TableId};
@@ -29,6 +30,11 @@ pub struct EngineOptions {
     pub shards: usize,
     /// Budget of the cache of blocks, indexes and filters.
     pub block_cache_bytes: u64,
+    /// How fast compactions write while they keep up, in bytes per second; 0 for no limit. They get faster as they fall
+    /// behind.
+    pub compaction_bytes_per_second: u64,
+    /// How many compactions may run at once.
+    pub compaction_threads: usize,
     /// Who flushes and compacts.
     pub background: BackgroundDriver,
 }
@@ -42,6 +48,8 @@ impl EngineOptions {
             memtable_bytes: 256 << 20,
             shards: 16,
             block_cache_bytes: 128 << 20,
+            compaction_bytes_per_second: 64 << 20,
+            compaction_threads: 1,
             background: BackgroundDriver::Threads,
         }
     }
@@ -75,39 +83,12 @@ pub struct TableSettings {
     /// How long a tombstone is kept at least.
     pub gc_grace_seconds: i64,
     /// How files are compacted.
-    pub compaction: CompactionSettings,
+    pub compaction: CompactionOptions,
     /// Whether writes go through the commit log.
     pub durable_writes: bool,
     /// Ids of the columns whose cells count, ascending: cells of others make no row exist and go with the next
     /// compaction. `None`, if no column was ever dropped: all count.
     pub columns: Option<Arc<[ColumnId]>>,
-}
-
-/// How a table's files are compacted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CompactionSettings {
-    /// Whether that happens by itself at all.
-    pub enabled: bool,
-    /// Files of about one size that it takes to compact them.
-    pub min_threshold: usize,
-    /// Files compacted at once, at most.
-    pub max_threshold: usize,
-    /// Files of less than this many bytes count as one size.
-    pub min_file_bytes: u64,
-    /// Sizes between these shares of a bucket's average belong to the bucket.
-    pub bucket: (f64, f64),
-}
-
-impl Default for CompactionSettings {
-    fn default() -> Self {
-        CompactionSettings {
-            enabled: true,
-            min_threshold: 4,
-            max_threshold: 32,
-            min_file_bytes: 50 << 20,
-            bucket: (0.5, 1.5),
-        }
-    }
 }
 
 impl TableSettings {
@@ -121,10 +102,15 @@ impl TableSettings {
             block_bytes: 16 << 10,
             filter_false_positives: 0.01,
             gc_grace_seconds: 864_000,
-            compaction: CompactionSettings::default(),
+            compaction: CompactionOptions::default(),
             durable_writes: true,
             columns: None,
         }
+    }
+
+    /// `keyspace.table`, for messages.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.keyspace, self.name)
     }
 
     /// What the table's options say. Options that were validated are taken as they are; others keep their defaults.
@@ -135,7 +121,7 @@ impl TableSettings {
             block_bytes: block_bytes(options),
             filter_false_positives: options.bloom_filter_fp_chance,
             gc_grace_seconds: i64::from(options.gc_grace_seconds),
-            compaction: compaction(options),
+            compaction: CompactionOptions::of(&options.compaction),
             durable_writes,
             columns: current_columns(table),
             ..TableSettings::new(table.id, table.keyspace.as_str(), table.name.as_str())
@@ -169,22 +155,4 @@ fn compression(options: &TableOptions) -> Compression {
 fn block_bytes(options: &TableOptions) -> usize {
     let kib = options.compression.get("chunk_length_in_kb").and_then(|kib| kib.parse().ok());
     kib.unwrap_or(16_usize).clamp(1, 1024) << 10
-}
-
-fn compaction(options: &TableOptions) -> CompactionSettings {
-    let option = |name: &str| options.compaction.get(name);
-    let number = |name: &str| option(name).and_then(|value| value.parse::<f64>().ok());
-    let default = CompactionSettings::default();
-    let min_threshold = number("min_threshold").map_or(default.min_threshold, |n| n as usize);
-    let max_threshold = number("max_threshold").map_or(default.max_threshold, |n| n as usize);
-    CompactionSettings {
-        enabled: option("enabled").is_none_or(|value| value != "false"),
-        min_threshold: min_threshold.max(2),
-        max_threshold: max_threshold.max(min_threshold).max(2),
-        min_file_bytes: number("min_sstable_size").map_or(default.min_file_bytes, |n| n as u64),
-        bucket: (
-            number("bucket_low").unwrap_or(default.bucket.0),
-            number("bucket_high").unwrap_or(default.bucket.1),
-        ),
-    }
 }

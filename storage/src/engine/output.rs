@@ -1,5 +1,6 @@
-//! Writing an SSTable that a flush or a compaction makes.
+//! Writing the SSTables that a flush or a compaction makes.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::context::{Context, remove_orphan};
@@ -8,69 +9,139 @@ use crate::StorageError;
 use crate::manifest::{FileNumber, TableFile};
 use crate::model::Timestamp;
 use crate::model::entry::Entry;
+use crate::model::position::token_of;
 use crate::model::row::transcode;
 use crate::sstable::{SsTableOptions, SsTableWriter};
 
-/// An SSTable being written; there is no file until there is an entry.
+/// A run of SSTables being written; there is no file until there is an entry.
 pub(super) struct Output<'a> {
     context: &'a Context,
     table: &'a TableStore,
     base: Timestamp,
+    /// Into how many slices of the ring the run is cut: a power of two.
+    slices: u32,
+    /// A fragment that got this large ends with its partition.
+    fragment_bytes: u64,
     writer: Option<(FileNumber, SsTableWriter)>,
+    /// Of the last entry.
+    token: i64,
+    finished: Vec<TableFile>,
+    finished_bytes: u64,
 }
 
 impl<'a> Output<'a> {
     pub(super) fn new(context: &'a Context, table: &'a TableStore, base: Timestamp) -> Self {
-        Output { context, table, base, writer: None }
+        Output {
+            context,
+            table,
+            base,
+            slices: 1,
+            fragment_bytes: u64::MAX,
+            writer: None,
+            token: 0,
+            finished: Vec::new(),
+            finished_bytes: 0,
+        }
+    }
+
+    /// Cuts the run at the bounds of so many slices, and where a fragment gets too large.
+    pub(super) fn cut(self, slices: u32, fragment_bytes: u64) -> Self {
+        Output { slices, fragment_bytes, ..self }
     }
 
     pub(super) fn add(&mut self, entry: Entry<'_>) -> Result<(), StorageError> {
-        if self.writer.is_none() {
-            self.writer = Some(self.create()?);
+        let token = token_of(entry.key);
+        if token != self.token && self.ends_before(token) {
+            self.finish_file()?;
         }
-        match &mut self.writer {
-            Some((_, writer)) => writer.add(entry),
-            None => Ok(()),
-        }
+        self.token = token;
+        let (_, writer) = match &mut self.writer {
+            Some(writer) => writer,
+            None => self.writer.insert(create(self.context, self.table, self.base)?),
+        };
+        writer.add(entry)
     }
 
-    /// Runs `fill`, then finishes the file; removes it if anything fails. `None` if nothing was added.
+    /// Bytes written so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.finished_bytes + self.writer.as_ref().map_or(0, |(_, writer)| writer.bytes())
+    }
+
+    /// Runs `fill`, then finishes the files; removes them if anything fails. None if nothing was added.
     pub(super) fn write(
         mut self,
         fill: impl FnOnce(&mut Self) -> Result<(), StorageError>,
-    ) -> Result<Option<TableFile>, StorageError> {
-        let filled = fill(&mut self);
-        let Some((number, writer)) = self.writer.take() else { return filled.map(|()| None) };
-        let path = writer.path().to_path_buf();
-        let finished = match filled {
-            Ok(()) => writer.finish(),
-            Err(error) => Err(error),
-        };
-        match finished {
-            Ok(statistics) => {
-                Ok(Some(TableFile { number, run: number, repaired_at: 0, statistics }))
-            }
+    ) -> Result<Vec<TableFile>, StorageError> {
+        let result = fill(&mut self).and_then(|()| self.finish_file());
+        match result {
+            Ok(()) => Ok(std::mem::take(&mut self.finished)),
             Err(error) => {
-                remove_orphan(&*self.context.fs, &path);
+                self.abandon();
                 Err(error)
             }
         }
     }
 
-    fn create(&self) -> Result<(FileNumber, SsTableWriter), StorageError> {
-        let (number, path) = {
-            let mut manifest = self.table.manifest.lock();
-            let number = manifest.next_number();
-            (number, manifest.path(number))
-        };
-        let settings = self.table.settings();
-        let options = SsTableOptions {
-            compression: settings.compression,
-            block_bytes: settings.block_bytes,
-            filter_false_positives: settings.filter_false_positives,
-            ..SsTableOptions::new(self.base, transcode)
-        };
-        let writer = SsTableWriter::create(Arc::clone(&self.context.fs), path, options)?;
-        Ok((number, writer))
+    /// Whether an entry of that token goes to another file than the one before.
+    fn ends_before(&self, token: i64) -> bool {
+        let Some((_, writer)) = &self.writer else { return false };
+        slice_of(token, self.slices) != slice_of(self.token, self.slices)
+            || writer.bytes() >= self.fragment_bytes
     }
+
+    fn finish_file(&mut self) -> Result<(), StorageError> {
+        let Some((number, writer)) = self.writer.take() else { return Ok(()) };
+        let path = writer.path().to_path_buf();
+        let statistics =
+            writer.finish().inspect_err(|_| remove_orphan(&*self.context.fs, &path))?;
+        self.finished_bytes += statistics.file_bytes;
+        let run = self.finished.first().map_or(number, |first| first.run);
+        let slices = self.slices;
+        self.finished.push(TableFile { number, run, slices, repaired_at: 0, statistics });
+        Ok(())
+    }
+
+    fn abandon(&mut self) {
+        let fs = &*self.context.fs;
+        if let Some((_, writer)) = self.writer.take() {
+            let path = writer.path().to_path_buf();
+            drop(writer);
+            remove_orphan(fs, &path);
+        }
+        let paths: Vec<PathBuf> = {
+            let manifest = self.table.manifest.lock();
+            self.finished.drain(..).map(|file| manifest.path(file.number)).collect()
+        };
+        paths.iter().for_each(|path| remove_orphan(fs, path));
+    }
+}
+
+/// Which of so many equal slices of the ring a token lies in.
+fn slice_of(token: i64, slices: u32) -> u64 {
+    let sorted = (token ^ i64::MIN) as u64;
+    match slices.trailing_zeros() {
+        0 => 0,
+        bits => sorted >> (64 - bits),
+    }
+}
+
+fn create(
+    context: &Context,
+    table: &TableStore,
+    base: Timestamp,
+) -> Result<(FileNumber, SsTableWriter), StorageError> {
+    let (number, path) = {
+        let mut manifest = table.manifest.lock();
+        let number = manifest.next_number();
+        (number, manifest.path(number))
+    };
+    let settings = table.settings();
+    let options = SsTableOptions {
+        compression: settings.compression,
+        block_bytes: settings.block_bytes,
+        filter_false_positives: settings.filter_false_positives,
+        ..SsTableOptions::new(base, transcode)
+    };
+    let writer = SsTableWriter::create(Arc::clone(&context.fs), path, options)?;
+    Ok((number, writer))
 }

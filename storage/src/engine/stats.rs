@@ -1,5 +1,6 @@
 //! Figures of an engine, for metrics and for people.
 
+pub use super::jobs::JobStats;
 use crate::schema::TableId;
 
 /// Figures of an engine at one moment.
@@ -15,6 +16,8 @@ pub struct EngineStats {
     pub compactions: u64,
     /// Bytes that compactions wrote since the start.
     pub compacted_bytes: u64,
+    /// Compactions that run.
+    pub jobs: Vec<JobStats>,
     /// Tables by id.
     pub tables: Vec<TableStats>,
 }

@@ -1,19 +1,20 @@
 //! One table: writing to its memtable, reading all of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::context::{Context, remove_orphan};
 use super::options::TableSettings;
 use super::state::{OpenFile, TableState};
 use super::stats::TableStats;
 use crate::StorageError;
-use crate::compaction::{FileStats, Job, SizeTiered, Strategy};
-use crate::manifest::{Manifest, TableFile};
+use crate::compaction::{FileStats, Moment, Strategy};
+use crate::manifest::{FileNumber, Manifest, TableFile};
 use crate::memtable::{Memtable, NotApplied};
 use crate::model::entry::Direction;
 use crate::model::mutation::Mutation;
@@ -32,9 +33,11 @@ pub struct TableStore {
     pub(super) state: ArcSwap<TableState>,
     /// Held while `state` is replaced, so that replacements don't undo each other.
     pub(super) manifest: Mutex<Manifest>,
-    /// Held by the one flush of this table, and by the one compaction.
+    /// Held by the one flush of this table.
     pub(super) flushing: Mutex<()>,
-    pub(super) compacting: Mutex<()>,
+    /// Files that a compaction has for itself; the condition is told when it lets go of them.
+    pub(super) claimed: Mutex<BTreeSet<FileNumber>>,
+    pub(super) unclaimed: Condvar,
     dropped: AtomicBool,
     writes: AtomicU64,
     reads: AtomicU64,
@@ -58,7 +61,8 @@ impl TableStore {
             state: ArcSwap::from_pointee(TableState::new(active, Vec::new(), files)),
             manifest: Mutex::new(manifest),
             flushing: Mutex::new(()),
-            compacting: Mutex::new(()),
+            claimed: Mutex::new(BTreeSet::new()),
+            unclaimed: Condvar::new(),
             dropped: AtomicBool::new(false),
             writes: AtomicU64::new(0),
             reads: AtomicU64::new(0),
@@ -210,31 +214,25 @@ impl TableStore {
         self.state.load().active.freeze(|| self.dropped.store(true, Ordering::Release));
     }
 
-    /// What the table's strategy would merge now.
-    pub(super) fn pick_compaction(&self) -> Option<Job> {
+    /// Bytes that are to be compacted.
+    pub(super) fn backlog_bytes(&self, context: &Context) -> u64 {
         let settings = self.settings.load();
         if !settings.compaction.enabled || self.is_dropped() {
-            return None;
+            return 0;
         }
-        strategy(&settings).pick(&self.file_stats())
+        let (files, moment) = self.files_at(context);
+        let files: Vec<FileStats> =
+            files.into_iter().map(|(file, damaged)| FileStats { held: damaged, ..file }).collect();
+        settings.compaction.strategy.backlog(&files, moment)
     }
 
-    /// The files that may be compacted.
-    pub(super) fn file_stats(&self) -> Vec<FileStats> {
-        let state = self.state.load();
-        let files = state.files.iter().filter(|file| !file.is_damaged());
-        files
-            .map(|file| FileStats {
-                number: file.meta.number,
-                bytes: file.meta.statistics.file_bytes,
-            })
-            .collect()
-    }
-
-    pub(super) fn stats(&self) -> TableStats {
+    pub(super) fn stats(&self, context: &Context) -> TableStats {
         let settings = self.settings.load();
         let state = self.state.load();
-        let (strategy, files) = (strategy(&settings), self.file_stats());
+        let (files, moment) = self.files_at(context);
+        let files: Vec<FileStats> =
+            files.into_iter().map(|(file, damaged)| FileStats { held: damaged, ..file }).collect();
+        let strategy = &settings.compaction.strategy;
         let statistics = state.files.iter().map(|file| &file.meta.statistics);
         TableStats {
             id: self.id,
@@ -247,8 +245,8 @@ impl TableStore {
                 .iter()
                 .map(|file| (file.meta.number, file.meta.statistics.file_bytes))
                 .collect(),
-            pending_compactions: pending(&strategy, files.clone()),
-            compaction_backlog_bytes: strategy.backlog(&files),
+            compaction_backlog_bytes: strategy.backlog(&files, moment),
+            pending_compactions: pending(strategy, files, moment),
             writes: self.writes.load(Ordering::Relaxed),
             reads: self.reads.load(Ordering::Relaxed),
         }
@@ -268,21 +266,12 @@ pub(super) fn open_file(context: &Context, manifest: &Manifest, meta: TableFile)
     Arc::new(OpenFile { meta, table, damaged: AtomicBool::new(false) })
 }
 
-fn strategy(settings: &TableSettings) -> SizeTiered {
-    let compaction = &settings.compaction;
-    SizeTiered {
-        min_threshold: compaction.min_threshold,
-        max_threshold: compaction.max_threshold,
-        min_file_bytes: compaction.min_file_bytes,
-        bucket: compaction.bucket,
-    }
-}
-
 /// How many jobs the files of now make.
-fn pending(strategy: &impl Strategy, mut files: Vec<FileStats>) -> usize {
+fn pending(strategy: &impl Strategy, mut files: Vec<FileStats>, moment: Moment) -> usize {
     let mut jobs = 0;
-    while let Some(job) = strategy.pick(&files) {
-        files.retain(|file| !job.inputs.contains(&file.number));
+    while let Some(job) = strategy.pick(&files, moment) {
+        let is_input = |file: &&mut FileStats| job.inputs.contains(&file.number);
+        files.iter_mut().filter(is_input).for_each(|file| file.held = true);
         jobs += 1;
     }
     jobs

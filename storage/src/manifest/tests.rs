@@ -13,7 +13,7 @@ fn file(number: FileNumber) -> TableFile {
         max_timestamp: i64::MAX - 1,
         ..Statistics::default()
     };
-    TableFile { number, run: number / 2, repaired_at: number as i64 - 3, statistics }
+    TableFile { number, run: number / 2, slices: 4, repaired_at: number as i64 - 3, statistics }
 }
 
 fn open(fs: &FaultyFs) -> Manifest {
@@ -134,7 +134,7 @@ fn the_format_is_this() {
     assert_eq!(
         hex,
         concat!(
-            "54484c536d616e6901000000540000009b33264201010003000a00000000000009fcffffffffffffffff01feffffffffffffffff01",
+            "54484c536d616e690200000055000000de4cf47d0101000403000a00000000000009fcffffffffffffffff01feffffffffffffffff01",
             "feffffffffffffffff01ffffffffffffffffff01090101010101010101010bffffffffffffffffffffff027803f00101030107"
         )
     );

@@ -180,7 +180,10 @@ impl Shard {
         }
         let merged = merged.finish().0;
         let grown = merged.len() as isize - old.len() as isize;
-        self.trees.entries.insert(key, Value::Row(merged.into()));
+        // Most often all of the row was written anew, and it is in its place already.
+        if merged != row.0 {
+            self.trees.entries.insert(key, Value::Row(merged.into()));
+        }
         grown
     }
 

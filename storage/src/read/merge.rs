@@ -109,6 +109,11 @@ impl MergeCursor {
         self.budget.is_spent(&self.walked)
     }
 
+    /// How far the walk is in its files, as bytes of them. Only a walk through whole files says something by it.
+    pub fn bytes_read(&self) -> u64 {
+        self.inputs.iter().map(|input| input.cursor.bytes_read()).sum()
+    }
+
     /// The entry it is at is one that no reader sees.
     pub fn note_tombstone(&mut self) {
         self.walked.tombstones += 1;

@@ -64,6 +64,16 @@ pub enum SourceCursor {
     Table(Box<SsTableCursor>),
 }
 
+impl SourceCursor {
+    /// How far a forward walk is in its file; 0 in memory.
+    pub(super) fn bytes_read(&self) -> u64 {
+        match self {
+            SourceCursor::Memtable(_) => 0,
+            SourceCursor::Table(cursor) => cursor.bytes_read(),
+        }
+    }
+}
+
 impl Cursor for SourceCursor {
     fn advance(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
         match self {

@@ -83,6 +83,11 @@ impl SsTableCursor {
         self.blocks_skipped
     }
 
+    /// How far a forward walk is in the file.
+    pub fn bytes_read(&self) -> u64 {
+        if self.place == Place::Ended { self.opened.footer.file_len } else { self.data_offset }
+    }
+
     /// Reads what a deletion covers too: for verification.
     pub(super) fn read_everything(&mut self) {
         self.skips = false;

@@ -9,9 +9,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tholos_storage::StorageError;
 use tholos_storage::commitlog::{CommitLogOptions, SyncDriver, SyncMode};
-use tholos_storage::engine::{
-    BackgroundDriver, Clock, CompactionSettings, Engine, EngineOptions, TableSettings,
-};
+use tholos_storage::compaction::{CompactionOptions, Levels, Unified};
+use tholos_storage::engine::{BackgroundDriver, Clock, Engine, EngineOptions, TableSettings};
 use tholos_storage::fs::faulty::{Crash, FaultyFs};
 use tholos_storage::model::entry::Direction;
 use tholos_storage::model::mutation::{Mutation, Update};
@@ -116,13 +115,19 @@ fn settings() -> TableSettings {
     TableSettings {
         gc_grace_seconds: GC_GRACE,
         block_bytes: 64,
-        // Pairs: most compactions leave other files out.
-        compaction: CompactionSettings {
-            min_threshold: 2,
-            max_threshold: 2,
-            ..CompactionSettings::default()
-        },
+        compaction: CompactionOptions { enabled: true, strategy: pairs() },
         ..TableSettings::new(TABLE, "ks", "t")
+    }
+}
+
+/// Pairs, so that most compactions leave other files out; and cut, so that files overlap in all ways.
+fn pairs() -> Unified {
+    Unified {
+        levels: Levels::One { threshold: 2 },
+        max_files: 2,
+        fragment_bytes: 1_000,
+        base_slices: (2, 100),
+        ..CompactionOptions::default().strategy
     }
 }
 

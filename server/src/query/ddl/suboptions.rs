@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use tholos_storage::compaction::{scaling_steps, size_in_bytes};
+
 use super::options::{boolean, number};
 use crate::error::QueryError;
 use crate::query::suggest::nearest;
@@ -21,13 +23,16 @@ enum Takes {
     Integer(i64, i64),
     Float(f64, f64),
     OneOf(&'static [&'static str]),
-    Text,
+    /// Bytes with a unit, such as `100MiB`.
+    Size,
+    /// `T4, L10, ...`: see [`scaling_steps`].
+    Scaling,
 }
 
 /// Names of sub-options, and what they take.
 type Known = &'static [(&'static str, Takes)];
 
-use Takes::{Boolean, Float, Integer, OneOf, Text};
+use Takes::{Boolean, Float, Integer, OneOf, Scaling, Size};
 
 const ANY_COMPACTION: Known = &[
     ("enabled", Boolean),
@@ -66,13 +71,13 @@ const TIME_WINDOW: Known = &[
 const UNIFIED: Known = &[
     ("base_shard_count", Integer(1, i32::MAX as i64)),
     ("expired_sstable_check_frequency_seconds", Integer(0, i64::MAX)),
-    ("flush_size_override", Text),
+    ("flush_size_override", Size),
     ("max_sstables_to_compact", Integer(0, i32::MAX as i64)),
-    ("min_sstable_size", Text),
+    ("min_sstable_size", Size),
     ("overlap_inclusion_method", OneOf(&["NONE", "SINGLE", "TRANSITIVE"])),
-    ("scaling_parameters", Text),
+    ("scaling_parameters", Scaling),
     ("sstable_growth", Float(0.0, 1.0)),
-    ("target_sstable_size", Text),
+    ("target_sstable_size", Size),
     ("unsafe_aggressive_sstable_expiration", Boolean),
 ];
 
@@ -250,7 +255,14 @@ fn check_value(name: &str, value: &str, takes: Takes) -> Result<(), QueryError> 
             "{name} is one of {}, not '{value}'",
             values.join(", ")
         ))),
-        Text => Ok(()),
+        Size if size_in_bytes(value).is_some() => Ok(()),
+        Size => {
+            Err(QueryError::Config(format!("{name} is a size such as '100MiB', not '{value}'")))
+        }
+        Scaling => match scaling_steps(value) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(QueryError::Config(format!("{name}: {why}"))),
+        },
     }
 }
 
