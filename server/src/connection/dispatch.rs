@@ -15,6 +15,7 @@ use tholos_grammar::protocol::request::register::Register;
 use tholos_grammar::protocol::request::startup::Startup;
 use tholos_grammar::protocol::response::Response;
 use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
+use tholos_grammar::protocol::response::result::QueryResult;
 use tholos_grammar::protocol::response::supported::Supported;
 use uuid::Uuid;
 
@@ -148,7 +149,10 @@ impl Connection {
             self.record_trace(id, request, started);
         }
         match outcome {
-            Ok(Answer { kind, reply: Reply::Body, warnings }) => {
+            Ok(Answer { kind, reply, warnings }) if self.is_ready(reply) => {
+                if let Reply::Written { .. } = reply {
+                    QueryResult::Void.encode(self.encoder.body(), version);
+                }
                 let finished = if warnings.is_empty() {
                     self.encoder.finish(open)
                 } else {
@@ -162,7 +166,7 @@ impl Connection {
                     self.encoder.finish(open)
                 };
                 match finished {
-                    Ok(()) => self.node.metrics().observe(kind, Outcome::Ok, started.elapsed()),
+                    Ok(()) => self.observe(kind, Outcome::Ok, started),
                     Err(error) => {
                         let what = format!("the answer is too large: {error}; set a page size");
                         let failure = Failure::other(QueryError::Invalid(what));
@@ -170,8 +174,9 @@ impl Connection {
                     }
                 }
             }
-            Ok(Answer { kind, reply: Reply::Written { position, attempt }, warnings }) => {
+            Ok(Answer { kind, reply, warnings }) => {
                 self.encoder.abandon(open);
+                let Reply::Written { position, attempt } = reply else { return };
                 let plain = tracing_id.is_none() && warnings.is_empty();
                 let extras = (!plain).then(|| Box::new(HeldExtras { tracing_id, warnings }));
                 self.held.push(HeldAnswer { position, stream, kind, attempt, started, extras });
@@ -179,6 +184,16 @@ impl Connection {
             Err(failure) => {
                 self.encoder.abandon(open);
                 self.fail(version, stream, &extras, &failure, started);
+            }
+        }
+    }
+
+    /// Whether an answer can go out now: it waits for no log, nor behind one that does.
+    fn is_ready(&self, reply: Reply) -> bool {
+        match reply {
+            Reply::Body => true,
+            Reply::Written { .. } => {
+                self.held.is_empty() && self.node.engine().is_durable_at_once()
             }
         }
     }
@@ -205,14 +220,21 @@ impl Connection {
             tracing::warn!(peer = %self.peer, error = %failure.error, "a request failed");
         }
         self.respond_with(version, stream, extras, &Response::Error(failure.to_message()));
-        self.node.metrics().observe(failure.kind, outcome, started.elapsed());
+        self.observe(failure.kind, outcome, started);
     }
 
     fn protocol_error(&mut self, version: Version, stream: i16, what: &str) {
         let message = ErrorMessage::new(ErrorKind::Protocol, what);
         self.respond(version, stream, &Response::Error(message));
-        let metrics = self.node.metrics();
-        metrics.observe(RequestKind::Other, Outcome::ClientError, std::time::Duration::ZERO);
+        self.observe(RequestKind::Other, Outcome::ClientError, Instant::now());
+    }
+
+    /// Counts a request that is answered.
+    pub(super) fn observe(&mut self, kind: RequestKind, outcome: Outcome, started: Instant) {
+        let now = Instant::now();
+        self.answered_at = Some(now);
+        let latency = now.saturating_duration_since(started);
+        self.tally.observe(self.node.metrics(), kind, outcome, latency);
     }
 
     fn record_trace(&self, id: Uuid, request: &Request<'_>, started: Instant) {

@@ -121,6 +121,6 @@ impl Connection {
             Err(error) => (Response::Error(error.to_message(held.attempt)), error.outcome()),
         };
         self.respond_with(version, held.stream, &extras, &response);
-        self.node.metrics().observe(held.kind, counted, held.started.elapsed());
+        self.observe(held.kind, counted, held.started);
     }
 }

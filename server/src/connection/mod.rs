@@ -37,6 +37,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use self::held::HeldAnswers;
 use crate::events::Subscription;
+use crate::metrics::Tally;
 use crate::node::{Client, Node};
 use crate::session::Session;
 
@@ -99,6 +100,10 @@ pub(crate) struct Connection {
     closing: bool,
     /// It ends because the client broke the protocol.
     refused: bool,
+    /// Requests that were answered and are not in the node's metrics yet: at the end of each turn they are.
+    tally: Tally,
+    /// When the last request was answered, if it was.
+    answered_at: Option<Instant>,
 }
 
 impl Connection {
@@ -126,6 +131,8 @@ impl Connection {
             stop: Some(Box::pin(stop.clone().cancelled_owned())),
             closing: false,
             refused: false,
+            tally: Tally::default(),
+            answered_at: None,
         }
     }
 
@@ -134,6 +141,7 @@ impl Connection {
         if let Err(error) = self.serve().await {
             tracing::debug!(peer = %self.peer, %error, "connection lost");
         }
+        self.tally.tell(self.node.metrics());
         if let Some((id, _)) = self.client.take() {
             self.node.remove_client(id);
         }
@@ -142,6 +150,7 @@ impl Connection {
     async fn serve(&mut self) -> io::Result<()> {
         loop {
             self.release_held(&mut Context::from_waker(Waker::noop()));
+            self.tally.tell(self.node.metrics());
             if !self.encoder.is_empty() {
                 self.flush().await?;
             }
@@ -250,11 +259,13 @@ impl Connection {
                     break;
                 }
             };
+            self.answered_at = None;
             let opened = self.dispatch(&envelope, started);
             if let Some(opened) = opened {
                 opened.apply(&mut decoder, self.node.config().limits.frame_bytes());
             }
-            started = Instant::now();
+            // When one request ends, the next begins: the clock is looked at once.
+            started = self.answered_at.unwrap_or_else(Instant::now);
         }
         self.decoder = decoder;
     }

@@ -16,6 +16,10 @@ const BOUNDS_US: [u64; 29] = [
     5_000_000, 10_000_000,
 ];
 
+/// A bucket of a [`Histogram`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket(usize);
+
 /// Latencies of one kind of request.
 #[derive(Debug, Default)]
 pub struct Histogram {
@@ -24,12 +28,16 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts one.
-    pub fn observe(&self, latency: Duration) {
+    /// The bucket of a latency.
+    pub fn bucket_of(latency: Duration) -> Bucket {
         let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS_US.partition_point(|bound| bound * 1000 < nanos);
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum_ns.fetch_add(nanos, Ordering::Relaxed);
+        Bucket(BOUNDS_US.partition_point(|bound| bound * 1000 < nanos))
+    }
+
+    /// Counts some of one bucket; `sum_ns` is all of them together.
+    pub fn observe(&self, bucket: Bucket, count: u64, sum_ns: u64) {
+        self.buckets[bucket.0].fetch_add(count, Ordering::Relaxed);
+        self.sum_ns.fetch_add(sum_ns, Ordering::Relaxed);
     }
 
     /// How many were counted.
@@ -63,7 +71,11 @@ mod tests {
     fn a_latency_goes_to_the_first_bucket_that_holds_it() {
         let histogram = Histogram::default();
         for micros in [0, 10, 11, 10_000_000, 10_000_001] {
-            histogram.observe(Duration::from_micros(micros));
+            histogram.observe(
+                Histogram::bucket_of(Duration::from_micros(micros)),
+                1,
+                micros * 1_000,
+            );
         }
         let load = |i: usize| histogram.buckets[i].load(Ordering::Relaxed);
         assert_eq!((load(0), load(1), load(28), load(29)), (2, 1, 1, 1));

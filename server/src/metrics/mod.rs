@@ -4,11 +4,11 @@
 //! log, SSTables) is asked of them at each scrape, as [`Gauges`].
 
 mod histogram;
+mod tally;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use self::histogram::Histogram;
+pub use self::tally::Tally;
 
 /// Kinds of requests, as metrics tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,12 +89,6 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Counts a request that is answered.
-    pub fn observe(&self, kind: RequestKind, outcome: Outcome, latency: Duration) {
-        self.requests[kind as usize][outcome as usize].fetch_add(1, Ordering::Relaxed);
-        self.latency[kind as usize].observe(latency);
-    }
-
     /// How many requests of that kind ended so.
     pub fn requests(&self, kind: RequestKind, outcome: Outcome) -> u64 {
         self.requests[kind as usize][outcome as usize].load(Ordering::Relaxed)
@@ -230,6 +225,8 @@ pub fn counter(name: &'static str, help: &'static str, value: u64) -> Gauge {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     struct Two;
@@ -243,9 +240,11 @@ mod tests {
     #[test]
     fn the_text_has_every_kind_and_outcome() {
         let metrics = Arc::new(Metrics::default());
-        metrics.observe(RequestKind::Read, Outcome::Ok, Duration::from_micros(20));
-        metrics.observe(RequestKind::Read, Outcome::Ok, Duration::from_micros(30));
-        metrics.observe(RequestKind::Write, Outcome::Timeout, Duration::from_secs(11));
+        let mut tally = Tally::default();
+        tally.observe(&metrics, RequestKind::Read, Outcome::Ok, Duration::from_micros(20));
+        tally.observe(&metrics, RequestKind::Read, Outcome::Ok, Duration::from_micros(30));
+        tally.observe(&metrics, RequestKind::Write, Outcome::Timeout, Duration::from_secs(11));
+        tally.tell(&metrics);
         metrics.connections.fetch_add(3, Ordering::Relaxed);
         let text = Exporter::new(metrics, Arc::new(Two)).text();
         for line in [

@@ -96,12 +96,33 @@ pub struct Session {
     node: Arc<Node>,
     version: Version,
     keyspace: Option<Name>,
+    recent: Option<Recent>,
+}
+
+/// The prepared statement that was executed last. Most clients repeat it, and then neither the cache nor any counter that
+/// is shared between cores is touched.
+#[derive(Debug)]
+struct Recent {
+    prepared: Arc<Prepared>,
+    ready: Arc<Ready>,
+    /// The schema epoch at which `ready` was seen to hold.
+    epoch: u64,
+    uses: u32,
+}
+
+/// The cache is asked all the same once in so many uses, so that it knows what is in use.
+const RECENT_USES: u32 = 64;
+
+impl Recent {
+    fn is_for(&self, id: &[u8], epoch: u64) -> bool {
+        self.prepared.id == *id && self.epoch == epoch && self.uses < RECENT_USES
+    }
 }
 
 impl Session {
     /// A session of that protocol version, in no keyspace.
     pub fn new(node: Arc<Node>, version: Version) -> Session {
-        Session { node, version, keyspace: None }
+        Session { node, version, keyspace: None, recent: None }
     }
 
     /// The node.
@@ -124,15 +145,14 @@ impl Session {
     /// # Errors
     /// As the statement's.
     pub fn query(&mut self, query: &Query<'_>, started: Instant, out: &mut Vec<u8>) -> Outcomes {
-        let node = Arc::clone(&self.node);
-        let snapshot = node.snapshot();
+        let snapshot = self.node.snapshot();
         let own = query.parameters.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
         let ready =
             Ready::plan(query.text, keyspace, &snapshot.catalogue).map_err(Failure::other)?;
         let keyspace = keyspace.cloned();
-        let run = Run::new(&node, &snapshot, &ready, keyspace.as_ref(), started);
-        self.run(run, &query.parameters, out)
+        let run = Run::new(&self.node, &snapshot, &ready, keyspace.as_ref(), started);
+        answer(&run, &query.parameters, &mut self.keyspace, self.version, out)
     }
 
     /// PREPARE.
@@ -174,10 +194,17 @@ impl Session {
         started: Instant,
         out: &mut Vec<u8>,
     ) -> Outcomes {
-        let node = Arc::clone(&self.node);
-        let snapshot = node.snapshot();
-        let (prepared, ready) = self.find(execute.id, &snapshot).map_err(Failure::other)?;
-        let mut run = Run::new(&node, &snapshot, &ready, prepared.keyspace.as_ref(), started);
+        let snapshot = self.node.snapshot();
+        let epoch = snapshot.catalogue.schema.epoch;
+        let recent = match self.recent.take().filter(|recent| recent.is_for(execute.id, epoch)) {
+            Some(recent) => Recent { uses: recent.uses + 1, ..recent },
+            None => {
+                let (prepared, ready) = self.find(execute.id, &snapshot).map_err(Failure::other)?;
+                Recent { prepared, ready, epoch, uses: 0 }
+            }
+        };
+        let Recent { prepared, ready, .. } = &recent;
+        let mut run = Run::new(&self.node, &snapshot, ready, prepared.keyspace.as_ref(), started);
         let known = match self.version {
             Version::V5 => execute.result_metadata_id,
             // v4 can't say that metadata changed: it is sent whenever it is not what was told at PREPARE.
@@ -185,7 +212,10 @@ impl Session {
         };
         run.metadata_known = *known == ready.metadata_id;
         run.tells_metadata_id = self.version == Version::V5;
-        self.run(run, &execute.parameters, out)
+        let outcomes = answer(&run, &execute.parameters, &mut self.keyspace, self.version, out);
+        drop(snapshot);
+        self.recent = Some(recent);
+        outcomes
     }
 
     /// BATCH.
@@ -283,32 +313,34 @@ impl Session {
             }
         }
     }
+}
 
-    fn run(
-        &mut self,
-        run: Run<'_>,
-        parameters: &QueryParameters<'_>,
-        out: &mut Vec<u8>,
-    ) -> Outcomes {
-        let kind = run.kind();
-        let attempt = run.attempt(parameters.consistency);
-        let start = out.len();
-        match run.execute(parameters, out) {
-            Ok(done) => {
-                if let Some(keyspace) = done.keyspace {
-                    QueryResult::SetKeyspace(keyspace.as_str()).encode(out, self.version);
-                    self.keyspace = Some(keyspace);
-                }
-                let reply = match done.position {
-                    Some(position) => Reply::Written { position, attempt },
-                    None => Reply::Body,
-                };
-                Ok(Answer { kind, reply, warnings: done.warnings })
+/// Runs a statement, and says what the session is to answer.
+fn answer(
+    run: &Run<'_>,
+    parameters: &QueryParameters<'_>,
+    keyspace: &mut Option<Name>,
+    version: Version,
+    out: &mut Vec<u8>,
+) -> Outcomes {
+    let kind = run.kind();
+    let attempt = run.attempt(parameters.consistency);
+    let start = out.len();
+    match run.execute(parameters, out) {
+        Ok(done) => {
+            if let Some(used) = done.keyspace {
+                QueryResult::SetKeyspace(used.as_str()).encode(out, version);
+                *keyspace = Some(used);
             }
-            Err(error) => {
-                out.truncate(start);
-                Err(Failure { kind, attempt, error })
-            }
+            let reply = match done.position {
+                Some(position) => Reply::Written { position, attempt },
+                None => Reply::Body,
+            };
+            Ok(Answer { kind, reply, warnings: done.warnings })
+        }
+        Err(error) => {
+            out.truncate(start);
+            Err(Failure { kind, attempt, error })
         }
     }
 }

@@ -201,6 +201,11 @@ impl CommitLog {
         }
     }
 
+    /// Whether a record counts as logged as soon as it is appended: in `periodic` mode.
+    pub fn counts_at_once(&self) -> bool {
+        matches!(self.shared.options.mode, SyncMode::Periodic { .. })
+    }
+
     /// Waits, blocking the thread, until the record at `position` counts as logged.
     ///
     /// # Errors

@@ -172,6 +172,11 @@ impl Engine {
         self.0.log.poll_durable(position, context)
     }
 
+    /// Whether writes count as logged as soon as they are applied, so that nobody needs to wait.
+    pub fn is_durable_at_once(&self) -> bool {
+        self.0.log.counts_at_once()
+    }
+
     /// Blocks until the write at that position counts as logged.
     ///
     /// # Errors

@@ -47,6 +47,8 @@ pub(super) struct Shard {
     pub(super) trees: Trees,
     pub(super) min_timestamp: Timestamp,
     pub(super) max_timestamp: Timestamp,
+    /// The last row was there already: the next one probably is too, and is looked for before its key is made.
+    overwrites: bool,
 }
 
 impl Default for Shard {
@@ -55,6 +57,7 @@ impl Default for Shard {
             trees: Trees::default(),
             min_timestamp: Timestamp::MAX,
             max_timestamp: Timestamp::MIN,
+            overwrites: false,
         }
     }
 }
@@ -166,25 +169,28 @@ impl Shard {
         if row.is_empty() {
             return 0;
         }
-        let key = Key::new(&join(partition, position), partition.len());
+        let key = join(partition, position);
+        if self.overwrites
+            && let Some(value) = self.trees.entries.get_mut(&Probe::new(&key) as &dyn Comparand)
+        {
+            return merge_into(value, row);
+        }
+        let key = Key::new(&key, partition.len());
         let value = Value::Row(row.0.as_slice().into());
-        // A new key is the common case: one descent. What was there comes back, and goes in again merged.
-        let Some(Value::Row(old)) = self.trees.entries.insert(key.clone(), value) else {
-            return entry_bytes(&key) + row.0.len() as isize;
+        let bytes = entry_bytes(&key);
+        // What was there comes back, and goes in again merged.
+        let Some(old) = self.trees.entries.insert(key.clone(), value) else {
+            self.overwrites = false;
+            return bytes + row.0.len() as isize;
         };
-        let rows = [RowRef { bytes: &old, base: 0 }, row.as_row()];
-        let mut merged = RowBuilder::with_capacity(old.len() + row.0.len());
-        if merge_rows(&rows, &mut merged).is_err() {
-            // Both were looked at when they came, so this can't be; the new one stays.
-            return row.0.len() as isize - old.len() as isize;
+        self.overwrites = true;
+        match self.trees.entries.get_mut(&key as &dyn Comparand) {
+            Some(value) => {
+                *value = old;
+                merge_into(value, row)
+            }
+            None => 0,
         }
-        let merged = merged.finish().0;
-        let grown = merged.len() as isize - old.len() as isize;
-        // Most often all of the row was written anew, and it is in its place already.
-        if merged != row.0 {
-            self.trees.entries.insert(key, Value::Row(merged.into()));
-        }
-        grown
     }
 
     fn delete_partition(&mut self, partition: &[u8], deletion: Deletion) -> isize {
@@ -240,6 +246,24 @@ impl Shard {
         }
         grown
     }
+}
+
+/// Merges a row into the one that is there; says by how many bytes that grew.
+fn merge_into(value: &mut Value, row: &RowBuf) -> isize {
+    let Value::Row(old) = value else { return 0 };
+    let before = old.len() as isize;
+    let mut merged = RowBuilder::with_capacity(old.len() + row.0.len());
+    // Both were looked at when they came, so merging can't fail; if it did, the new one would count.
+    let merged = match merge_rows(&[RowRef { bytes: old, base: 0 }, row.as_row()], &mut merged) {
+        Ok(()) => merged.finish().0,
+        Err(_) => row.0.clone(),
+    };
+    match Arc::get_mut(old) {
+        // Nobody reads it, and it has the right size: the common overwrite allocates nothing that stays.
+        Some(place) if place.len() == merged.len() => place.copy_from_slice(&merged),
+        _ => *old = merged.into(),
+    }
+    old.len() as isize - before
 }
 
 /// What an entry takes beside its value's own bytes.
