@@ -7,13 +7,16 @@
 //! Values given here are valid for their column's type ([`Expr::evaluate`] sees to it). Layouts are storage's
 //! (`model::position`, `key`); nothing here compares keys.
 //!
+//! Clustering columns, elements of sets and keys of maps that CQL calls equal are one (1.0 and 1.00); partition keys are
+//! told apart by their bytes, as the tokens that drivers make of them are.
+//!
 //! [`Mutation`]: tholos_storage::model::mutation::Mutation
 //! [`Expr::evaluate`]: crate::query::term::Expr::evaluate
 
 use smallvec::SmallVec;
 use tholos_grammar::token::{MAX_PARTITION_KEY_BYTES, Token, encode_partition_key};
 use tholos_grammar::types::CqlType;
-use tholos_storage::key::{KeyError, decode_component, encode_component};
+use tholos_storage::key::{KeyError, decode_component, encode_component, encode_shared};
 use tholos_storage::model::position::{COMPONENT, token_prefix};
 use tholos_storage::schema::{Column, Table};
 
@@ -56,7 +59,8 @@ pub fn encode_partition(table: &Table, components: &[&[u8]]) -> Result<Partition
     let mut prefix = Vec::with_capacity(64);
     prefix.extend_from_slice(&token_prefix(token(components)?.0));
     for (column, component) in table.partition_key.iter().zip(components) {
-        encode(column, component, &mut prefix)?;
+        encode_component(&column.cql_type, component, false, &mut prefix)
+            .map_err(|error| unusable(column, &error))?;
     }
     Ok(Partition::from_slice(&prefix))
 }
@@ -81,11 +85,24 @@ pub fn encode_clustering(
     }
     let mut position = Vec::with_capacity(bytes * 2 + 16);
     for (column, component) in table.clustering.iter().zip(components) {
-        position.push(COMPONENT);
-        encode(column, component, &mut position)?;
+        push_clustering(column, component, &mut position)?;
     }
     position.push(weight);
     Ok(Position::from_slice(&position))
+}
+
+/// Appends the component of one clustering column to a position.
+///
+/// # Errors
+/// [`QueryError::Invalid`] for a value that can't be part of a key.
+pub fn push_clustering(
+    column: &Column,
+    component: &[u8],
+    position: &mut Vec<u8>,
+) -> Result<(), QueryError> {
+    position.push(COMPONENT);
+    encode_shared(&column.cql_type, component, column.descending, position)
+        .map_err(|error| unusable(column, &error))
 }
 
 /// The values of the partition key columns, in key order, from a partition prefix.
@@ -126,7 +143,8 @@ pub fn encode_element<const N: usize>(
     out: &mut SmallVec<[u8; N]>,
 ) -> Result<(), QueryError> {
     let mut path = Vec::with_capacity(element.len() * 2 + 8);
-    encode_component(cql_type, element, false, &mut path).map_err(unencodable)?;
+    encode_shared(cql_type, element, false, &mut path)
+        .map_err(|error| QueryError::invalid(error.to_string()))?;
     out.extend_from_slice(&path);
     Ok(())
 }
@@ -159,13 +177,8 @@ fn not_a_key(table: &Table) -> QueryError {
     ))
 }
 
-fn encode(column: &Column, component: &[u8], out: &mut Vec<u8>) -> Result<(), QueryError> {
-    encode_component(&column.cql_type, component, column.descending, out).map_err(|error| {
-        QueryError::invalid(format!(
-            "the value of key column {} can't be used: {error}",
-            column.name
-        ))
-    })
+fn unusable(column: &Column, error: &KeyError) -> QueryError {
+    QueryError::invalid(format!("the value of key column {} can't be used: {error}", column.name))
 }
 
 fn decode(column: &Column, rest: &mut &[u8], table: &Table) -> Result<Component, QueryError> {
@@ -173,8 +186,4 @@ fn decode(column: &Column, rest: &mut &[u8], table: &Table) -> Result<Component,
     decode_component(&column.cql_type, column.descending, rest, &mut component)
         .map_err(|_| not_a_key(table))?;
     Ok(Component::from_vec(component))
-}
-
-fn unencodable(error: KeyError) -> QueryError {
-    QueryError::invalid(error.to_string())
 }

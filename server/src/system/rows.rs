@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 use tholos_grammar::types::CqlType;
 use tholos_grammar::value::Value;
-use tholos_storage::key::encode_component;
+use tholos_storage::key::encode_shared;
 use tholos_storage::memtable::{Memtable, NotApplied};
 use tholos_storage::model::mutation::{Mutation, Update};
 use tholos_storage::model::position::ROW;
@@ -117,7 +117,7 @@ impl<'t> TableRows<'t> {
     fn path(&self, value: &Value, ty: &CqlType) -> Result<Vec<u8>, QueryError> {
         let bytes = self.encode(value, ty)?;
         let mut path = Vec::new();
-        encode_component(ty, &bytes, false, &mut path)
+        encode_shared(ty, &bytes, false, &mut path)
             .map_err(|error| self.defect(&error.to_string()))?;
         Ok(path)
     }

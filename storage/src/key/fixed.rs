@@ -24,23 +24,22 @@ pub(super) fn encode(
         Native::Tinyint => push(native, value, out, |n: [u8; 1]| [n[0] ^ SIGN]),
         Native::Boolean => push(native, value, out, |n: [u8; 1]| match (n, tie) {
             ([0], _) | (_, Tie::Exact) => n,
-            (_, Tie::Least) => [1],
-            (_, Tie::Greatest) => [0xff],
+            (_, Tie::Shared) => [1],
         }),
         Native::Smallint => push(native, value, out, |n: [u8; 2]| flip_sign(n)),
         Native::Int => push(native, value, out, |n: [u8; 4]| flip_sign(n)),
         Native::Date => push(native, value, out, |n: [u8; 4]| n),
         Native::Float => push(native, value, out, |n| {
-            let ordered = order::f32_to_ordered(u32::from_be_bytes(n));
-            let least_nan = order::f32_to_ordered(f32::INFINITY.to_bits()) + 1;
-            of_tie(ordered, least_nan, u32::MAX, tie).to_be_bytes()
+            let is_nan = tie == Tie::Shared && f32::from_be_bytes(n).is_nan();
+            let bits = if is_nan { QUIET_NAN_32 } else { u32::from_be_bytes(n) };
+            order::f32_to_ordered(bits).to_be_bytes()
         }),
         Native::Bigint | Native::Timestamp => push(native, value, out, |n: [u8; 8]| flip_sign(n)),
         Native::Time => push(native, value, out, |n: [u8; 8]| n),
         Native::Double => push(native, value, out, |n| {
-            let ordered = order::f64_to_ordered(u64::from_be_bytes(n));
-            let least_nan = order::f64_to_ordered(f64::INFINITY.to_bits()) + 1;
-            of_tie(ordered, least_nan, u64::MAX, tie).to_be_bytes()
+            let is_nan = tie == Tie::Shared && f64::from_be_bytes(n).is_nan();
+            let bits = if is_nan { QUIET_NAN_64 } else { u64::from_be_bytes(n) };
+            order::f64_to_ordered(bits).to_be_bytes()
         }),
         Native::Uuid => push(native, value, out, |n| {
             order::uuid_to_ordered(u128::from_be_bytes(n)).to_be_bytes()
@@ -77,14 +76,9 @@ pub(super) fn decode(native: Native, reader: &mut Reader<'_>, out: &mut Vec<u8>)
     }
 }
 
-/// All NaNs, from `least_nan` to `greatest_nan`, are one value in CQL.
-fn of_tie<T: Ord>(ordered: T, least_nan: T, greatest_nan: T, tie: Tie) -> T {
-    match tie {
-        Tie::Least if ordered > least_nan => least_nan,
-        Tie::Greatest if ordered >= least_nan => greatest_nan,
-        _ => ordered,
-    }
-}
+/// The NaN that stands for all, which are one value in CQL.
+const QUIET_NAN_32: u32 = 0x7fc0_0000;
+const QUIET_NAN_64: u64 = 0x7ff8_0000_0000_0000;
 
 const SIGN: u8 = 0x80;
 

@@ -17,8 +17,18 @@
 //! | tuple, user type | per field `02` and the field, or `01` for null; `00` once all that is left is null, then how many of those were written (`composite`) |
 //!
 //! Ties: values that CQL calls equal but that have different bytes (the decimals 1.0 and 1.00, NaNs, a varint with
-//! needless sign bytes) stand side by side, and stay apart: they are different keys here. [`encode_bound`] makes the
-//! least and the greatest of them, for slices that treat them alike as CQL does.
+//! needless sign bytes) stand side by side. Partition keys keep them apart ([`encode_component`]): their token is of the
+//! bytes, so they are different partitions, as in Cassandra. Where CQL's order decides what is the same (clustering
+//! columns, elements of sets, keys of maps), [`encode_shared`] gives all of them one encoding, which decodes to:
+//!
+//! | Type | What stands for all values that are equal to it |
+//! |---|---|
+//! | `decimal` | without zeros behind the point (1.00 is given back as 1, 100 and 1E+2 as 100); zero as 0; beyond 10^100 without any zeros, as long as the scale allows it |
+//! | `varint` | without needless sign bytes |
+//! | `float`, `double` | the one quiet NaN (-0.0 and 0.0 are not equal) |
+//! | `boolean` | `01` for true |
+//! | tuple, user type | without nulls at the end |
+//! | collections and others made of these | with elements and fields of this form |
 //!
 //! `duration` and `counter` have no order and are refused. Positions (weights, the token's prefix) are not made here.
 
@@ -65,13 +75,11 @@ pub enum KeyError {
 
 /// Which of the encodings of values that CQL calls equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tie {
+enum Tie {
     /// The value's own.
     Exact,
-    /// One at or before all of them.
-    Least,
-    /// One at or after all of them.
-    Greatest,
+    /// The same for all of them.
+    Shared,
 }
 
 /// Appends the byte-comparable encoding of `value`, the protocol's bytes of a value of type `ty`, to `out`.
@@ -84,15 +92,21 @@ pub fn encode_component(
     descending: bool,
     out: &mut Vec<u8>,
 ) -> Result<(), KeyError> {
-    encode_bound(ty, value, Tie::Exact, descending, out)
+    encode_tie(ty, value, Tie::Exact, descending, out)
 }
 
-/// As [`encode_component`], but of the least or greatest value that CQL's order calls equal to `value`
-/// ([`compare`](tholos_grammar::value::compare::compare)); in the order of values, whether descending or not.
-///
-/// Of natives, exactly the equal values lie between the two. Between those of a composite value there may be others:
-/// reads must look at each. The greatest need not be the encoding of any value: it is for comparisons only.
-pub fn encode_bound(
+/// As [`encode_component`], but the same bytes for all values that CQL's order calls equal
+/// ([`compare`](tholos_grammar::value::compare::compare)): what they decode to is one of these values.
+pub fn encode_shared(
+    ty: &CqlType,
+    value: &[u8],
+    descending: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), KeyError> {
+    encode_tie(ty, value, Tie::Shared, descending, out)
+}
+
+fn encode_tie(
     ty: &CqlType,
     value: &[u8],
     tie: Tie,

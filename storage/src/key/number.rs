@@ -81,12 +81,8 @@ pub(super) fn encode_decimal(value: &[u8], tie: Tie, out: &mut Vec<u8>) -> Resul
     match number.sign {
         Sign::NoSign => {
             out.push(ZERO);
-            let scale = match tie {
-                Tie::Exact => (scale as u32) ^ (1 << 31),
-                Tie::Least => 0,
-                Tie::Greatest => u32::MAX,
-            };
-            out.extend_from_slice(&scale.to_be_bytes());
+            let scale = if tie == Tie::Shared { 0 } else { scale };
+            out.extend_from_slice(&((scale as u32) ^ (1 << 31)).to_be_bytes());
         }
         Sign::Plus | Sign::Minus => {
             let negative = number.sign == Sign::Minus;
@@ -97,11 +93,24 @@ pub(super) fn encode_decimal(value: &[u8], tie: Tie, out: &mut Vec<u8>) -> Resul
             if negative {
                 invert(out, start);
             }
-            push_tie(number.trailing_zeros as usize, tie, out);
+            let zeros = match tie {
+                Tie::Exact => number.trailing_zeros as usize,
+                Tie::Shared => shared_zeros(number.exponent, number.digits.len()),
+            };
+            push_count(zeros, out);
         }
     }
     push_tie(unscaled.len() - minimal(unscaled).len(), tie, out);
     Ok(())
+}
+
+/// How many zeros stand behind the digits of the decimal that stands for all equal ones: those of a whole number that is
+/// not too long, otherwise no more than the least scale asks for.
+fn shared_zeros(exponent: i64, digits: usize) -> usize {
+    let digits = digits as i64;
+    let whole = if exponent <= SHORT_EXPONENT { exponent - digits } else { 0 };
+    let least = exponent + i64::from(i32::MIN) - digits;
+    usize::try_from(whole.max(least)).unwrap_or(0)
 }
 
 fn refused(ty: &'static str, expected: &'static str, value: &[u8]) -> KeyError {
@@ -216,8 +225,7 @@ fn push_count(count: usize, out: &mut Vec<u8>) {
 pub(super) fn push_tie(count: usize, tie: Tie, out: &mut Vec<u8>) {
     match tie {
         Tie::Exact => push_count(count, out),
-        Tie::Least => push_count(0, out),
-        Tie::Greatest => push_count(usize::MAX, out),
+        Tie::Shared => push_count(0, out),
     }
 }
 

@@ -219,6 +219,12 @@ fn encoded(ty: &CqlType, value: &[u8], descending: bool) -> Bytes {
     out
 }
 
+fn shared(ty: &CqlType, value: &[u8], descending: bool) -> Bytes {
+    let mut out = Vec::new();
+    encode_shared(ty, value, descending, &mut out).unwrap();
+    out
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
@@ -283,22 +289,18 @@ proptest! {
         }
     }
 
-    /// Values that are equal in CQL lie between their bounds; of natives, no others do.
+    /// Shared encodings are equal for what CQL calls equal, order as CQL does, and decode to one of the equal values.
     #[test]
-    fn bounds_hold_what_cql_calls_equal((ty, a, b) in typed_pair()) {
-        let bound = |tie| {
-            let mut out = Vec::new();
-            encode_bound(&ty, &a, tie, false, &mut out).unwrap();
-            out
-        };
-        let (least, greatest, key) = (bound(Tie::Least), bound(Tie::Greatest), encoded(&ty, &b, false));
-        let order = compare(&ty, &b, &a);
-        let place = key.cmp(&least).is_ge() && key.cmp(&greatest).is_le();
-        prop_assert!(place || order.is_ne());
-        if let CqlType::Native(_) = ty {
-            let expected = if place { Ordering::Equal } else { key.cmp(&least) };
-            prop_assert_eq!(order, expected);
-        }
+    fn shared_encodings_are_one_for_what_cql_calls_equal((ty, a, b) in typed_pair(), descending: bool) {
+        let order = compare(&ty, &a, &b);
+        let key = shared(&ty, &a, descending);
+        let expected = if descending { order.reverse() } else { order };
+        prop_assert_eq!(key.cmp(&shared(&ty, &b, descending)), expected);
+        let (mut rest, mut value) = (&key[..], Vec::new());
+        decode_component(&ty, descending, &mut rest, &mut value).unwrap();
+        prop_assert!(rest.is_empty());
+        prop_assert_eq!(compare(&ty, &a, &value), Ordering::Equal);
+        prop_assert_eq!(shared(&ty, &value, descending), key);
     }
 
     #[test]
@@ -326,6 +328,27 @@ fn known_bytes() {
     let null = [255, 255, 255, 255];
     assert_eq!(encoded(&tuple, &null, false), [0, 1], "one null written");
     assert_eq!(encoded(&tuple, &[&null[..], &[0, 0, 0, 0]].concat(), false), [1, 2, 0, 0, 0]);
+}
+
+/// What is given back of a decimal that several representations share.
+#[test]
+fn shared_decimals_are_given_back_plain() {
+    let decimal = |scale: i32, unscaled: i64| {
+        let unscaled = BigInt::from(unscaled).to_signed_bytes_be();
+        [&scale.to_be_bytes()[..], &unscaled].concat()
+    };
+    let given_back = |value: Bytes| {
+        let key = shared(&Native::Decimal.into(), &value, false);
+        let mut out = Vec::new();
+        decode_component(&Native::Decimal.into(), false, &mut &key[..], &mut out).unwrap();
+        out
+    };
+    assert_eq!(given_back(decimal(2, 100)), decimal(0, 1), "1.00");
+    assert_eq!(given_back(decimal(2, -150)), decimal(1, -15), "-1.50");
+    assert_eq!(given_back(decimal(-2, 1)), decimal(0, 100), "1E+2");
+    assert_eq!(given_back(decimal(-200, 10)), decimal(-201, 1), "1E+201");
+    assert_eq!(given_back(decimal(3, 0)), decimal(0, 0), "0.000");
+    assert_eq!(given_back(decimal(i32::MIN, 10)), decimal(i32::MIN, 10), "the least scale");
 }
 
 /// Fields can be added to a user type that is part of a key: keys written before must read back as they were.

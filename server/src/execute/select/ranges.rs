@@ -7,8 +7,7 @@
 use smallvec::SmallVec;
 use tholos_grammar::types::CqlType;
 use tholos_grammar::value::codec::elements::{Elements, Fields};
-use tholos_storage::key::encode_component;
-use tholos_storage::model::position::{AFTER, BEFORE, COMPONENT, ROW, token_prefix};
+use tholos_storage::model::position::{AFTER, BEFORE, ROW, token_prefix};
 use tholos_storage::schema::{Column, Table};
 
 use crate::error::QueryError;
@@ -272,7 +271,7 @@ fn extend(
         for tuple in &tuples {
             let mut position = prefix.clone();
             for (column, value) in columns.iter().zip(tuple) {
-                push_component(column, value, &mut position)?;
+                keys::push_clustering(column, value, &mut position)?;
             }
             extended.push(position);
         }
@@ -314,7 +313,7 @@ fn beyond(
     let mut equal = prefix.to_vec();
     for (place, (column, value)) in columns.iter().zip(values).enumerate() {
         let whole = around(&equal);
-        push_component(column, value, &mut equal)?;
+        keys::push_clustering(column, value, &mut equal)?;
         let with_equal = inclusive && place + 1 == columns.len();
         // In a descending column greater values come first.
         let towards_end = above != column.descending;
@@ -363,12 +362,6 @@ pub(super) fn with_weight(prefix: &[u8], weight: u8) -> Vec<u8> {
     position.extend_from_slice(prefix);
     position.push(weight);
     position
-}
-
-fn push_component(column: &Column, value: &[u8], out: &mut Vec<u8>) -> Result<(), QueryError> {
-    out.push(COMPONENT);
-    encode_component(&column.cql_type, value, column.descending, out)
-        .map_err(|error| QueryError::invalid(format!("{}: {error}", column.name)))
 }
 
 fn columns(table: &Table, first: usize, width: usize) -> &[Column] {
