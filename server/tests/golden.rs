@@ -5,7 +5,11 @@
 //!
 //! - `> STATEMENT`: runs one statement, and shows its answer; errors and warnings too. A prefix (`b: > ...`) names the
 //!   session; without one it is the same session throughout.
-//! - `page SIZE STATEMENT`: all pages of a SELECT, of that many rows each.
+//! - `page SIZE STATEMENT VALUE...`: all pages of a SELECT, of that many rows each.
+//! - `first SIZE STATEMENT VALUE...`: the first page of a SELECT, whose paging state is kept; `next`, with the same
+//!   arguments, goes on from there.
+//! - `bind STATEMENT VALUE...`: one statement with values for its markers: `null`, `unset`, `int/5` (four bytes) or
+//!   `text/abc`.
 //! - `consistency LEVEL STATEMENT`: one statement at that level.
 //! - `clock MICROSECONDS`: sets the clock; it stands still by itself, but every request gets a later timestamp.
 //! - `flush`: writes memtables to SSTables. `restart`: closes the node and opens it on the same files.
@@ -19,7 +23,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use goldenscript::{Command, Context};
 use tholos_grammar::protocol::header::Version;
+use tholos_grammar::protocol::primitive::RawValue;
 use tholos_grammar::protocol::request::parameters::QueryParameters;
+use tholos_grammar::protocol::values::ValueList;
 use tholos_server::clock::ManualWall;
 use tholos_server::config::Config;
 use tholos_server::error::QueryError;
@@ -45,13 +51,15 @@ struct Runner {
     wall: Arc<ManualWall>,
     node: Option<Arc<Node>>,
     sessions: BTreeMap<String, Session>,
+    /// Where the last `first` or `next` ended.
+    state: Option<Vec<u8>>,
 }
 
 impl Runner {
     fn new() -> Runner {
         let fs = Arc::new(MemoryFs::new());
         let wall = Arc::new(ManualWall::at(1_700_000_000_000_000));
-        Runner { fs, wall, node: None, sessions: BTreeMap::new() }
+        Runner { fs, wall, node: None, sessions: BTreeMap::new(), state: None }
     }
 
     fn node(&mut self) -> Arc<Node> {
@@ -94,7 +102,30 @@ impl goldenscript::Runner for Runner {
             "page" => {
                 let size = next("no size")?.parse()?;
                 let statement = next("no statement")?;
-                pages(self.session(&name), size, &statement)?
+                let values = values(&mut args)?;
+                pages(self.session(&name), size, &statement, &values)?
+            }
+            command @ ("first" | "next") => {
+                let size = next("no size")?.parse()?;
+                let statement = next("no statement")?;
+                let values = values(&mut args)?;
+                let state = self.state.take().filter(|_| command == "next");
+                let parameters = QueryParameters {
+                    page_size: Some(size),
+                    paging_state: state.as_deref(),
+                    values: values.as_values(),
+                    ..QueryParameters::default()
+                };
+                let outcome = self.session(&name).execute_text_with(&statement, &parameters);
+                self.state = paging_state(&outcome);
+                told(outcome)
+            }
+            "bind" => {
+                let statement = next("no statement")?;
+                let values = values(&mut args)?;
+                let values = values.as_values();
+                let parameters = QueryParameters { values, ..QueryParameters::default() };
+                told(self.session(&name).execute_text_with(&statement, &parameters))
             }
             "consistency" => {
                 let consistency = next("no level")?.parse()?;
@@ -119,20 +150,47 @@ impl goldenscript::Runner for Runner {
     }
 }
 
-fn pages(session: &mut Session, size: i32, statement: &str) -> Result<String, Box<dyn Error>> {
+/// Values as they are written in scripts.
+fn values(written: &mut goldenscript::ArgumentConsumer<'_>) -> Result<ValueList, Box<dyn Error>> {
+    let mut list = ValueList::positional();
+    while let Some(value) = written.next_pos() {
+        match value.split_once('/') {
+            Some(("int", number)) => {
+                list.push(RawValue::Bytes(&number.parse::<i32>()?.to_be_bytes()))?;
+            }
+            Some(("text", text)) => list.push(RawValue::Bytes(text.as_bytes()))?,
+            None if value == "null" => list.push(RawValue::Null)?,
+            None if value == "unset" => list.push(RawValue::NotSet)?,
+            _ => return Err(format!("{value} is no value").into()),
+        }
+    }
+    Ok(list)
+}
+
+fn paging_state(outcome: &Result<(TextOutcome, Vec<String>), QueryError>) -> Option<Vec<u8>> {
+    match outcome {
+        Ok((TextOutcome::Rows(rows), _)) => rows.paging_state.clone(),
+        _ => None,
+    }
+}
+
+fn pages(
+    session: &mut Session,
+    size: i32,
+    statement: &str,
+    values: &ValueList,
+) -> Result<String, Box<dyn Error>> {
     let mut output = String::new();
     let mut state: Option<Vec<u8>> = None;
     loop {
         let parameters = QueryParameters {
             page_size: Some(size),
             paging_state: state.as_deref(),
+            values: values.as_values(),
             ..QueryParameters::default()
         };
         let outcome = session.execute_text_with(statement, &parameters);
-        state = match &outcome {
-            Ok((TextOutcome::Rows(rows), _)) => rows.paging_state.clone(),
-            _ => None,
-        };
+        state = paging_state(&outcome);
         output.push_str(&told(outcome));
         if state.is_none() {
             return Ok(output);

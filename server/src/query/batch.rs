@@ -100,7 +100,7 @@ impl BatchPlan {
     pub fn pk_indexes(&self) -> Vec<u16> {
         let Some(first) = self.statements.first() else { return Vec::new() };
         let one_table = self.statements.iter().all(|plan| plan.table.id == first.table.id);
-        if one_table { first.keys.pk_indexes() } else { Vec::new() }
+        if one_table { first.pk_indexes() } else { Vec::new() }
     }
 
     /// The timestamp of statements that bring none, if the batch says one.

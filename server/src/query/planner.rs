@@ -75,7 +75,7 @@ fn plan_modification(
     let mut binder = Binder::new(context);
     let plan = modify::plan(statement, &mut binder)?;
     Ok(Planned {
-        pk_indexes: plan.keys.pk_indexes(),
+        pk_indexes: plan.pk_indexes(),
         table: Some(Arc::clone(&plan.table)),
         consistency: plan.attributes.consistency,
         plan: Plan::Modify(Box::new(plan)),

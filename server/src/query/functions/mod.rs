@@ -6,7 +6,7 @@
 //!
 //! - [`resolve`]: which function a call means, and the types of its arguments and result.
 //! - [`clock`]: `now`, `current_*`, `to_date` and the like; [`blob`]: `*_as_blob` and back; [`cast`]: the CAST matrix;
-//!   [`number`]: operators and mathematics; [`collection`]: counts, keys and extremes; [`json`]: `to_json`.
+//!   [`number`]: operators and mathematics; [`collection`]: counts, keys and extremes; [`json`]: `to_json`, `from_json`.
 
 mod blob;
 mod cast;
@@ -18,9 +18,11 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 pub use self::resolve::resolve;
 use smallvec::SmallVec;
-use tholos_grammar::types::CqlType;
+use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::Value;
 
 use crate::error::QueryError;
@@ -82,7 +84,7 @@ pub struct Function {
 }
 
 impl Function {
-    /// Calls it. `None` is null, and any null argument makes null, but for `to_json`. Arguments are valid values of
+    /// Calls it. `None` is null, and any null argument makes null, but for JSON's. Arguments are valid values of
     /// [`Function::arguments`]: whoever bound them checked that.
     ///
     /// # Errors
@@ -92,9 +94,15 @@ impl Function {
         arguments: &[Option<&[u8]>],
         context: CallContext<'_>,
     ) -> Result<Option<Vec<u8>>, QueryError> {
-        if self.code == Code::ToJson {
-            let argument = arguments.first().copied().flatten();
-            return json::to_json(self.argument(0)?, argument).map(Some);
+        match &self.code {
+            Code::ToJson => {
+                let argument = arguments.first().copied().flatten();
+                return json::to_json(self.argument(0)?, argument).map(Some);
+            }
+            Code::ToJsonObject(names) => {
+                return json::to_json_object(names, &self.arguments, arguments).map(Some);
+            }
+            _ => {}
         }
         let mut present: SmallVec<[&[u8]; 2]> = SmallVec::new();
         for argument in arguments {
@@ -102,18 +110,30 @@ impl Function {
             present.push(bytes);
         }
         let first = present.first().copied().unwrap_or_default();
-        match self.code {
-            Code::Clock(which) => clock::call(which, self, first, context),
+        match &self.code {
+            Code::Clock(which) => clock::call(*which, self, first, context),
             Code::AsBlob => Ok(Some(first.to_vec())),
             Code::FromBlob => blob::from_blob(self, first).map(Some),
             Code::Cast => cast::cast(self, first),
             Code::Operator(operator) => {
                 let second = present.get(1).copied().unwrap_or_default();
-                number::operate(operator, self, first, second)
+                number::operate(*operator, self, first, second)
             }
-            Code::Math(which) => number::math(which, self, first),
-            Code::Collection(which) => collection::call(which, self, first),
-            Code::ToJson => Err(self.defect("it is called elsewhere")),
+            Code::Math(which) => number::math(*which, self, first),
+            Code::Collection(which) => collection::call(*which, self, first),
+            Code::FromJson => json::from_json(self, first),
+            Code::ToJson | Code::ToJsonObject(_) => Err(self.defect("it is called elsewhere")),
+        }
+    }
+
+    /// The function that SELECT JSON makes a row with: all its columns as one JSON object.
+    pub fn to_json_object(names: Vec<Box<str>>, types: Vec<CqlType>) -> Function {
+        Function {
+            name: "to_json_object",
+            arguments: types,
+            returns: Native::Text.into(),
+            pure: true,
+            code: Code::ToJsonObject(names.into()),
         }
     }
 
@@ -145,7 +165,7 @@ impl Function {
 }
 
 /// What a function does.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Code {
     Clock(clock::Clock),
     AsBlob,
@@ -155,4 +175,7 @@ enum Code {
     Math(number::Math),
     Collection(collection::Collection),
     ToJson,
+    /// An object of the arguments, with these names.
+    ToJsonObject(Arc<[Box<str>]>),
+    FromJson,
 }

@@ -53,6 +53,7 @@ const SIGNATURES: &[Signature] = &[
 /// Functions whose types follow from their argument, for near names.
 const GENERIC: &[&str] = &[
     "to_json",
+    "from_json",
     "collection_count",
     "collection_min",
     "collection_max",
@@ -97,6 +98,9 @@ pub fn resolve(
     }
     if let Some(function) = blob_function(&plain, arguments)? {
         return Ok(function);
+    }
+    if plain == "fromjson" {
+        return from_json(arguments, receiver);
     }
     match generic(&plain, arguments)? {
         Some(function) => Ok(function),
@@ -146,7 +150,7 @@ fn choose(
         arguments: found.arguments.iter().map(|ty| (*ty).into()).collect(),
         returns: found.returns.into(),
         pure: found.pure,
-        code: found.code,
+        code: found.code.clone(),
     })
 }
 
@@ -232,10 +236,29 @@ fn generic(plain: &str, arguments: &[ArgumentType]) -> Result<Option<Function>, 
             code: Code::ToJson,
         }));
     }
-    if plain == "fromjson" {
-        return Err(QueryError::NotSupportedYet("from_json()".to_string()));
-    }
     Ok(None)
+}
+
+/// `from_json` makes whatever receives it.
+fn from_json(
+    arguments: &[ArgumentType],
+    receiver: Option<&CqlType>,
+) -> Result<Function, QueryError> {
+    let Some(receiver) = receiver else {
+        return Err(QueryError::invalid(
+            "from_json() takes its type from the column that it is for, and has none here: use it in INSERT, UPDATE and WHERE",
+        ));
+    };
+    match arguments {
+        [given] if fits(given, Native::Text) => Ok(Function {
+            name: "from_json",
+            arguments: vec![Native::Text.into()],
+            returns: receiver.clone(),
+            pure: true,
+            code: Code::FromJson,
+        }),
+        _ => Err(wrong_arguments("from_json", "a text", arguments)),
+    }
 }
 
 pub(super) fn wrong_arguments(name: &str, takes: &str, given: &[ArgumentType]) -> QueryError {

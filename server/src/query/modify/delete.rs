@@ -39,5 +39,5 @@ pub fn plan(statement: &Delete, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
     };
     is_descending(&table, &keys.slice)?;
     let Writes { statics, regulars } = writes;
-    Ok(ModifyPlan { table, kind, keys, statics, regulars, attributes })
+    Ok(ModifyPlan { table, kind, keys, statics, regulars, attributes, json: None })
 }

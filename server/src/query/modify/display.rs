@@ -9,7 +9,7 @@ use tholos_storage::schema::Column;
 
 impl fmt::Display for ModifyPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ModifyPlan { table, kind, keys, statics, regulars, attributes } = self;
+        let ModifyPlan { table, kind, keys, statics, regulars, attributes, json } = self;
         let kind = match kind {
             ModifyKind::Insert => "Insert",
             ModifyKind::Update => "Update",
@@ -17,6 +17,9 @@ impl fmt::Display for ModifyPlan {
             ModifyKind::DeleteRows => "Delete rows",
         };
         write!(f, "{kind}: {}.{}", table.keyspace, table.name)?;
+        if let Some(json) = json {
+            write!(f, "\n  {json}")?;
+        }
         for points in &keys.partition {
             write_points(f, "partition", points, &table.partition_key)?;
         }

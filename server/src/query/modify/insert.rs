@@ -3,15 +3,17 @@
 use tholos_grammar::ast::modify::{Insert, InsertSource};
 use tholos_grammar::ast::term::Term;
 use tholos_grammar::name::Name;
-use tholos_storage::schema::{ColumnKind, Table};
+use tholos_grammar::types::Native;
+use tholos_storage::schema::{Column, ColumnKind, Table};
 
 use super::attributes::Attributes;
 use super::operations::{Write, Writes};
 use super::restrictions::{Keys, Points, Slice, defined};
 use super::{ModifyKind, ModifyPlan, changed_table};
 use crate::error::QueryError;
+use crate::query::json::InsertDocument;
 use crate::query::plan::ColumnSpec;
-use crate::query::term::{Binder, Expr};
+use crate::query::term::{Binder, Expr, ExprKind};
 
 /// Plans an INSERT.
 ///
@@ -25,20 +27,30 @@ pub fn plan(statement: &Insert, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
             table.keyspace, table.name
         )));
     }
-    let InsertSource::Values(values) = &statement.source else {
-        return Err(QueryError::NotSupportedYet("INSERT JSON: list columns and VALUES".to_owned()));
-    };
     if statement.if_not_exists {
         return Err(QueryError::NotSupportedYet(
             "IF NOT EXISTS of INSERT (lightweight transactions)".to_owned(),
         ));
     }
-    let (keys, mut writes) = columns(values, &table, binder)?;
+    let (json, (keys, mut writes)) = match &statement.source {
+        InsertSource::Values(values) => (None, columns(values, &table, binder)?),
+        InsertSource::Json { json, default_unset } => {
+            let receiver = ColumnSpec {
+                keyspace: table.keyspace.clone(),
+                table: table.name.clone(),
+                name: "[json]".to_owned(),
+                cql_type: Native::Text.into(),
+            };
+            let text = binder.bind(json, &receiver)?;
+            let document = InsertDocument::new(&table, text, *default_unset);
+            (Some(Box::new(document)), of_document(&table)?)
+        }
+    };
     check_clustering(&keys, &writes, &table)?;
     writes.sort();
     let attributes = Attributes::bind_for(&statement.using, &table, binder)?;
     let Writes { statics, regulars } = writes;
-    Ok(ModifyPlan { table, kind: ModifyKind::Insert, keys, statics, regulars, attributes })
+    Ok(ModifyPlan { table, kind: ModifyKind::Insert, keys, statics, regulars, attributes, json })
 }
 
 /// Binds the values in the order of the text and sorts them into keys and writes.
@@ -47,9 +59,7 @@ fn columns(
     table: &Table,
     binder: &mut Binder<'_>,
 ) -> Result<(Keys, Writes), QueryError> {
-    let mut partition: Vec<Option<Expr>> = vec![None; table.partition_key.len()];
-    let mut clustering: Vec<Option<Expr>> = vec![None; table.clustering.len()];
-    let mut writes = Writes::default();
+    let mut values_of = Values::new(table);
     for (position, (name, term)) in values.iter().enumerate() {
         let column = defined(table, name)?;
         if values.iter().take(position).any(|(earlier, _)| earlier == name) {
@@ -57,34 +67,81 @@ fn columns(
                 "multiple definitions found for column {name}: list it once"
             )));
         }
-        let value = binder.bind(term, &ColumnSpec::of(table, column))?;
-        let at = |columns: &[tholos_storage::schema::Column]| {
-            columns.iter().position(|other| other.id == column.id)
-        };
-        match column.kind {
-            ColumnKind::PartitionKey => set(&mut partition, at(&table.partition_key), value),
-            ColumnKind::Clustering => set(&mut clustering, at(&table.clustering), value),
-            ColumnKind::Static | ColumnKind::Regular => writes.add(column, Write::Value(value))?,
+        values_of.set(column, binder.bind(term, &ColumnSpec::of(table, column))?)?;
+    }
+    values_of.sorted()
+}
+
+/// All columns of the table, each bound to the value of that number of an INSERT JSON's document.
+fn of_document(table: &Table) -> Result<(Keys, Writes), QueryError> {
+    let mut values_of = Values::new(table);
+    for (place, column) in table.columns().enumerate() {
+        let index = u16::try_from(place).map_err(|_| {
+            QueryError::invalid("INSERT JSON takes tables of at most 65,536 columns")
+        })?;
+        let name = column.name.as_str().into();
+        let kind = ExprKind::Marker { index, name };
+        values_of.set(column, Expr { cql_type: column.cql_type.clone(), kind })?;
+    }
+    values_of.sorted()
+}
+
+/// The values of an INSERT's columns.
+struct Values<'t> {
+    table: &'t Table,
+    partition: Vec<Option<Expr>>,
+    clustering: Vec<Option<Expr>>,
+    writes: Writes,
+}
+
+impl<'t> Values<'t> {
+    fn new(table: &'t Table) -> Self {
+        Values {
+            table,
+            partition: vec![None; table.partition_key.len()],
+            clustering: vec![None; table.clustering.len()],
+            writes: Writes::default(),
         }
     }
-    let missing = table.partition_key.iter().zip(&partition).filter(|(_, value)| value.is_none());
-    let missing: Vec<String> = missing.map(|(column, _)| column.name.to_string()).collect();
-    if !missing.is_empty() {
-        return Err(QueryError::invalid(format!(
-            "some partition key parts are missing: {}; INSERT names all of them",
-            missing.join(", ")
-        )));
+
+    fn set(&mut self, column: &Column, value: Expr) -> Result<(), QueryError> {
+        let at = |columns: &[Column]| columns.iter().position(|other| other.id == column.id);
+        match column.kind {
+            ColumnKind::PartitionKey => {
+                set(&mut self.partition, at(&self.table.partition_key), value);
+            }
+            ColumnKind::Clustering => {
+                set(&mut self.clustering, at(&self.table.clustering), value);
+            }
+            ColumnKind::Static | ColumnKind::Regular => {
+                self.writes.add(column, Write::Value(value))?;
+            }
+        }
+        Ok(())
     }
-    let points = |values: Vec<Option<Expr>>| {
-        let given = values.into_iter().enumerate();
-        given.filter_map(|(at, value)| Some(Points::single(at, value?))).collect()
-    };
-    let keys = Keys {
-        partition: points(partition),
-        clustering: points(clustering),
-        slice: Slice::default(),
-    };
-    Ok((keys, writes))
+
+    /// As keys and writes.
+    fn sorted(self) -> Result<(Keys, Writes), QueryError> {
+        let columns = self.table.partition_key.iter().zip(&self.partition);
+        let missing = columns.filter(|(_, value)| value.is_none());
+        let missing: Vec<String> = missing.map(|(column, _)| column.name.to_string()).collect();
+        if !missing.is_empty() {
+            return Err(QueryError::invalid(format!(
+                "some partition key parts are missing: {}; INSERT names all of them",
+                missing.join(", ")
+            )));
+        }
+        let points = |values: Vec<Option<Expr>>| {
+            let given = values.into_iter().enumerate();
+            given.filter_map(|(at, value)| Some(Points::single(at, value?))).collect()
+        };
+        let keys = Keys {
+            partition: points(self.partition),
+            clustering: points(self.clustering),
+            slice: Slice::default(),
+        };
+        Ok((keys, self.writes))
+    }
 }
 
 fn set(values: &mut [Option<Expr>], at: Option<usize>, value: Expr) {

@@ -36,6 +36,7 @@ use self::attributes::Attributes;
 use self::operations::ColumnWrite;
 use self::restrictions::Keys;
 use crate::error::QueryError;
+use crate::query::json::InsertDocument;
 use crate::query::planner::PlanContext;
 use crate::query::term::Binder;
 
@@ -54,6 +55,8 @@ pub struct ModifyPlan {
     pub regulars: Vec<ColumnWrite>,
     /// USING.
     pub attributes: Attributes,
+    /// INSERT JSON: keys and writes are bound to the values of this document instead of the statement's markers.
+    pub json: Option<Box<InsertDocument>>,
 }
 
 /// What a modification does.
@@ -70,6 +73,11 @@ pub enum ModifyKind {
 }
 
 impl ModifyPlan {
+    /// Marker positions of the partition key, in key order; empty unless each column is one marker.
+    pub fn pk_indexes(&self) -> Vec<u16> {
+        if self.json.is_some() { Vec::new() } else { self.keys.pk_indexes() }
+    }
+
     /// Whether current values must be read before it can be written: lists by index or by value, and counters.
     pub fn reads(&self) -> bool {
         self.statics.iter().chain(&self.regulars).any(ColumnWrite::reads)

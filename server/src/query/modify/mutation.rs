@@ -16,6 +16,7 @@ use super::targets::{partitions, ranges, rows};
 use super::{ModifyKind, ModifyPlan};
 use crate::error::QueryError;
 use crate::query::functions::CallContext;
+use crate::query::json::DocumentValues;
 use crate::query::keys::Position;
 use crate::query::values::Bound;
 
@@ -59,6 +60,10 @@ pub fn mutations(
     let WriteRequest { values, call, timestamp } = request;
     let table = &*plan.table;
     let time = plan.attributes.write_time(table, timestamp, values, call)?;
+    let document = plan.json.as_ref().map(|json| json.values(values, call)).transpose()?;
+    let of_document = document.as_ref().map(DocumentValues::bound);
+    let values = of_document.as_deref().unwrap_or(values);
+    let request = WriteRequest { values, ..request };
     let partitions = partitions(table, &plan.keys, values, call)?;
     // What does not depend on the partition is made once for all of them.
     let shares = partitions.len() > 1 && !plan.reads();

@@ -31,7 +31,15 @@ pub fn plan(statement: &Update, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
     let keys = restrict(&statement.relations, &table, binder)?;
     check_rows(&keys, &writes, &table, "UPDATE")?;
     let Writes { statics, regulars } = writes;
-    Ok(ModifyPlan { table, kind: ModifyKind::Update, keys, statics, regulars, attributes })
+    Ok(ModifyPlan {
+        table,
+        kind: ModifyKind::Update,
+        keys,
+        statics,
+        regulars,
+        attributes,
+        json: None,
+    })
 }
 
 /// Writing columns takes whole rows; writing static columns alone takes no row at all.

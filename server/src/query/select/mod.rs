@@ -36,13 +36,8 @@ use crate::query::term::{Binder, Expr};
 ///
 /// # Errors
 /// [`QueryError::Invalid`]: unknown names, values of the wrong type, restrictions that no key serves without ALLOW
-/// FILTERING, and so on, with what to do; [`QueryError::NotSupportedYet`] for SELECT JSON and ANN ordering.
+/// FILTERING, and so on, with what to do; [`QueryError::NotSupportedYet`] for ANN ordering.
 pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned, QueryError> {
-    if select.json {
-        return Err(QueryError::NotSupportedYet(
-            "SELECT JSON; select to_json(column) of each column instead".to_string(),
-        ));
-    }
     let table = find_table(select, context)?;
     let mut binder = Binder::new(context);
     let mut slots = Slots::new(&table);
@@ -56,6 +51,7 @@ pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned,
     if select.distinct {
         order::check_distinct(select, &table, &slots, &selection)?;
     }
+    let selection = if select.json { selection::into_json(selection, &table) } else { selection };
     let per_partition_limit = bind_int(
         select.per_partition_limit.as_ref(),
         "[per_partition_limit]",

@@ -12,7 +12,7 @@ use super::plan::{Aggregate, AggregateFunction, Projection, Selected};
 use super::slots::Slots;
 use super::{Selection, pseudo_column, unknown_column};
 use crate::error::QueryError;
-use crate::query::functions::{self, ArgumentType, LiteralKind};
+use crate::query::functions::{self, ArgumentType, Function, LiteralKind};
 use crate::query::plan::ColumnSpec;
 use crate::query::suggest::nearest;
 use crate::query::term::{Binder, resolve_type};
@@ -67,6 +67,31 @@ pub(super) fn plan(
         selection.items.push(typed.item);
     }
     Ok(selection)
+}
+
+/// SELECT JSON: the whole row as one column, a JSON object.
+pub(super) fn into_json(selection: Selection, table: &Table) -> Selection {
+    let Selection { items, columns } = selection;
+    let names = columns.iter().map(|column| column.name.as_str().into()).collect();
+    let types = columns.into_iter().map(|column| column.cql_type).collect();
+    let function = Function::to_json_object(names, types);
+    Selection {
+        items: vec![call(function, items)],
+        columns: vec![pseudo_column(table, "[json]", Native::Text)],
+    }
+}
+
+/// A function of a row's values, or of a group's if one of them is one.
+fn call(function: Function, items: Vec<Item>) -> Item {
+    if items.iter().any(|item| matches!(item, Item::Group(_))) {
+        let arguments = items.into_iter().map(into_aggregate).collect();
+        return Item::Group(Aggregate::Call(function, arguments));
+    }
+    let arguments = items.into_iter().filter_map(|item| match item {
+        Item::Row(selected) => Some(selected),
+        Item::Group(_) => None,
+    });
+    Item::Row(Selected::Call(function, arguments.collect()))
 }
 
 /// The cheapest projection of these items.
@@ -293,17 +318,7 @@ impl<'p> Planner<'p, '_, '_> {
         }
         let cql_type = function.returns.clone();
         let name = format!("system.{}({})", function.name, names.join(", "));
-        let item = if items.iter().any(|item| matches!(item, Item::Group(_))) {
-            let arguments = items.into_iter().map(into_aggregate).collect();
-            Item::Group(Aggregate::Call(function, arguments))
-        } else {
-            let arguments = items.into_iter().filter_map(|item| match item {
-                Item::Row(selected) => Some(selected),
-                Item::Group(_) => None,
-            });
-            Item::Row(Selected::Call(function, arguments.collect()))
-        };
-        Ok(Typed { item, cql_type, name })
+        Ok(Typed { item: call(function, items), cql_type, name })
     }
 
     /// What is known of an argument before it is planned. Nothing is bound, so markers keep their order.
