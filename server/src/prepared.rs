@@ -54,9 +54,9 @@ impl Ready {
         Ok(Ready { planned, columns, metadata_id })
     }
 
-    /// Whether the plan still holds in this catalogue: its table is the same, or it is about none.
+    /// Whether the plan still holds in this catalogue: all its tables are the same, or it is about none.
     fn holds(&self, catalogue: &Catalogue) -> bool {
-        self.planned.table.as_ref().is_none_or(|table| {
+        self.planned.tables.iter().all(|table| {
             let now = catalogue.table(table.keyspace.as_str(), table.name.as_str());
             now.is_some_and(|now| Arc::ptr_eq(now, table))
         })
@@ -222,4 +222,40 @@ fn statement_id(text: &str, keyspace: Option<&Name>) -> StatementId {
     hasher.update(&[0]);
     hasher.update(text.as_bytes());
     hasher.digest128().to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    /// Prepares a statement, changes the schema, and says whether the statement was planned anew.
+    fn replanned(statement: &str, change: &str) -> bool {
+        let mut bench = Bench::new();
+        bench.run(
+            "CREATE TABLE a (k int PRIMARY KEY, v int); CREATE TABLE b (k int PRIMARY KEY, v int);
+             CREATE TABLE c (k int PRIMARY KEY, v int)",
+        );
+        let cache = PreparedCache::new(1 << 20);
+        let keyspace = Name::from("ks");
+        let (prepared, _) = cache.prepare(statement, Some(&keyspace), &bench.catalogue).unwrap();
+        bench.run(change);
+        prepared.ready(&bench.catalogue).unwrap().1
+    }
+
+    #[test]
+    fn a_batch_is_planned_anew_when_any_of_its_tables_changes() {
+        let batch = "BEGIN BATCH UPDATE a SET v = 1 WHERE k = 1; UPDATE b SET v = 1 WHERE k = 1; APPLY BATCH";
+        assert!(replanned(batch, "ALTER TABLE a ADD w int"));
+        assert!(replanned(batch, "ALTER TABLE b ADD w int"));
+        assert!(replanned(batch, "DROP TABLE b; CREATE TABLE b (k int PRIMARY KEY, v int)"));
+        assert!(!replanned(batch, "ALTER TABLE c ADD w int"));
+    }
+
+    #[test]
+    fn truncate_is_planned_anew_when_its_table_was_made_anew() {
+        let again = "DROP TABLE a; CREATE TABLE a (k int PRIMARY KEY, v int)";
+        assert!(replanned("TRUNCATE a", again));
+        assert!(!replanned("TRUNCATE b", again));
+    }
 }

@@ -4,10 +4,13 @@
 //! BATCH message (prepared and plain statements, each with its values). Both end here as [`BatchItem`]s: their mutations
 //! of one partition become one, which is seen whole or not at all.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 use tholos_grammar::ast::modify::{Batch, BatchKind, Modification};
 use tholos_storage::model::Timestamp;
 use tholos_storage::model::mutation::Mutation;
+use tholos_storage::schema::Table;
 
 use crate::error::QueryError;
 use crate::query::functions::CallContext;
@@ -101,6 +104,17 @@ impl BatchPlan {
         let Some(first) = self.statements.first() else { return Vec::new() };
         let one_table = self.statements.iter().all(|plan| plan.table.id == first.table.id);
         if one_table { first.pk_indexes() } else { Vec::new() }
+    }
+
+    /// The tables that it is about, each once.
+    pub fn tables(&self) -> SmallVec<[Arc<Table>; 1]> {
+        let mut tables = SmallVec::<[Arc<Table>; 1]>::new();
+        for plan in &self.statements {
+            if !tables.iter().any(|table| table.id == plan.table.id) {
+                tables.push(Arc::clone(&plan.table));
+            }
+        }
+        tables
     }
 
     /// The timestamp of statements that bring none, if the batch says one.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 use tholos_grammar::types::CqlType;
@@ -50,8 +51,8 @@ pub struct Planned {
     pub markers: Vec<ColumnSpec>,
     /// Marker positions that are the partition key, in key order; empty if they don't cover it.
     pub pk_indexes: Vec<u16>,
-    /// The table that it is about, if one: plans are made again when this table's definition changed.
-    pub table: Option<Arc<Table>>,
+    /// The tables that it is about: plans are made again when the definition of one of them changed.
+    pub tables: SmallVec<[Arc<Table>; 1]>,
     /// `USING CONSISTENCY`
     pub consistency: Option<Consistency>,
 }

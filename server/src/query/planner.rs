@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
 use tholos_grammar::ast::Statement;
 use tholos_grammar::ast::modify::{Batch, Modification};
 use tholos_grammar::name::Name;
@@ -59,13 +60,11 @@ pub fn plan(statement: Statement, context: PlanContext<'_>) -> Result<Planned, Q
             }
         },
     };
-    Ok(Planned {
-        plan,
-        markers: Vec::new(),
-        pk_indexes: Vec::new(),
-        table: None,
-        consistency: None,
-    })
+    let tables = match &plan {
+        Plan::Truncate(table) => smallvec![Arc::clone(table)],
+        _ => SmallVec::new(),
+    };
+    Ok(Planned { tables, plan, markers: Vec::new(), pk_indexes: Vec::new(), consistency: None })
 }
 
 fn plan_modification(
@@ -76,7 +75,7 @@ fn plan_modification(
     let plan = modify::plan(statement, &mut binder)?;
     Ok(Planned {
         pk_indexes: plan.pk_indexes(),
-        table: Some(Arc::clone(&plan.table)),
+        tables: smallvec![Arc::clone(&plan.table)],
         consistency: plan.attributes.consistency,
         plan: Plan::Modify(Box::new(plan)),
         markers: binder.into_markers(),
@@ -88,7 +87,7 @@ fn plan_batch(statement: &Batch, context: PlanContext<'_>) -> Result<Planned, Qu
     let plan = batch::plan(statement, &mut binder)?;
     Ok(Planned {
         pk_indexes: plan.pk_indexes(),
-        table: plan.statements.first().map(|first| Arc::clone(&first.table)),
+        tables: plan.tables(),
         consistency: plan.attributes.consistency,
         plan: Plan::Batch(Box::new(plan)),
         markers: binder.into_markers(),

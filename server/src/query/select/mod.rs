@@ -17,6 +17,7 @@ mod slots;
 
 use std::sync::Arc;
 
+use smallvec::smallvec;
 use tholos_grammar::ast::select::Select;
 use tholos_grammar::ast::term::Term;
 use tholos_grammar::name::Name;
@@ -91,7 +92,7 @@ pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned,
         plan: Plan::Select(Box::new(plan)),
         markers: binder.into_markers(),
         pk_indexes,
-        table: Some(table),
+        tables: smallvec![table],
         consistency: select.using.consistency,
     })
 }
