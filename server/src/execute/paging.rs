@@ -5,10 +5,13 @@
 //!           partition length (u32 BE), partition prefix, position length (u32 BE), position, crc32 of all before (BE)
 //! flags   = 1: a LIMIT is left, 2: a PER PARTITION LIMIT is left, 4: the partition has shown a row
 //! ```
-//! A state holds keys, not memory: it stays valid across restarts and on every node. The fingerprint is that of the
-//! statement's way to the rows, so a state of another statement is refused; damage is found by the checksum.
+//! A state holds keys, not memory: it stays valid across restarts and on every node. The [`fingerprint`] is that of the
+//! statement's way to the rows and of the values bound there, so a state of another statement, or of the same one with
+//! other values, is refused; damage is found by the checksum.
 
 use crate::error::QueryError;
+use crate::query::select::plan::SelectPlan;
+use crate::query::values::Bound;
 
 const VERSION: u8 = 1;
 const HAS_REMAINING: u8 = 1;
@@ -18,7 +21,7 @@ const SAW_ROW: u8 = 4;
 /// Where a page ended: the next one goes on strictly after this key, in walking direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PagingState {
-    /// Of the plan: see [`SelectPlan`](crate::query::select::plan::SelectPlan).
+    /// Of the plan and the values of its WHERE: see [`fingerprint`].
     pub fingerprint: u32,
     /// Prefix of the partition that the last entry belongs to.
     pub partition: Vec<u8>,
@@ -30,6 +33,23 @@ pub struct PagingState {
     pub remaining: Option<u32>,
     /// What is left of PER PARTITION LIMIT in that partition.
     pub remaining_in_partition: Option<u32>,
+}
+
+/// What tells the paging states of one statement and its values from those of others.
+pub fn fingerprint(plan: &SelectPlan, values: &[Bound<'_>]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(plan.fingerprint);
+    for value in values.get(plan.where_markers.clone()).unwrap_or_default() {
+        match value {
+            Bound::Null => hasher.update(&[0]),
+            Bound::Unset => hasher.update(&[1]),
+            Bound::Bytes(bytes) => {
+                hasher.update(&[2]);
+                hasher.update(&(bytes.len() as u64).to_be_bytes());
+                hasher.update(bytes);
+            }
+        }
+    }
+    hasher.finalize()
 }
 
 impl PagingState {
@@ -57,7 +77,7 @@ impl PagingState {
         out
     }
 
-    /// Reads a state that a client sent with a statement whose plan has that fingerprint.
+    /// Reads a state that a client sent with a statement and values of that [`fingerprint`].
     ///
     /// # Errors
     /// [`QueryError::Protocol`] for bytes that are no state of ours; [`QueryError::Invalid`] for another statement's.
@@ -70,7 +90,7 @@ impl PagingState {
         let state = decode_body(&mut rest).filter(|_| rest.is_empty()).ok_or_else(damaged)?;
         if state.fingerprint != fingerprint {
             return Err(QueryError::invalid(
-                "the paging state belongs to another statement: send it only with the statement that it came from, with the same WHERE and ORDER BY; or start again without one",
+                "the paging state belongs to another statement or to other values: send it only with those that it came from; or start again from the first page, without a state",
             ));
         }
         Ok(state)

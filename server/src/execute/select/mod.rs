@@ -35,7 +35,7 @@ use self::source::RowSource;
 use self::walk::Walk;
 use crate::error::QueryError;
 use crate::execute::ExecuteContext;
-use crate::execute::paging::PagingState;
+use crate::execute::paging::{PagingState, fingerprint};
 use crate::query::select::plan::{Access, Candidates, ClusteringStep, Projection, SelectPlan};
 use crate::query::term::{Evaluated, Expr};
 
@@ -112,7 +112,7 @@ fn run(
 ) -> Result<Option<Vec<u8>>, QueryError> {
     let evaluator = Evaluator { values: cx.values, context: cx.call() };
     let resume = match cx.options.paging_state {
-        Some(bytes) => Some(PagingState::decode(bytes, plan.fingerprint)?),
+        Some(bytes) => Some(PagingState::decode(bytes, fingerprint(plan, cx.values))?),
         None => None,
     };
     let page_size = cx.options.page_size.and_then(|rows| u32::try_from(rows).ok());

@@ -13,7 +13,7 @@ use super::project;
 use super::ranges::Evaluator;
 use super::row::{ClusteringValues, Layout, Partition, RowView};
 use crate::error::QueryError;
-use crate::execute::paging::PagingState;
+use crate::execute::paging::{PagingState, fingerprint};
 use crate::query::select::plan::{Aggregate, Projection, SelectPlan};
 
 /// How often a read looks at the clock.
@@ -206,7 +206,7 @@ impl<'a> Page<'a> {
         left_in_partition: Option<u32>,
     ) -> PagingState {
         PagingState {
-            fingerprint: self.plan.fingerprint,
+            fingerprint: fingerprint(self.plan, self.evaluator.values),
             partition: partition.to_vec(),
             position: position.to_vec(),
             saw_row,

@@ -44,7 +44,9 @@ pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned,
     let mut slots = Slots::new(&table);
 
     let selection = selection::plan(select, &table, &mut binder, &mut slots)?;
+    let first_marker = binder.markers().len();
     let relations = relation::bind_all(&select.relations, &table, &mut binder)?;
+    let where_markers = first_marker..binder.markers().len();
     let restrictions =
         restrict::plan(relations, &table, select.allow_filtering, &mut slots, select.distinct)?;
     let order = order::plan_order(&select.order_by, &table, &restrictions)?;
@@ -85,6 +87,7 @@ pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned,
         group_by,
         columns: selection.columns.into(),
         fingerprint: 0,
+        where_markers,
         table: Arc::clone(&table),
     };
     plan.fingerprint = display::fingerprint(&plan);

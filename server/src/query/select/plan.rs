@@ -3,6 +3,7 @@
 //! Columns that the statement touches are *slots*: [`SelectPlan::slots`] lists them once, and filters, selectors and
 //! groups name them by index. Executing fills the slots of one row at a time.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tholos_grammar::types::CqlType;
@@ -52,6 +53,8 @@ pub struct SelectPlan {
     pub columns: Arc<[ColumnSpec]>,
     /// Tells paging states of this statement from those of others: made of the table and the way to the rows.
     pub fingerprint: u32,
+    /// The markers of WHERE: paging states are also told apart by their values.
+    pub where_markers: Range<usize>,
 }
 
 /// Which partitions.
