@@ -35,6 +35,16 @@ pub type Component = SmallVec<[u8; 24]>;
 /// The most bytes that the clustering components of a row may have together, as in Cassandra.
 pub const MAX_CLUSTERING_BYTES: usize = u16::MAX as usize;
 
+/// The most partitions, or clustering prefixes, that the combinations of IN may come to.
+pub const MAX_COMBINATIONS: usize = 65_536;
+
+/// The error of a statement whose IN restrictions come to more than [`MAX_COMBINATIONS`].
+pub fn too_many_combinations() -> QueryError {
+    QueryError::invalid(format!(
+        "the values of IN come to more than {MAX_COMBINATIONS} combinations: split the statement"
+    ))
+}
+
 /// The token of a partition key.
 ///
 /// # Errors
@@ -76,19 +86,31 @@ pub fn encode_clustering(
     weight: u8,
 ) -> Result<Position, QueryError> {
     debug_assert!(components.len() <= table.clustering.len());
-    let bytes: usize = components.iter().map(|component| component.len()).sum();
-    if bytes > MAX_CLUSTERING_BYTES {
-        return Err(QueryError::invalid(format!(
-            "the clustering columns of {}.{} have {bytes} bytes: the limit is {MAX_CLUSTERING_BYTES}",
-            table.keyspace, table.name
-        )));
-    }
+    let bytes = check_clustering_length(table, components.iter().copied())?;
     let mut position = Vec::with_capacity(bytes * 2 + 16);
     for (column, component) in table.clustering.iter().zip(components) {
         push_clustering(column, component, &mut position)?;
     }
     position.push(weight);
     Ok(Position::from_slice(&position))
+}
+
+/// How many bytes clustering components have together.
+///
+/// # Errors
+/// [`QueryError::Invalid`] when that is more than 65,535.
+pub fn check_clustering_length<'c>(
+    table: &Table,
+    components: impl Iterator<Item = &'c [u8]>,
+) -> Result<usize, QueryError> {
+    let bytes = components.map(<[u8]>::len).sum();
+    if bytes > MAX_CLUSTERING_BYTES {
+        return Err(QueryError::invalid(format!(
+            "the clustering columns of {}.{} have {bytes} bytes: the limit is {MAX_CLUSTERING_BYTES}",
+            table.keyspace, table.name
+        )));
+    }
+    Ok(bytes)
 }
 
 /// Appends the component of one clustering column to a position.

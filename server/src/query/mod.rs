@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod ddl;
 pub mod describe;
 pub mod functions;
+pub mod intervals;
 pub mod json;
 pub mod keys;
 pub mod modify;

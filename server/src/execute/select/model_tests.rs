@@ -17,6 +17,8 @@ enum Write {
     Static(i32, Option<i32>),
     DeleteRow(i32, i32, i32),
     DeleteFrom(i32, i32),
+    /// Rows of a partition within slices of `(a, b)`, which is of mixed order.
+    DeleteSlice(i32, Clustering),
     DeletePartition(i32),
 }
 
@@ -69,6 +71,13 @@ fn apply(write: &Write, at: usize, bench: &mut Bench, model: &mut Model) {
         Write::DeleteFrom(k, a) => {
             model.entry(*k).or_default().rows.retain(|(row, _), _| row < a);
             format!("DELETE FROM m USING TIMESTAMP {at} WHERE k = {k} AND a >= {a}")
+        }
+        Write::DeleteSlice(k, slice) => {
+            if let Some(partition) = model.get_mut(k) {
+                partition.rows.retain(|(a, b), _| !slice.met(*a, -b));
+            }
+            let slice = slice.cql().expect("a slice");
+            format!("DELETE FROM m USING TIMESTAMP {at} WHERE k = {k} AND {slice}")
         }
         Write::DeletePartition(k) => {
             model.remove(k);
@@ -335,9 +344,18 @@ fn writes() -> impl Strategy<Value = Vec<Write>> {
         3 => (0..6i32, value()).prop_map(|(k, s)| Write::Static(k, s)),
         2 => (small(), small(), small()).prop_map(|(k, a, b)| Write::DeleteRow(k, a, b)),
         1 => (small(), small()).prop_map(|(k, a)| Write::DeleteFrom(k, a)),
+        1 => (small(), tuple_slice()).prop_map(|(k, slice)| Write::DeleteSlice(k, slice)),
         1 => small().prop_map(Write::DeletePartition),
     ];
     prop::collection::vec(write, 0..60)
+}
+
+fn tuple_slice() -> impl Strategy<Value = Clustering> {
+    prop_oneof![
+        (small(), small(), any::<bool>()).prop_map(|(a, b, e)| Clustering::TupleAbove(a, b, e)),
+        (small(), small(), any::<bool>()).prop_map(|(a, b, e)| Clustering::TupleBelow(a, b, e)),
+        (small(), small(), small()).prop_map(|(a, b, h)| Clustering::TupleBetween(a, b, h)),
+    ]
 }
 
 fn clustering() -> impl Strategy<Value = Clustering> {
@@ -349,9 +367,7 @@ fn clustering() -> impl Strategy<Value = Clustering> {
             .prop_map(|(low, from, high, to)| Clustering::Range(low, from, high, to)),
         1 => (small(), small()).prop_map(|(a, b)| Clustering::EqualAndAbove(a, b)),
         1 => (small(), small()).prop_map(|(a, b)| Clustering::Row(a, b)),
-        1 => (small(), small(), any::<bool>()).prop_map(|(a, b, e)| Clustering::TupleAbove(a, b, e)),
-        1 => (small(), small(), any::<bool>()).prop_map(|(a, b, e)| Clustering::TupleBelow(a, b, e)),
-        1 => (small(), small(), small()).prop_map(|(a, b, h)| Clustering::TupleBetween(a, b, h)),
+        3 => tuple_slice(),
         1 => prop::collection::vec((small(), small()), 0..4).prop_map(Clustering::TupleIn),
     ]
 }

@@ -1,33 +1,22 @@
 //! From restrictions to keys: partition prefixes, intervals of positions within a partition, token ranges.
 //!
-//! A restriction of clustering columns is a set of half-open intervals of positions; several hold together by
-//! intersecting their intervals. So slices of tuples over columns of mixed order need no case of their own: they are
-//! unions of intervals, which join where they touch.
+//! A restriction of clustering columns is a set of intervals of positions: see [`crate::query::intervals`].
 
 use smallvec::SmallVec;
 use tholos_grammar::types::CqlType;
 use tholos_grammar::value::codec::elements::{Elements, Fields};
-use tholos_storage::model::position::{AFTER, BEFORE, ROW, token_prefix};
+use tholos_storage::model::position::{ROW, token_prefix};
 use tholos_storage::schema::{Column, Table};
 
 use crate::error::QueryError;
 use crate::query::functions::CallContext;
-use crate::query::keys;
+use crate::query::intervals::{Interval, around, beyond, intersect};
+use crate::query::keys::{self, MAX_COMBINATIONS};
 use crate::query::select::plan::{
     Candidates, ClusteringStep, SliceBound, TokenBound, TokenTerm, TupleTerm, Tuples,
 };
 use crate::query::term::{Evaluated, Expr};
 use crate::query::values::Bound;
-
-/// The most partitions, or clustering prefixes, that the combinations of IN may come to.
-const MAX_COMBINATIONS: usize = 65_536;
-
-/// Positions from `lower` up to, not with, `upper`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Interval {
-    pub(super) lower: Vec<u8>,
-    pub(super) upper: Vec<u8>,
-}
 
 /// Evaluates expressions for one request.
 #[derive(Clone, Copy)]
@@ -216,9 +205,7 @@ fn combine(
     tuples: Vec<Vec<Vec<u8>>>,
 ) -> Result<Vec<Vec<Vec<u8>>>, QueryError> {
     if prefixes.len().saturating_mul(tuples.len()) > MAX_COMBINATIONS {
-        return Err(QueryError::invalid(format!(
-            "the values of IN come to more than {MAX_COMBINATIONS} combinations: split the statement"
-        )));
+        return Err(keys::too_many_combinations());
     }
     let all = prefixes.iter().flat_map(|prefix| {
         tuples.iter().map(move |tuple| prefix.iter().chain(tuple).cloned().collect())
@@ -262,9 +249,7 @@ fn extend(
     let columns = columns(table, first, width);
     let tuples = evaluator.tuples(values, width, &names(columns))?;
     if prefixes.len().saturating_mul(tuples.len()) > MAX_COMBINATIONS {
-        return Err(QueryError::invalid(format!(
-            "the values of IN come to more than {MAX_COMBINATIONS} combinations: split the statement"
-        )));
+        return Err(keys::too_many_combinations());
     }
     let mut extended = Vec::with_capacity(prefixes.len() * tuples.len());
     for prefix in prefixes {
@@ -298,70 +283,6 @@ fn slice(
         intervals = intersect(&intervals, &bounded);
     }
     Ok(intervals)
-}
-
-/// The rows whose columns are above (or below) `values` in lexicographic order: those that equal the first columns and
-/// are beyond in the next one, for each column, and those that equal all if the bound is inclusive.
-fn beyond(
-    prefix: &[u8],
-    columns: &[Column],
-    values: &[Vec<u8>],
-    inclusive: bool,
-    above: bool,
-) -> Result<Vec<Interval>, QueryError> {
-    let mut intervals = Vec::with_capacity(columns.len());
-    let mut equal = prefix.to_vec();
-    for (place, (column, value)) in columns.iter().zip(values).enumerate() {
-        let whole = around(&equal);
-        keys::push_clustering(column, value, &mut equal)?;
-        let with_equal = inclusive && place + 1 == columns.len();
-        // In a descending column greater values come first.
-        let towards_end = above != column.descending;
-        let weight = if towards_end == with_equal { BEFORE } else { AFTER };
-        let bound = with_weight(&equal, weight);
-        intervals.push(match towards_end {
-            true => Interval { lower: bound, upper: whole.upper },
-            false => Interval { lower: whole.lower, upper: bound },
-        });
-    }
-    Ok(join(intervals))
-}
-
-/// Sorts intervals and joins those that touch or overlap; drops empty ones.
-fn join(mut intervals: Vec<Interval>) -> Vec<Interval> {
-    intervals.retain(|interval| interval.lower < interval.upper);
-    intervals.sort_by(|a, b| a.lower.cmp(&b.lower));
-    let mut joined: Vec<Interval> = Vec::with_capacity(intervals.len());
-    for interval in intervals {
-        match joined.last_mut() {
-            Some(last) if interval.lower <= last.upper => {
-                last.upper = std::mem::take(&mut last.upper).max(interval.upper);
-            }
-            _ => joined.push(interval),
-        }
-    }
-    joined
-}
-
-fn intersect(a: &[Interval], b: &[Interval]) -> Vec<Interval> {
-    let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
-    let both = pairs.map(|(a, b)| Interval {
-        lower: a.lower.clone().max(b.lower.clone()),
-        upper: a.upper.clone().min(b.upper.clone()),
-    });
-    join(both.collect())
-}
-
-/// All positions that begin with a prefix.
-fn around(prefix: &[u8]) -> Interval {
-    Interval { lower: with_weight(prefix, BEFORE), upper: with_weight(prefix, AFTER) }
-}
-
-pub(super) fn with_weight(prefix: &[u8], weight: u8) -> Vec<u8> {
-    let mut position = Vec::with_capacity(prefix.len() + 1);
-    position.extend_from_slice(prefix);
-    position.push(weight);
-    position
 }
 
 fn columns(table: &Table, first: usize, width: usize) -> &[Column] {

@@ -16,11 +16,11 @@ use tholos_storage::read::live::{LiveRow, LiveRows, ReadBudget};
 use tholos_storage::schema::Table;
 
 use super::page::{Flow, Page};
-use super::ranges::Interval;
 use super::row::{Partition, StaticRow};
 use super::source::RowSource;
 use crate::error::QueryError;
 use crate::execute::paging::PagingState;
+use crate::query::intervals::Interval;
 use crate::query::keys;
 use crate::query::select::plan::SelectPlan;
 

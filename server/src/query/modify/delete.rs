@@ -5,7 +5,6 @@ use tholos_grammar::ast::modify::Delete;
 use super::attributes::Attributes;
 use super::operations::{Writes, deletion};
 use super::restrictions::restrict;
-use super::targets::is_descending;
 use super::update::check_rows;
 use super::{ModifyKind, ModifyPlan, changed_table};
 use crate::error::QueryError;
@@ -37,7 +36,6 @@ pub fn plan(statement: &Delete, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
             ModifyKind::DeleteColumns
         }
     };
-    is_descending(&table, &keys.slice)?;
     let Writes { statics, regulars } = writes;
     Ok(ModifyPlan { table, kind, keys, statics, regulars, attributes, json: None })
 }

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use smallvec::{SmallVec, smallvec};
 use tholos_grammar::types::CqlType;
 use tholos_grammar::value::codec::elements::{Elements, Fields};
-use tholos_storage::model::position::{AFTER, BEFORE, ROW};
+use tholos_storage::model::position::{BEFORE, ROW};
 use tholos_storage::schema::{Column, Table};
 
-use super::restrictions::{Alternatives, KeyTuple, Keys, Points, Slice, SliceBound};
+use super::restrictions::{Alternatives, KeyTuple, Keys, Points};
 use crate::error::QueryError;
 use crate::query::functions::CallContext;
-use crate::query::keys::{self, Partition, Position};
+use crate::query::intervals;
+use crate::query::keys::{self, MAX_COMBINATIONS, Partition, Position};
 use crate::query::term::{Evaluated, Expr};
 use crate::query::values::Bound;
 
@@ -55,7 +56,7 @@ pub fn rows(
 }
 
 /// The ranges of rows of a DELETE whose keys name a prefix of the clustering columns and perhaps a slice: start and end
-/// positions. Slices that hold nothing are left out.
+/// positions. Slices that hold nothing are left out; one over columns of different order may come to several.
 ///
 /// # Errors
 /// As [`partitions`].
@@ -65,81 +66,34 @@ pub fn ranges(
     values: &[Bound<'_>],
     context: CallContext<'_>,
 ) -> Result<Vec<(Position, Position)>, QueryError> {
-    let ends = SliceEnds::new(table, &keys.slice, values, context)?;
+    let bounds = [(&keys.slice.lower, true), (&keys.slice.upper, false)];
+    let mut slice = SmallVec::<[_; 2]>::new();
+    for (bound, is_lower) in bounds {
+        let Some(bound) = bound else { continue };
+        let columns = &table.clustering[bound.columns.clone()];
+        slice.push((columns, tuple(&bound.value, columns, values, context)?, bound, is_lower));
+    }
     let mut ranges = Vec::new();
     for prefix in combinations(&keys.clustering, &table.clustering, values, context)? {
-        let start = ends.position(table, &prefix, ends.start.as_ref(), BEFORE, AFTER)?;
-        let end = ends.position(table, &prefix, ends.end.as_ref(), AFTER, BEFORE)?;
-        if start < end {
-            ranges.push((start, end));
+        let components = borrowed(&prefix);
+        for (_, bound, ..) in &slice {
+            let whole = components.iter().copied().chain(bound.iter().map(|value| &**value));
+            keys::check_clustering_length(table, whole)?;
         }
+        let mut position = keys::encode_clustering(table, &components, BEFORE)?.to_vec();
+        position.pop();
+        let mut intervals = vec![intervals::around(&position)];
+        for (columns, values, bound, is_lower) in &slice {
+            let beyond = intervals::beyond(&position, columns, values, bound.inclusive, *is_lower)?;
+            intervals = intervals::intersect(&intervals, &beyond);
+        }
+        ranges.extend(intervals.into_iter().map(|interval| {
+            (Position::from_vec(interval.lower), Position::from_vec(interval.upper))
+        }));
     }
     ranges.sort();
     ranges.dedup();
     Ok(ranges)
-}
-
-/// A slice's ends in the order of storage, where a descending column turns them round.
-struct SliceEnds<'v> {
-    start: Option<(KeyValues<'v>, bool)>,
-    end: Option<(KeyValues<'v>, bool)>,
-}
-
-impl<'v> SliceEnds<'v> {
-    fn new(
-        table: &Table,
-        slice: &'v Slice,
-        values: &'v [Bound<'v>],
-        context: CallContext<'_>,
-    ) -> Result<Self, QueryError> {
-        let evaluate = |bound: &'v SliceBound| {
-            let columns = &table.clustering[bound.columns.clone()];
-            Ok::<_, QueryError>((tuple(&bound.value, columns, values, context)?, bound.inclusive))
-        };
-        let lower = slice.lower.as_ref().map(evaluate).transpose()?;
-        let upper = slice.upper.as_ref().map(evaluate).transpose()?;
-        Ok(match is_descending(table, slice)? {
-            false => SliceEnds { start: lower, end: upper },
-            true => SliceEnds { start: upper, end: lower },
-        })
-    }
-
-    fn position(
-        &self,
-        table: &Table,
-        prefix: &KeyValues<'_>,
-        bound: Option<&(KeyValues<'v>, bool)>,
-        inclusive_weight: u8,
-        exclusive_weight: u8,
-    ) -> Result<Position, QueryError> {
-        let mut components = borrowed(prefix);
-        let weight = match bound {
-            None => inclusive_weight,
-            Some((values, inclusive)) => {
-                components.extend(values.iter().map(|value| &**value));
-                if *inclusive { inclusive_weight } else { exclusive_weight }
-            }
-        };
-        keys::encode_clustering(table, &components, weight)
-    }
-}
-
-/// Whether a slice's columns descend. Rows within a slice of mixed directions don't lie together.
-///
-/// # Errors
-/// [`QueryError::NotSupportedYet`] for mixed directions.
-pub fn is_descending(table: &Table, slice: &Slice) -> Result<bool, QueryError> {
-    let bounds = slice.lower.iter().chain(&slice.upper);
-    let mut directions = bounds
-        .flat_map(|bound| &table.clustering[bound.columns.clone()])
-        .map(|column| column.descending);
-    let first = directions.next().unwrap_or(false);
-    if directions.any(|direction| direction != first) {
-        return Err(QueryError::NotSupportedYet(
-            "DELETE of a slice over columns of different clustering order: delete by one column at a time".to_owned(),
-        ));
-    }
-    Ok(first)
 }
 
 /// All combinations of the values that columns may have, by the order of the columns.
@@ -155,6 +109,9 @@ fn combinations<'v>(
         if let [single] = alternatives.as_slice() {
             combined.iter_mut().for_each(|key| key.extend(single.iter().cloned()));
             continue;
+        }
+        if combined.len().saturating_mul(alternatives.len()) > MAX_COMBINATIONS {
+            return Err(keys::too_many_combinations());
         }
         let product = combined.iter().flat_map(|key| {
             alternatives.iter().map(|alternative| key.iter().chain(alternative).cloned().collect())
