@@ -1,5 +1,7 @@
 //! What a statement can fail with. One exhaustive mapping to the protocol's error codes lives here too.
 
+use std::net::IpAddr;
+
 use tholos_cluster::coordinator::CoordinatorError;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
@@ -113,8 +115,9 @@ impl Attempt {
 }
 
 impl QueryError {
-    /// The protocol's error. This is the one mapping of errors to codes.
-    pub fn to_message(&self, attempt: Attempt) -> ErrorMessage {
+    /// The protocol's error. This is the one mapping of errors to codes. `replica` is where storage failed: in v5 failures
+    /// say it.
+    pub fn to_message(&self, attempt: Attempt, replica: IpAddr) -> ErrorMessage {
         let Attempt { consistency, write } = attempt;
         let (received, required) = (0, 1);
         let kind = match self {
@@ -148,7 +151,7 @@ impl QueryError {
                 }
             }
             QueryError::Protocol(_) => ErrorKind::Protocol,
-            QueryError::Storage(error) => return storage_message(error, attempt),
+            QueryError::Storage(error) => return storage_message(error, attempt, replica),
             QueryError::Internal(_) => ErrorKind::Server,
         };
         ErrorMessage::new(kind, self.to_string())
@@ -176,13 +179,10 @@ impl QueryError {
 
 /// Storage's errors: what the client caused is Invalid, what passes by itself is Overloaded, a lost table is Invalid,
 /// and the rest is a failure of this replica.
-fn storage_message(error: &StorageError, attempt: Attempt) -> ErrorMessage {
+fn storage_message(error: &StorageError, attempt: Attempt, replica: IpAddr) -> ErrorMessage {
     let Attempt { consistency, write } = attempt;
     let (received, required) = (0, 1);
-    let failures = Failures::Reasons(vec![(
-        std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-        FailureReason::UNKNOWN,
-    )]);
+    let failures = Failures::Reasons(vec![(replica, FailureReason::UNKNOWN)]);
     let kind = match (error, write) {
         (StorageError::MutationTooLarge { .. } | StorageError::UnknownTable(_), _) => {
             ErrorKind::Invalid
@@ -222,4 +222,28 @@ fn already_exists(keyspace: &Name, table: &Option<Name>) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_replica() {
+        let error = QueryError::Storage(StorageError::Corrupt {
+            file: "t/1.sst".into(),
+            offset: 7,
+            what: "a checksum".to_string(),
+        });
+        let replica = IpAddr::from([10, 0, 0, 7]);
+        let expected = Failures::Reasons(vec![(replica, FailureReason::UNKNOWN)]);
+        for write in [None, Some(WriteType::Simple)] {
+            let attempt = Attempt { consistency: Consistency::Quorum, write };
+            match error.to_message(attempt, replica).kind {
+                ErrorKind::ReadFailure { failures, .. }
+                | ErrorKind::WriteFailure { failures, .. } => assert_eq!(failures, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }

@@ -219,7 +219,8 @@ impl Connection {
         if outcome == Outcome::ServerError {
             tracing::warn!(peer = %self.peer, error = %failure.error, "a request failed");
         }
-        self.respond_with(version, stream, extras, &Response::Error(failure.to_message()));
+        let message = failure.to_message(self.node.native_address().ip());
+        self.respond_with(version, stream, extras, &Response::Error(message));
         self.observe(failure.kind, outcome, started);
     }
 

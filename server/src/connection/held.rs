@@ -118,7 +118,10 @@ impl Connection {
         };
         let (response, counted) = match outcome {
             Ok(()) => (Response::Result(QueryResult::Void), Outcome::Ok),
-            Err(error) => (Response::Error(error.to_message(held.attempt)), error.outcome()),
+            Err(error) => (
+                Response::Error(error.to_message(held.attempt, self.node.native_address().ip())),
+                error.outcome(),
+            ),
         };
         self.respond_with(version, held.stream, &extras, &response);
         self.observe(held.kind, counted, held.started);

@@ -7,6 +7,7 @@ mod bind;
 mod statement;
 pub mod text;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -76,9 +77,9 @@ impl Failure {
         Failure { kind: RequestKind::Other, attempt: Attempt::OTHER, error }
     }
 
-    /// The protocol's error.
-    pub fn to_message(&self) -> ErrorMessage {
-        self.error.to_message(self.attempt)
+    /// The protocol's error, from the node of that address.
+    pub fn to_message(&self, node: IpAddr) -> ErrorMessage {
+        self.error.to_message(self.attempt, node)
     }
 
     /// How metrics count it.
