@@ -58,6 +58,11 @@ pub enum QueryError {
     /// 0x1001: too much work; nothing was done.
     #[error("{0}")]
     Overloaded(String),
+    /// 0x1001: memory is full of what is to be flushed; nothing was done. Tried again for as long as the request may take.
+    #[error(
+        "flushes do not keep up with writes, and there was no room within the time the request may take: nothing was written; slow down and send it again"
+    )]
+    NoRoom,
     /// 0x1003: TRUNCATE failed.
     #[error("{0}")]
     Truncate(String),
@@ -135,7 +140,7 @@ impl QueryError {
                 required: i32::try_from(*required).unwrap_or(i32::MAX),
                 alive: i32::try_from(*alive).unwrap_or(i32::MAX),
             },
-            QueryError::Overloaded(_) => ErrorKind::Overloaded,
+            QueryError::Overloaded(_) | QueryError::NoRoom => ErrorKind::Overloaded,
             QueryError::Truncate(_) => ErrorKind::Truncate,
             QueryError::ReadTimeout(_) => {
                 ErrorKind::ReadTimeout { consistency, received, required, data_present: false }
@@ -168,7 +173,9 @@ impl QueryError {
             | QueryError::Unauthorized(_)
             | QueryError::Unprepared { .. }
             | QueryError::Protocol(_) => Outcome::ClientError,
-            QueryError::Unavailable { .. } | QueryError::Overloaded(_) => Outcome::Unavailable,
+            QueryError::Unavailable { .. } | QueryError::Overloaded(_) | QueryError::NoRoom => {
+                Outcome::Unavailable
+            }
             QueryError::ReadTimeout(_) | QueryError::WriteTimeout(_) => Outcome::Timeout,
             QueryError::Truncate(_) | QueryError::Storage(_) | QueryError::Internal(_) => {
                 Outcome::ServerError
@@ -187,7 +194,9 @@ fn storage_message(error: &StorageError, attempt: Attempt, replica: IpAddr) -> E
         (StorageError::MutationTooLarge { .. } | StorageError::UnknownTable(_), _) => {
             ErrorKind::Invalid
         }
-        (StorageError::LogBehind { .. }, _) => ErrorKind::Overloaded,
+        (StorageError::LogBehind { .. } | StorageError::MemtablesFull { .. }, _) => {
+            ErrorKind::Overloaded
+        }
         (_, Some(write_type)) => {
             ErrorKind::WriteFailure { consistency, received, required, failures, write_type }
         }

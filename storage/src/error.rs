@@ -67,7 +67,7 @@ pub enum StorageError {
     },
     /// More was written to memory than could be flushed.
     #[error(
-        "memtables take twice the {limit} bytes they may, and flushes do not keep up. The write was refused; slow down and send it again"
+        "memtables take more than twice the {limit} bytes they may, and flushes do not keep up. The write was refused; slow down and send it again"
     )]
     MemtablesFull {
         /// The limit that flushes are to keep.

@@ -27,6 +27,15 @@ use crate::node::{Client, Traced};
 use crate::session::{Answer, Failure, Outcomes, Reply, Session};
 use crate::version::{CQL_VERSION, PRODUCT};
 
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carried {
+    /// It is answered, or its answer is held.
+    Out,
+    /// It waits for room in memory: nothing of it was done.
+    NoRoom,
+}
+
 /// What STARTUP agreed on: how the client's bytes are read from here on.
 pub(super) struct Opened {
     version: Version,
@@ -78,7 +87,9 @@ impl Connection {
             }
             request => {
                 let trace = message.tracing.then(Uuid::new_v4);
-                self.statement(request, stream, trace, started);
+                if self.statement(request, stream, trace, started) == Carried::NoRoom {
+                    self.stall(envelope, started);
+                }
                 None
             }
         }
@@ -136,8 +147,8 @@ impl Connection {
         stream: i16,
         tracing_id: Option<Uuid>,
         started: Instant,
-    ) {
-        let Some(mut session) = self.session.take() else { return };
+    ) -> Carried {
+        let Some(mut session) = self.session.take() else { return Carried::Out };
         let version = session.version();
         let extras = Extras { tracing_id, ..Extras::default() };
         let open = self.encoder.begin_response(version, Opcode::Result, stream, &extras);
@@ -145,12 +156,19 @@ impl Connection {
         let outcome = run(&mut session, request, started, self.encoder.body());
         self.count(&session);
         self.session = Some(session);
+        let waits = matches!(outcome, Err(Failure { error: QueryError::NoRoom, .. }))
+            && started.elapsed() < self.node.request_timeout();
+        if waits {
+            self.encoder.abandon(open);
+            return Carried::NoRoom;
+        }
         if let Some(id) = tracing_id {
             self.record_trace(id, request, started);
         }
         match outcome {
             Ok(Answer { kind, reply, warnings }) if self.is_ready(reply) => {
                 if let Reply::Written { .. } = reply {
+                    self.stalled.wrote = true;
                     QueryResult::Void.encode(self.encoder.body(), version);
                 }
                 let finished = if warnings.is_empty() {
@@ -176,7 +194,8 @@ impl Connection {
             }
             Ok(Answer { kind, reply, warnings }) => {
                 self.encoder.abandon(open);
-                let Reply::Written { position, attempt } = reply else { return };
+                let Reply::Written { position, attempt } = reply else { return Carried::Out };
+                self.stalled.wrote = true;
                 let plain = tracing_id.is_none() && warnings.is_empty();
                 let extras = (!plain).then(|| Box::new(HeldExtras { tracing_id, warnings }));
                 self.held.push(HeldAnswer { position, stream, kind, attempt, started, extras });
@@ -186,6 +205,7 @@ impl Connection {
                 self.fail(version, stream, &extras, &failure, started);
             }
         }
+        Carried::Out
     }
 
     /// Whether an answer can go out now: it waits for no log, nor behind one that does.

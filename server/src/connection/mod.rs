@@ -11,6 +11,7 @@
 mod dispatch;
 mod held;
 pub mod listener;
+mod stalled;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -36,6 +37,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use self::held::HeldAnswers;
+use self::stalled::Stalled;
 use crate::events::Subscription;
 use crate::metrics::Tally;
 use crate::node::{Client, Node};
@@ -75,6 +77,8 @@ enum Woken {
     Stop,
     /// A held answer may be overdue.
     Overdue,
+    /// A pause is over, or writes that wait for room are to be tried again.
+    Retry,
 }
 
 /// One client's connection.
@@ -93,6 +97,7 @@ pub(crate) struct Connection {
     session: Option<Session>,
     client: Option<(u64, Arc<Client>)>,
     held: HeldAnswers,
+    stalled: Stalled,
     events: Option<Subscription>,
     timer: Option<Pin<Box<Sleep>>>,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -126,6 +131,7 @@ impl Connection {
             session: None,
             client: None,
             held: HeldAnswers::default(),
+            stalled: Stalled::default(),
             events: None,
             timer: Some(timer),
             stop: Some(Box::pin(stop.clone().cancelled_owned())),
@@ -158,7 +164,7 @@ impl Connection {
                 self.work_off_unread();
                 continue;
             }
-            if self.closing && self.held.is_empty() {
+            if self.closing && self.held.is_empty() && self.stalled.is_empty() {
                 self.stream.shutdown().await?;
                 if self.refused {
                     self.linger().await;
@@ -171,6 +177,7 @@ impl Connection {
                 Woken::Closed | Woken::GiveUp => return Ok(()),
                 Woken::Stop => self.closing = true,
                 Woken::Overdue => self.give_up_overdue(),
+                Woken::Retry => self.retry_stalled(),
             }
         }
     }
@@ -201,7 +208,11 @@ impl Connection {
             let opened = self.session.is_some();
             return Poll::Ready(Ok(if opened { Woken::Overdue } else { Woken::GiveUp }));
         }
-        if self.closing || self.held.bytes() > self.node.config().limits.in_flight_bytes() {
+        if self.stalled.poll(cx).is_ready() {
+            return Poll::Ready(Ok(Woken::Retry));
+        }
+        let limit = self.node.config().limits.in_flight_bytes();
+        if self.closing || self.held.bytes() > limit || self.stalled.holds_input(limit) {
             return Poll::Pending;
         }
         INPUT.with_borrow_mut(|input| self.poll_turn(input, cx))
@@ -268,6 +279,7 @@ impl Connection {
             started = self.answered_at.unwrap_or_else(Instant::now);
         }
         self.decoder = decoder;
+        self.pause_writer();
     }
 
     /// Answers bytes that can't be followed any further, and closes.

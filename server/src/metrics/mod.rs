@@ -86,6 +86,8 @@ pub struct Metrics {
     pub prepared_misses: AtomicU64,
     /// Statements planned anew because the schema changed.
     pub replans: AtomicU64,
+    /// Writes that had to wait for room in memory.
+    pub stalled_writes: AtomicU64,
 }
 
 impl Metrics {
@@ -171,6 +173,11 @@ impl Collector for Source {
                 load(&metrics.prepared_misses),
             ),
             counter("replans", "Plans made anew after schema changes.", load(&metrics.replans)),
+            counter(
+                "stalled_writes",
+                "Writes that had to wait for room in memory.",
+                load(&metrics.stalled_writes),
+            ),
         ];
         all.extend(self.gauges.gauges());
         for Gauge { name, help, counter, value } in all {

@@ -114,8 +114,14 @@ impl<'a> Run<'a> {
             Plan::Describe(plan) => self.rows(&options, out, |writer, out| {
                 execute::describe::describe(&cx, plan, out, writer).map(|()| None)
             }),
-            Plan::Modify(plan) => written(execute::modify::modify(&cx, plan)?),
-            Plan::Batch(plan) => written(execute::modify::batch(&cx, plan)?),
+            Plan::Modify(plan) => {
+                admit(self.node)?;
+                written(execute::modify::modify(&cx, plan)?)
+            }
+            Plan::Batch(plan) => {
+                admit(self.node)?;
+                written(execute::modify::batch(&cx, plan)?)
+            }
             Plan::Truncate(table) => {
                 blocking(|| self.node.engine().truncate(table.id))
                     .map_err(|error| QueryError::Truncate(error.to_string()))?;
@@ -206,8 +212,14 @@ pub(super) fn run_batch(
     options: &RequestOptions<'_>,
     started: Instant,
 ) -> Result<LogPosition, QueryError> {
+    admit(node)?;
     let cx = context(node, snapshot, options, &[], started);
     execute::modify::batch_of(&cx, kind, items)
+}
+
+/// Refuses a write as a whole, before anything of it is done, while memory is full.
+fn admit(node: &Node) -> Result<(), QueryError> {
+    if node.engine().admits_writes() { Ok(()) } else { Err(QueryError::NoRoom) }
 }
 
 fn context<'a>(

@@ -6,6 +6,7 @@ mod client;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tholos_grammar::consistency::Consistency;
@@ -114,6 +115,47 @@ fn both_versions_with_and_without_compression() {
             let read = client.run("SELECT b FROM k.long", rows);
             assert_eq!(read, [[Some(long.clone().into_bytes())]], "{version:?} {compression:?}");
         }
+    }
+}
+
+#[test]
+fn writes_beyond_memory_wait_and_reads_go_on() {
+    let running = Running::start(|config| {
+        config.memory.memtable_mib = 1;
+        config.commit_log.mode = CommitLogMode::Periodic;
+    });
+    // Compressed, many of them come in one turn, between which alone a writer is slowed down.
+    let mut client = Client::connect(running.address, Version::V5);
+    client.open(Some(Compression::Lz4));
+    client.effect(KEYSPACE);
+    client.effect("CREATE TABLE k.large (a int PRIMARY KEY, b blob)");
+    let insert = prepare(&mut client, "INSERT INTO k.large (a, b) VALUES (?, ?)");
+    let select = prepare(&mut client, "SELECT a FROM k.large WHERE a = ?");
+    let value = vec![0; 64 << 10];
+    for i in 0..400_i16 {
+        let mut values = ValueList::positional();
+        values.push(RawValue::Bytes(&i32::from(i).to_be_bytes())).unwrap();
+        values.push(RawValue::Bytes(&value)).unwrap();
+        client.queue(i, &execute(&insert, &values));
+        client.queue(1_000 + i, &execute(&select, &ints(&[-1])));
+    }
+    client.flush();
+    for _ in 0..800 {
+        client.answer(|stream, message| {
+            let Response::Result(result) = message.response else { panic!("{message:?}") };
+            assert_eq!(matches!(result, QueryResult::Void), stream < 1_000);
+        });
+    }
+    assert!(running.node.metrics().stalled_writes.load(Ordering::Relaxed) > 0, "none had to wait");
+    for i in 0..400 {
+        client.queue(1, &execute(&select, &ints(&[i])));
+    }
+    client.flush();
+    for _ in 0..400 {
+        client.answer(|_, message| {
+            let Response::Result(result) = message.response else { panic!("{message:?}") };
+            assert_eq!(rows(result).len(), 1);
+        });
     }
 }
 

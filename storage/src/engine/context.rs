@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use super::jobs::Jobs;
-use super::options::{Clock, EngineOptions, TableSettings};
+use super::options::{BackgroundDriver, Clock, EngineOptions, TableSettings};
 use crate::StorageError;
 use crate::fs::Fs;
 use crate::model::Seconds;
@@ -82,11 +82,24 @@ impl Context {
         self.active_bytes.load(Ordering::Relaxed) > self.memtable_limit()
     }
 
-    /// Whether writers are to wait for flushes.
-    pub(super) fn is_full(&self) -> bool {
+    /// Bytes of all memtables as a share of their limit.
+    pub(super) fn memory_share(&self) -> f64 {
         let total =
             self.active_bytes.load(Ordering::Relaxed) + self.flushing_bytes.load(Ordering::Relaxed);
-        total > self.memtable_limit().saturating_mul(2)
+        total as f64 / self.memtable_limit().max(1) as f64
+    }
+
+    /// Whether no more writes are to be admitted.
+    pub(super) fn is_full(&self) -> bool {
+        self.memory_share() > 2.0
+    }
+
+    /// Whether even writes that were admitted are too many.
+    pub(super) fn is_over_full(&self) -> bool {
+        match self.options.background {
+            BackgroundDriver::Threads => self.memory_share() > 2.25,
+            BackgroundDriver::Caller => self.is_full(),
+        }
     }
 }
 

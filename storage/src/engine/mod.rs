@@ -14,6 +14,7 @@ mod jobs;
 mod open;
 mod options;
 mod output;
+mod pressure;
 mod state;
 mod stats;
 mod table;
@@ -24,7 +25,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -39,9 +39,6 @@ use crate::commitlog::{CommitLog, LogPosition};
 use crate::manifest::FileNumber;
 use crate::model::mutation::Mutation;
 use crate::schema::TableId;
-
-/// How long a writer waits for memtables to be flushed before it is refused.
-const WAIT_FOR_ROOM: Duration = Duration::from_secs(2);
 
 /// All tables of one node. Clones are the same engine; it stops when the last one is dropped, but only
 /// [`close`](Engine::close) leaves an empty log behind.
@@ -124,7 +121,8 @@ impl Engine {
         self.0.tables.load().get(&id).cloned().ok_or(StorageError::UnknownTable(id))
     }
 
-    /// Logs a mutation, then makes it visible. It is durable when [`poll_durable`](Self::poll_durable) says so.
+    /// Logs a mutation, then makes it visible. It is durable when [`poll_durable`](Self::poll_durable) says so. Never
+    /// waits; writers are to ask [`admits_writes`](Self::admits_writes) first.
     ///
     /// # Errors
     /// Nothing was written then: `UnknownTable`, `MutationTooLarge`, `LogBehind`, `MemtablesFull`, `DiskFull`, `Fenced`.
@@ -143,7 +141,7 @@ impl Engine {
         mutation: &Mutation,
     ) -> Result<LogPosition, StorageError> {
         let Inner { context, log, .. } = &*self.0;
-        if context.is_full() {
+        if context.is_over_full() {
             self.0.make_room()?;
         }
         if self.0.closed.load(Ordering::Relaxed) {
@@ -288,16 +286,13 @@ impl Inner {
         result
     }
 
-    /// Waits until flushes have made room, or flushes itself if nobody else does.
+    /// Flushes, if nobody else does; otherwise refuses.
     fn make_room(&self) -> Result<(), StorageError> {
         if self.context.options.background == BackgroundDriver::Caller {
             while self.context.is_full() && self.flush_step()? {}
             return Ok(());
         }
         self.signals.want_flush();
-        if self.signals.wait_for_room(WAIT_FOR_ROOM, || self.context.is_full()) {
-            return Ok(());
-        }
         Err(StorageError::MemtablesFull { limit: self.context.options.memtable_bytes })
     }
 
