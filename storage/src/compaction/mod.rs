@@ -69,7 +69,8 @@ impl FileStats {
             max_timestamp: statistics.max_timestamp,
             max_deleted_at: statistics.max_deleted_at,
             cells: statistics.cells + statistics.partition_deletions + statistics.range_deletions,
-            old_tombstones: statistics.tombstones_until(gc_before),
+            // What was made at `gc_before` itself stays: counted here, it would be compacted again and again.
+            old_tombstones: statistics.tombstones_until(gc_before.saturating_sub(1)),
             held: false,
         }
     }

@@ -201,6 +201,19 @@ fn a_file_full_of_tombstones_goes_alone_if_all_of_them_would_go() {
 }
 
 #[test]
+fn old_is_what_a_compaction_forgets() {
+    let statistics = crate::sstable::Statistics {
+        tombstone_times: vec![(499, 10), (500, 300)],
+        min_key: vec![0; 9],
+        max_key: vec![0; 9],
+        ..Default::default()
+    };
+    let file = TableFile { number: 1, run: 1, slices: 1, repaired_at: 0, statistics };
+    assert_eq!(FileStats::of(&file, 500).old_tombstones, 10, "at gc_before is not before it");
+    assert_eq!(FileStats::of(&file, 501).old_tombstones, 310);
+}
+
+#[test]
 fn scaling_parameters_are_read() {
     let step = |fan, threshold| Step { fan, threshold };
     assert_eq!(
