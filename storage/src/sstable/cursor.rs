@@ -195,11 +195,12 @@ impl SsTableCursor {
             return Ok(false);
         }
         let own = entry.start.partition.max(entry.start.range);
-        if entry.one_partition && own.deletes(entry.max_timestamp) {
+        // A row's own deletion of just that timestamp may still supersede it, by when it was made (spec 1.2).
+        let hides = |deletion: Deletion| entry.max_timestamp < deletion.timestamp;
+        if entry.one_partition && hides(own) {
             return Ok(true);
         }
-        let covered =
-            self.covered.as_ref().filter(|(deletion, _)| deletion.deletes(entry.max_timestamp));
+        let covered = self.covered.as_ref().filter(|(deletion, _)| hides(*deletion));
         let Some((_, until)) = covered else { return Ok(false) };
         let SsTableCursor { table, opened, .. } = self;
         if self.direction == Direction::Reverse {
