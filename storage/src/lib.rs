@@ -26,6 +26,7 @@ pub mod key;
 pub mod manifest;
 pub mod memtable;
 pub mod model;
+pub mod planted;
 pub mod read;
 pub mod schema;
 pub mod sstable;

@@ -132,10 +132,32 @@ fn manifests_declare_only_what_the_drawing_allows() {
         for (other, _) in ARROWS {
             let declared =
                 manifest.lines().any(|line| line.starts_with(&format!("tholos-{other}")));
+            // A crate may have itself as a dev-dependency, with features for its own tests.
             assert!(
-                !declared || allowed.contains(other),
+                !declared || allowed.contains(other) || krate == other,
                 "{krate}/Cargo.toml declares tholos-{other}"
             );
+        }
+    }
+}
+
+/// What breaks rules on purpose is never part of a build that is not a test.
+#[test]
+fn planted_bugs_are_for_tests_alone() {
+    for (krate, _) in ARROWS {
+        let manifest = fs::read_to_string(root().join(krate).join("Cargo.toml"))
+            .expect("every crate has a manifest");
+        let mut section = "";
+        for line in manifest.lines().filter(|line| !line.starts_with('#')) {
+            if line.starts_with('[') {
+                section = line;
+            } else if line.contains("planted-bugs") {
+                let defined = section == "[features]" && line == "planted-bugs = []";
+                assert!(
+                    defined || section == "[dev-dependencies]",
+                    "{krate}/Cargo.toml, {section}: {line}"
+                );
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use super::frame::{FILE_HEADER_BYTES, finish_frame, seal_frame};
 use super::segments::Segments;
 use crate::StorageError;
 use crate::fs::File;
+use crate::planted::planted;
 
 /// Frames larger than this do not leave their memory for the next.
 const MAX_SPARE_BYTES: usize = 8 << 20;
@@ -80,10 +81,12 @@ impl LogWriter {
     pub(super) fn sync(&mut self) -> Result<Option<LogPosition>, WriteError> {
         let Some(active) = &mut self.active else { return Ok(None) };
         if active.synced < active.written {
-            active.file.sync_data().map_err(|error| {
-                let error = StorageError::io("sync", active.file.path(), error);
-                WriteError { error, lasting: true }
-            })?;
+            if !planted!(AcknowledgeBeforeSync) {
+                active.file.sync_data().map_err(|error| {
+                    let error = StorageError::io("sync", active.file.path(), error);
+                    WriteError { error, lasting: !planted!(RetryFailedSync) }
+                })?;
+            }
             active.synced = active.written;
         }
         Ok(Some(LogPosition { segment: active.segment, offset: active.synced }))

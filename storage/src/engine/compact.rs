@@ -18,6 +18,7 @@ use crate::compaction::{
 use crate::manifest::{FileNumber, ManifestEdit, TableFile};
 use crate::model::entry::Direction;
 use crate::model::{Seconds, Timestamp};
+use crate::planted::planted;
 use crate::read::merge::MergeCursor;
 use crate::read::source::Source;
 use crate::sstable::{BlockCache, SsTable};
@@ -170,7 +171,11 @@ impl TableStore {
             return Ok(());
         }
         let written: u64 = add.iter().map(|file| file.statistics.file_bytes).sum();
-        let remove = job.inputs.clone();
+        let mut remove = job.inputs.clone();
+        if planted!(RemoveInputsFirst) {
+            let remove = std::mem::take(&mut remove);
+            manifest.apply(ManifestEdit { remove, ..ManifestEdit::default() })?;
+        }
         manifest.apply(ManifestEdit { add: add.clone(), remove, ..ManifestEdit::default() })?;
         let mut files = state.files.clone();
         files.retain(|file| !job.inputs.contains(&file.meta.number));
@@ -233,6 +238,7 @@ impl TableStore {
             .filter(|file| file.may_contain(partition))
             .map(|file| file.meta.statistics.min_timestamp);
         let in_memory = state.memtables().map(|memtable| memtable.min_timestamp_of(partition));
+        let in_memory = in_memory.filter(|_| !planted!(IgnoreMemtablesWhenPurging));
         in_files.chain(in_memory).min().unwrap_or(Timestamp::MAX)
     }
 }

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::model::entry::RowRef;
 use crate::model::row::{CellRef, RowBuilder, RowError, RowItem, RowItems};
 use crate::model::{CellState, ColumnId, Deletion, Liveness, Seconds};
+use crate::planted::planted;
 
 /// Which of two cells at one place stays: the greater (2.1).
 pub fn compare_cells(a: &CellRef<'_>, b: &CellRef<'_>) -> Ordering {
@@ -123,6 +124,9 @@ fn stronger<'a>(a: RowItem<'a>, b: RowItem<'a>) -> RowItem<'a> {
 }
 
 fn rank(state: CellState) -> (u8, Seconds, u32) {
+    if planted!(TieKeepsLiveCell) && matches!(state, CellState::Live) {
+        return (3, 0, 0);
+    }
     match state {
         CellState::Live => (0, 0, 0),
         CellState::Expiring { expires_at, ttl } => (1, expires_at, ttl),

@@ -3,6 +3,7 @@
 use crate::model::entry::RowRef;
 use crate::model::row::{RowBuilder, RowError, RowItem};
 use crate::model::{CellState, ColumnId, Deletion, Seconds, Timestamp};
+use crate::planted::planted;
 
 /// What of one partition may be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +18,9 @@ pub struct Purge {
 
 impl Purge {
     /// Whether a tombstone of that timestamp, made at that time, may go (4.1).
-    pub const fn forgets(&self, timestamp: Timestamp, deleted_at: Seconds) -> bool {
-        deleted_at < self.gc_before && timestamp < self.max_purgeable
+    pub fn forgets(&self, timestamp: Timestamp, deleted_at: Seconds) -> bool {
+        (deleted_at < self.gc_before || planted!(PurgeWithoutGrace))
+            && timestamp < self.max_purgeable
     }
 
     /// The deletion, or [`Deletion::NONE`] if it may go.
@@ -69,6 +71,9 @@ impl Purge {
                         CellState::Expiring { expires_at, ttl } => {
                             cell.value = &[];
                             let written_at = expires_at.saturating_sub(Seconds::from(ttl));
+                            if planted!(ExpiredCellBecomesTombstone) {
+                                cell.state = CellState::Tombstone { deleted_at: written_at };
+                            }
                             self.forgets(cell.timestamp, written_at)
                         }
                     };

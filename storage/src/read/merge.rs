@@ -15,6 +15,7 @@ use crate::model::entry::{Content, Cursor, Direction, Entry, RowRef};
 use crate::model::merge::merge_rows;
 use crate::model::position;
 use crate::model::row::RowBuilder;
+use crate::planted::planted;
 
 /// A walk through several sources as one.
 #[derive(Debug)]
@@ -75,7 +76,11 @@ impl MergeCursor {
         let mut inputs = SmallVec::new();
         for source in &sources {
             let cursor = source.cursor(lower, upper, direction)?;
-            inputs.push(Input { open: cursor.open_deletion(), cursor, taken: true });
+            let open = match direction {
+                Direction::Reverse if planted!(ReverseDropsOpenDeletion) => Deletion::NONE,
+                _ => cursor.open_deletion(),
+            };
+            inputs.push(Input { open, cursor, taken: true });
         }
         let start = if direction == Direction::Forward { lower } else { upper };
         let sources = if direction == Direction::Forward { Vec::new() } else { sources };

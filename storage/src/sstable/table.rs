@@ -20,6 +20,7 @@ use crate::StorageError;
 use crate::fs::{File, Fs};
 use crate::model::Timestamp;
 use crate::model::entry::{Cursor, Direction};
+use crate::planted::planted;
 
 /// An SSTable for reading. Opens its file on first use and keeps it open.
 #[derive(Debug)]
@@ -173,7 +174,7 @@ impl SsTable {
         for _ in 0..2 {
             file.read_exact_at(&mut bytes, section.offset)
                 .map_err(|error| StorageError::io("read", &self.path, error))?;
-            if crc32fast::hash(&bytes) == section.crc {
+            if crc32fast::hash(&bytes) == section.crc || planted!(IgnoreChecksums) {
                 return Ok(bytes);
             }
         }

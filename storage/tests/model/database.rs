@@ -70,11 +70,34 @@ impl Model {
     /// Keys and rows of `lower..upper` (an empty `upper` is the end) that a reader sees at `now`, dead cells left out.
     pub(crate) fn live(&self, lower: &[u8], upper: &[u8], now: Seconds) -> Vec<(Vec<u8>, Row)> {
         let within = |key: &[u8]| key >= lower && (upper.is_empty() || key < upper);
-        let rows = self.stream().into_iter().filter_map(|seen| match seen {
+        let concerned = |partition: &[u8]| {
+            // A prefix before `lower` may still be what `lower` begins with.
+            (partition >= lower || lower.starts_with(partition))
+                && (upper.is_empty() || partition < upper)
+        };
+        let mut seen = Vec::new();
+        for (partition, writes) in &self.partitions {
+            if concerned(partition) {
+                writes.stream(partition, &mut seen);
+            }
+        }
+        seen.sort_by(|a, b| a.key().cmp(b.key()));
+        let rows = seen.into_iter().filter_map(|seen| match seen {
             Seen::Row(key, row) if within(&key) => Some((key, visible(row, now)?)),
             _ => None,
         });
         rows.collect()
+    }
+}
+
+impl Model {
+    /// Prefixes of the partitions in which a reader sees anything at `now`, ascending.
+    pub(crate) fn live_partitions(&self, now: Seconds) -> Vec<Vec<u8>> {
+        let alive = |partition: &&Vec<u8>| {
+            let upper = [&partition[..], &[0xff]].concat();
+            !self.live(partition, &upper, now).is_empty()
+        };
+        self.partitions.keys().filter(alive).cloned().collect()
     }
 }
 

@@ -1,91 +1,41 @@
-//! The engine against the model: writes, flushes, compactions, restarts, crashes and truncations in any order, with
-//! purging. Law M4: no read at this or a later time is changed by any of them; M5: nothing old is kept for ever.
+//! Running a history: the engine and the model do the same, and whatever is read must be equal.
+//!
+//! After a crash each table must read as if a prefix of its writes had happened, one that has all that was said to be
+//! durable. Which one cannot always be seen, so what was not durable is written again: by law M1 that changes nothing
+//! where it had survived.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use proptest::collection::vec;
-use proptest::prelude::*;
 use tholos_storage::StorageError;
 use tholos_storage::commitlog::{CommitLogOptions, SyncDriver, SyncMode};
-use tholos_storage::compaction::{CompactionOptions, Levels, Unified};
+use tholos_storage::compaction::CompactionOptions;
 use tholos_storage::engine::{BackgroundDriver, Clock, Engine, EngineOptions, TableSettings};
-use tholos_storage::fs::faulty::{Crash, FaultyFs};
-use tholos_storage::model::entry::Direction;
-use tholos_storage::model::mutation::{Mutation, Update};
-use tholos_storage::model::position::token_prefix;
-use tholos_storage::model::{Deletion, Row};
+use tholos_storage::fs::faulty::FaultyFs;
+use tholos_storage::model::mutation::Mutation;
+use tholos_storage::schema::TableId;
 
-use crate::cases;
 use crate::database::Model;
-use crate::generate::{STILL, TABLE, all_rows, mutations, scan_bounds};
-use crate::observe::{live, point};
+use crate::generate::{OTHER, STILL, TABLE};
+use crate::history::{Op, Shape};
 use crate::shift::shifted;
 
 /// Longer than writes lag behind, so that what is purged can't be missed by a late write.
-const GC_GRACE: i64 = STILL.lag + 1;
+pub(crate) const GC_GRACE: i64 = STILL.lag + 1;
+/// Reads are compared at so many times from now on: longer than anything lives that expires.
+pub(crate) const AHEAD: i64 = 8;
 
-#[derive(Clone, Debug)]
-enum Op {
-    Write(Mutation),
-    Sync,
-    Flush,
-    Compact,
-    Step,
-    Advance(i64),
-    Truncate,
-    Restart,
-    Close,
-    Crash(Kept),
-    /// A crash somewhere within an operation, at that share of what it does to the disk.
-    CrashIn(Box<Op>, f64, Kept),
-}
+/// What was read is not what should have been; or something failed that should not have.
+#[derive(Debug)]
+pub(crate) struct Violation(pub(crate) String);
 
-#[derive(Clone, Copy, Debug)]
-enum Kept {
-    All,
-    Synced,
-    Some(u64),
-}
-
-impl From<Kept> for Crash {
-    fn from(kept: Kept) -> Self {
-        match kept {
-            Kept::All => Crash::KeepAll,
-            Kept::Synced => Crash::KeepSynced,
-            Kept::Some(seed) => Crash::Random { seed },
-        }
+impl From<StorageError> for Violation {
+    fn from(error: StorageError) -> Self {
+        Violation(error.to_string())
     }
 }
 
-fn kept() -> impl Strategy<Value = Kept> {
-    prop_oneof![Just(Kept::All), Just(Kept::Synced), any::<u64>().prop_map(Kept::Some)]
-}
-
-fn ops() -> impl Strategy<Value = Op> {
-    let crashable = prop_oneof![
-        mutations(STILL).prop_map(Op::Write),
-        Just(Op::Flush),
-        Just(Op::Compact),
-        Just(Op::Step),
-        Just(Op::Truncate),
-    ];
-    prop_oneof![
-        60 => mutations(STILL).prop_map(Op::Write),
-        5 => Just(Op::Sync),
-        12 => Just(Op::Flush),
-        4 => Just(Op::Compact),
-        12 => Just(Op::Step),
-        10 => (1..7_i64).prop_map(Op::Advance),
-        1 => Just(Op::Truncate),
-        2 => Just(Op::Restart),
-        1 => Just(Op::Close),
-        2 => kept().prop_map(Op::Crash),
-        4 => (crashable, 0.0..1.0_f64, kept())
-            .prop_map(|(op, share, kept)| Op::CrashIn(Box::new(op), share, kept)),
-    ]
-}
+pub(crate) type Outcome = Result<(), Violation>;
 
 #[derive(Debug)]
 pub(crate) struct TestClock(AtomicI64);
@@ -102,248 +52,263 @@ impl Clock for TestClock {
     }
 }
 
-struct Bench {
-    fs: FaultyFs,
+/// A table as it should be.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) id: TableId,
+    pub(crate) model: Model,
+    /// What survives any crash.
+    durable: Model,
+    /// What was written since.
+    since: Vec<Mutation>,
+}
+
+impl Known {
+    fn new(id: TableId) -> Self {
+        Known { id, model: Model::default(), durable: Model::default(), since: Vec::new() }
+    }
+
+    fn write(&mut self, write: Mutation) {
+        self.model.write(&write);
+        self.since.push(write);
+    }
+
+    /// Everything is durable.
+    fn settle(&mut self) {
+        self.since.drain(..).for_each(|write| self.durable.write(&write));
+    }
+}
+
+/// An engine on a faulty disk, and what should be in it.
+pub(crate) struct Bench {
+    pub(crate) fs: FaultyFs,
+    shape: Shape,
     clock: Arc<TestClock>,
     engine: Option<Engine>,
-    model: Model,
-    /// What survives a crash.
-    durable: Model,
+    pub(crate) tables: [Known; 2],
 }
 
-fn settings() -> TableSettings {
-    TableSettings {
-        gc_grace_seconds: GC_GRACE,
-        block_bytes: 64,
-        compaction: CompactionOptions { enabled: true, strategy: pairs() },
-        ..TableSettings::new(TABLE, "ks", "t")
-    }
-}
-
-/// Pairs, so that most compactions leave other files out; and cut, so that files overlap in all ways.
-fn pairs() -> Unified {
-    Unified {
-        levels: Levels::One { threshold: 2 },
-        max_files: 2,
-        fragment_bytes: 1_000,
-        base_slices: (2, 100),
-        ..CompactionOptions::default().strategy
-    }
-}
-
-pub(crate) fn open(fs: &FaultyFs, clock: &Arc<TestClock>) -> Result<Engine, StorageError> {
-    let options = EngineOptions {
+pub(crate) fn options(shape: &Shape) -> EngineOptions {
+    EngineOptions {
         commit_log: CommitLogOptions {
-            segment_bytes: 4096,
+            segment_bytes: shape.segment_bytes,
             mode: SyncMode::Group,
             driver: SyncDriver::Caller,
-            total_bytes: 3 * 4096,
+            total_bytes: 3 * u64::from(shape.segment_bytes),
             zero_fill: false,
             ..CommitLogOptions::default()
         },
-        memtable_bytes: 4000,
-        shards: 4,
+        memtable_bytes: shape.memtable_bytes,
+        shards: shape.shards,
+        block_cache_bytes: shape.block_cache_bytes,
         background: BackgroundDriver::Caller,
         ..EngineOptions::new("/data")
-    };
-    Engine::open(Arc::new(fs.clone()), clock.clone(), options, [settings()])
+    }
+}
+
+pub(crate) fn settings(shape: &Shape, id: TableId) -> TableSettings {
+    TableSettings {
+        gc_grace_seconds: GC_GRACE,
+        block_bytes: shape.block_bytes,
+        compression: shape.compression,
+        filter_false_positives: shape.filter_false_positives,
+        compaction: CompactionOptions { enabled: true, strategy: shape.strategy.clone() },
+        ..TableSettings::new(id, "ks", if id == TABLE { "t" } else { "other" })
+    }
+}
+
+/// An engine of one table.
+pub(crate) fn open(fs: &FaultyFs, clock: &Arc<TestClock>) -> Result<Engine, StorageError> {
+    let shape = Shape::default();
+    let tables = [settings(&shape, TABLE)];
+    Engine::open(Arc::new(fs.clone()), clock.clone(), options(&shape), tables)
+}
+
+/// An engine of both tables.
+pub(crate) fn open_shape(
+    fs: &FaultyFs,
+    clock: &Arc<TestClock>,
+    shape: &Shape,
+) -> Result<Engine, StorageError> {
+    let tables = [TABLE, OTHER].map(|id| settings(shape, id));
+    Engine::open(Arc::new(fs.clone()), clock.clone(), options(shape), tables)
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new(shape: &Shape) -> Result<Self, Violation> {
         let clock = TestClock::at(STILL.now);
         let fs = FaultyFs::new();
-        let engine = Some(open(&fs, &clock).unwrap());
-        Bench { fs, clock, engine, model: Model::default(), durable: Model::default() }
+        let engine = Some(open_shape(&fs, &clock, shape)?);
+        let tables = [TABLE, OTHER].map(Known::new);
+        Ok(Bench { fs, shape: shape.clone(), clock, engine, tables })
     }
 
-    fn engine(&self) -> &Engine {
-        self.engine.as_ref().unwrap()
+    pub(crate) fn engine(&self) -> &Engine {
+        self.engine.as_ref().expect("there is always one but while it is replaced")
     }
 
-    fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         self.clock.0.load(Ordering::Relaxed)
     }
 
-    fn run(&mut self, op: &Op) {
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub(crate) fn known(&mut self, id: TableId) -> &mut Known {
+        &mut self.tables[usize::from(id == OTHER)]
+    }
+
+    /// Does one operation, and checks what it may have changed.
+    pub(crate) fn run(&mut self, op: &Op) -> Outcome {
         match op {
-            Op::Write(write) => self.write(write),
-            Op::Sync => self.sync(),
-            Op::Flush => {
-                self.engine().flush(TABLE).unwrap();
-                self.durable = self.model.clone();
+            Op::Read(table, ahead, read) => self.check_read(*table, *ahead, read),
+            Op::Write(_) | Op::Sync | Op::Advance(_) => self.step(op),
+            Op::Flush(table) | Op::Truncate(table) | Op::CompactSome(table, _) => {
+                self.step(op)?;
+                self.check(*table)
             }
-            Op::Compact => {
-                self.engine().compact(TABLE).unwrap();
-                self.durable = self.model.clone();
+            Op::Compact(table) => {
+                self.step(op)?;
+                self.check_compacted(*table)?;
+                self.check(*table)
             }
-            Op::Step => {
-                self.engine().background_step().unwrap();
+            Op::CrashIn(op, share, kept) => {
+                self.crash_in(op, *share, (*kept).into())?;
+                self.check_all()
             }
-            Op::Advance(seconds) => {
-                self.clock.0.fetch_add(*seconds, Ordering::Relaxed);
+            Op::Step | Op::Restart(_) | Op::Close | Op::Crash(_) => {
+                self.step(op)?;
+                self.check_all()
             }
-            Op::Truncate => {
-                self.engine().truncate(TABLE).unwrap();
-                self.model = Model::default();
-                self.durable = Model::default();
+        }
+    }
+
+    fn check_all(&self) -> Outcome {
+        self.check(TABLE)?;
+        self.check(OTHER)
+    }
+
+    fn step(&mut self, op: &Op) -> Outcome {
+        match op {
+            Op::Write(write) => {
+                let write = shifted(write, self.now() - STILL.now);
+                self.engine().apply(&write)?;
+                self.known(write.table).write(write);
             }
-            Op::Restart => {
-                self.sync();
-                self.reopen(self.fs.clone());
+            Op::Sync => self.sync()?,
+            Op::Flush(table) => {
+                self.engine().flush(*table)?;
+                self.known(*table).settle();
+            }
+            Op::Compact(table) => {
+                self.engine().compact(*table)?;
+                self.known(*table).settle();
+            }
+            Op::CompactSome(table, bits) => {
+                let numbers = self.file_numbers(*table);
+                let chosen = numbers.iter().zip(0..32).filter(|(_, bit)| bits >> bit & 1 == 1);
+                let chosen: Vec<u64> = chosen.map(|(number, _)| *number).collect();
+                self.engine().compact_files(*table, &chosen)?;
+            }
+            Op::Step => drop(self.engine().background_step()?),
+            Op::Advance(seconds) => self.advance(*seconds),
+            Op::Truncate(table) => {
+                self.engine().truncate(*table)?;
+                *self.known(*table) = Known::new(*table);
+            }
+            Op::Restart(times) => {
+                self.sync()?;
+                for _ in 0..*times {
+                    self.reopen(self.fs.clone())?;
+                }
             }
             Op::Close => {
-                self.engine().close().unwrap();
-                self.durable = self.model.clone();
-                self.reopen(self.fs.clone());
+                self.engine().close()?;
+                self.tables.iter_mut().for_each(Known::settle);
+                self.reopen(self.fs.clone())?;
             }
             Op::Crash(kept) => {
-                self.sync();
-                self.reopen(self.fs.crash((*kept).into()));
-                self.model = self.durable.clone();
+                self.reopen(self.fs.crash((*kept).into()))?;
+                self.recover(None)?;
             }
-            Op::CrashIn(op, share, kept) => self.crash_in(op, *share, (*kept).into()),
+            Op::CrashIn(..) | Op::Read(..) => unreachable!("not a step"),
         }
+        Ok(())
     }
 
-    fn write(&mut self, write: &Mutation) {
-        let write = shifted(write, self.now() - STILL.now);
-        self.engine().apply(&write).unwrap();
-        self.model.write(&write);
+    /// Numbers of a table's files.
+    pub(crate) fn file_numbers(&self, table: TableId) -> Vec<u64> {
+        let stats = self.engine().stats();
+        let of_table = stats.tables.into_iter().find(|stats| stats.id == table);
+        of_table.into_iter().flat_map(|stats| stats.files).map(|(number, _)| number).collect()
     }
 
-    fn sync(&mut self) {
-        self.engine().sync_log().unwrap();
-        self.durable = self.model.clone();
+    fn sync(&mut self) -> Outcome {
+        self.engine().sync_log()?;
+        self.tables.iter_mut().for_each(Known::settle);
+        Ok(())
     }
 
-    fn reopen(&mut self, fs: FaultyFs) {
+    fn reopen(&mut self, fs: FaultyFs) -> Outcome {
         self.engine = None;
         self.fs = fs;
-        self.engine = Some(open(&self.fs, &self.clock).unwrap());
+        self.engine = Some(open_shape(&self.fs, &self.clock, &self.shape)?);
+        Ok(())
     }
 
-    fn crash_in(&mut self, op: &Op, share: f64, crash: Crash) {
-        self.sync();
-        let (begin, before) = (self.fs.recorded(), self.model.clone());
-        self.run(op);
+    fn crash_in(
+        &mut self,
+        op: &Op,
+        share: f64,
+        crash: tholos_storage::fs::faulty::Crash,
+    ) -> Outcome {
+        self.fs.forget_record();
+        let before = self.tables.clone();
+        self.step(op)?;
         if matches!(op, Op::Write(_)) {
-            self.sync();
+            self.engine().sync_log()?;
         }
-        let during = self.fs.recorded() - begin;
-        let at = begin + (during as f64 * share) as usize;
-        self.reopen(self.fs.crash_at(at, crash));
-        assert!(self.reads_as(&self.model) || self.reads_as(&before), "{op:?} happened in part");
-        // What it left may not show yet, so that nobody can tell whether it happened: do it again.
-        if matches!(op, Op::Write(_) | Op::Truncate) {
-            self.model = before;
-            self.run(op);
+        let at = (self.fs.recorded() as f64 * share) as usize;
+        self.reopen(self.fs.crash_at(at, crash))?;
+        if !matches!(op, Op::Write(_)) {
+            self.tables = before;
         }
-        self.sync();
+        self.recover(if let Op::Truncate(table) = op { Some(*table) } else { None })
     }
 
-    fn reads_as(&self, model: &Model) -> bool {
-        let now = self.now();
-        (now..now + 8).all(|at| self.all(Direction::Forward, at) == model.live(&[], &[], at))
-    }
-
-    fn all(&self, direction: Direction, now: i64) -> Vec<(Vec<u8>, Row)> {
-        self.slice(&[], &[], direction, now)
-    }
-
-    fn slice(
-        &self,
-        lower: &[u8],
-        upper: &[u8],
-        direction: Direction,
-        now: i64,
-    ) -> Vec<(Vec<u8>, Row)> {
-        let table = self.engine().table(TABLE).unwrap();
-        live(table.scan(lower, upper, direction, now).unwrap(), direction, now).unwrap()
-    }
-
-    /// Reads every row by its key, whole and by columns.
-    fn check_points(&self) {
-        let now = self.now();
-        let expected: BTreeMap<Vec<u8>, Row> = self.model.live(&[], &[], now).into_iter().collect();
-        let table = self.engine().table(TABLE).unwrap();
-        for (partition, position) in all_rows() {
-            let key = [&partition[..], &position].concat();
-            let expected = expected.get(&key).cloned();
-            let found = table.row(&key, partition.len(), now).unwrap();
-            assert_eq!(point(found, now), expected);
-            for columns in [&[1][..], &[4], &[1, 4], &[1, 2, 4], &[]] {
-                let found = table.row_columns(&key, partition.len(), columns, now).unwrap();
-                let (mut found, mut expected) = (point(found, now), expected.clone());
-                for row in [&mut found, &mut expected].into_iter().flatten() {
-                    row.columns.retain(|(column, _)| columns.contains(column));
-                    row.liveness = None;
+    /// Checks what a crash left, and brings it up to date. `emptied` was perhaps being truncated.
+    fn recover(&mut self, emptied: Option<TableId>) -> Outcome {
+        for known in &self.tables {
+            let seen = self.seen_ahead(known.id)?;
+            let mut candidate = known.durable.clone();
+            let mut fits = emptied == Some(known.id) && seen.iter().all(Vec::is_empty);
+            fits |= self.is_as(&candidate, &seen);
+            for write in &known.since {
+                if fits {
+                    break;
                 }
-                assert_eq!(found, expected, "columns {columns:?}");
+                candidate.write(write);
+                fits = self.is_as(&candidate, &seen);
+            }
+            if !fits {
+                let what = format!(
+                    "after a crash {:?} reads as none of 0 to {} of the writes since the last that is durable: {:?}",
+                    known.id,
+                    known.since.len(),
+                    seen[0]
+                );
+                return Err(Violation(what));
             }
         }
-    }
-
-    fn check(&self) {
-        let now = self.now();
-        for at in [now, now + 1, now + 4] {
-            let expected = self.model.live(&[], &[], at);
-            assert_eq!(self.all(Direction::Forward, at), expected, "forward at {at}");
-            assert_eq!(self.all(Direction::Reverse, at), expected, "in reverse at {at}");
+        let engine = self.engine.as_ref().expect("just opened");
+        for write in self.tables.iter().flat_map(|known| &known.since) {
+            engine.apply(write)?;
         }
-    }
-}
-
-proptest! {
-    #![proptest_config(cases(768))]
-
-    #[test]
-    fn the_engine_reads_as_the_model(
-        ops in vec(ops(), 1..60),
-        slices in vec((scan_bounds(), scan_bounds()), 4),
-    ) {
-        let mut bench = Bench::new();
-        for op in &ops {
-            bench.run(op);
-            if !matches!(op, Op::Write(_) | Op::Advance(_)) {
-                bench.check();
-            } else if matches!(op, Op::Advance(_)) {
-                bench.check_points();
-            }
+        if let Some(table) = emptied {
+            engine.truncate(table)?;
+            *self.known(table) = Known::new(table);
         }
-        bench.check();
-        let now = bench.now();
-        for (a, b) in slices {
-            let (lower, upper) = if b.is_empty() || a < b { (a, b) } else { (b, a) };
-            let expected = bench.model.live(&lower, &upper, now);
-            for direction in [Direction::Forward, Direction::Reverse] {
-                prop_assert_eq!(&bench.slice(&lower, &upper, direction, now), &expected);
-            }
-        }
-        bench.check_points();
-    }
-
-    #[test]
-    fn nothing_deleted_stays_for_ever(ops in vec(ops(), 1..40)) {
-        let mut bench = Bench::new();
-        for op in &ops {
-            bench.run(op);
-        }
-        let deletion = Deletion { timestamp: bench.now() + 1, deleted_at: bench.now() };
-        for token in [i64::MIN + 1, -5, 9, i64::MAX] {
-            for key in 0..2_u8 {
-                let token = token_prefix(token);
-                let write = Mutation {
-                    table: TABLE,
-                    partition: [&token[..], &[1, key]].concat().into(),
-                    updates: [Update::Partition(deletion)].into_iter().collect(),
-                };
-                bench.engine().apply(&write).unwrap();
-            }
-        }
-        bench.engine().flush(TABLE).unwrap();
-        bench.clock.0.fetch_add(GC_GRACE + 2, Ordering::Relaxed);
-        bench.engine().compact(TABLE).unwrap();
-        prop_assert_eq!(&bench.engine().stats().tables[0].files, &vec![]);
+        self.sync()
     }
 }

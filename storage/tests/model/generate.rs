@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::database::encoded;
 
 pub(crate) const TABLE: TableId = TableId(Uuid::from_u128(7));
+pub(crate) const OTHER: TableId = TableId(Uuid::from_u128(8));
 
 /// Where a write's times come from.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ pub(crate) struct Times {
 
 pub(crate) const STILL: Times = Times { now: 10, lag: 3 };
 
-const TOKENS: [i64; 4] = [i64::MIN + 1, -5, 9, i64::MAX];
+pub(crate) const TOKENS: [i64; 4] = [i64::MIN + 1, -5, 9, i64::MAX];
 
 pub(crate) fn partitions() -> impl Strategy<Value = Vec<u8>> {
     prop::sample::select(TOKENS.to_vec()).prop_flat_map(|token| {
@@ -43,21 +44,6 @@ fn clustering(len: usize) -> impl Strategy<Value = Vec<u8>> {
 
 pub(crate) fn row_positions() -> impl Strategy<Value = Vec<u8>> {
     clustering(2).prop_map(|prefix| [&prefix[..], &[ROW]].concat())
-}
-
-/// Partition and position of every row there can be.
-pub(crate) fn all_rows() -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut rows = Vec::new();
-    for token in TOKENS {
-        for key in 0..2 {
-            let partition = [&position::token_prefix(token)[..], &[1, key]].concat();
-            rows.push((partition.clone(), vec![STATIC]));
-            for (a, b) in (0..3).flat_map(|a| [(a, 0), (a, 1)]) {
-                rows.push((partition.clone(), vec![COMPONENT, a, COMPONENT, b, ROW]));
-            }
-        }
-    }
-    rows
 }
 
 pub(crate) fn bounds() -> impl Strategy<Value = Vec<u8>> {

@@ -1,5 +1,10 @@
 //! The storage engine against a model: a map of all writes ever made, evaluated straight from the reconciliation rules,
-//! with no merging, purging or files. `THOLOS_CASES` multiplies the number of cases.
+//! with no merging, purging or files.
+//!
+//! - `laws.rs`: memtables and merges alone, by random cases; `THOLOS_CASES` multiplies their number.
+//! - `steps.rs`: whole histories of an engine (`history.rs`, `engine.rs`, `reads.rs`); `THOLOS_MODEL_STEPS` operations.
+//! - `planted.rs`: rules broken on purpose, and that this is noticed.
+//! - `faults.rs`, `tables.rs`, `threads.rs`, `dropped.rs`: failing disks, tables that come and go, threads.
 
 #![allow(clippy::unwrap_used)] // a test may panic
 
@@ -8,9 +13,14 @@ mod dropped;
 mod engine;
 mod faults;
 mod generate;
+mod history;
 mod laws;
 mod observe;
+mod planted;
+mod purge;
+mod reads;
 mod shift;
+mod steps;
 mod tables;
 mod threads;
 

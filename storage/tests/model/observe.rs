@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tholos_storage::StorageError;
 use tholos_storage::memtable::Memtable;
 use tholos_storage::model::Row;
-use tholos_storage::model::entry::{Content, Direction};
+use tholos_storage::model::entry::{Content, Cursor, Direction, Entry};
 use tholos_storage::model::mutation::Mutation;
-use tholos_storage::read::live::LiveRows;
+use tholos_storage::read::live::{LiveRow, LiveRows};
 use tholos_storage::read::merge::MergeCursor;
 use tholos_storage::read::point::PointRow;
 use tholos_storage::read::source::Source;
+use tholos_storage::sstable::SsTableCursor;
 
 use crate::database::{Seen, visible};
 
@@ -29,9 +30,13 @@ pub(crate) fn stream(
     upper: &[u8],
     direction: Direction,
 ) -> Result<Vec<Seen>, StorageError> {
-    let mut merge = MergeCursor::open(sources.to_vec(), lower, upper, direction)?;
+    entries(&mut MergeCursor::open(sources.to_vec(), lower, upper, direction)?)
+}
+
+/// Everything in a walk, as it comes.
+pub(crate) fn entries(walk: &mut impl Walk) -> Result<Vec<Seen>, StorageError> {
     let mut seen = Vec::new();
-    while let Some(entry) = merge.advance()? {
+    while let Some(entry) = walk.next_entry()? {
         let key = entry.key.to_vec();
         seen.push(match entry.content {
             Content::Partition(deletion) => Seen::Partition(key, deletion),
@@ -45,6 +50,23 @@ pub(crate) fn stream(
     Ok(seen)
 }
 
+/// A walk through one source, or through several as one.
+pub(crate) trait Walk {
+    fn next_entry(&mut self) -> Result<Option<Entry<'_>>, StorageError>;
+}
+
+impl Walk for MergeCursor {
+    fn next_entry(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
+        self.advance()
+    }
+}
+
+impl Walk for SsTableCursor {
+    fn next_entry(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
+        self.advance()
+    }
+}
+
 /// All that a reader sees, ascending.
 pub(crate) fn live(
     mut rows: LiveRows,
@@ -53,13 +75,17 @@ pub(crate) fn live(
 ) -> Result<Vec<(Vec<u8>, Row)>, StorageError> {
     let mut seen = Vec::new();
     while let Some(live) = rows.next()? {
-        let row = visible(live.row.decode()?, now).expect("a live row is visible");
-        seen.push((live.key.to_vec(), row));
+        seen.push((live.key.to_vec(), seen_row(&live, now)?));
     }
     if direction == Direction::Reverse {
         seen.reverse();
     }
     Ok(seen)
+}
+
+/// What a reader sees of a row that a walk came to.
+pub(crate) fn seen_row(live: &LiveRow<'_>, now: i64) -> Result<Row, StorageError> {
+    Ok(visible(live.row.decode()?, now).expect("a live row is visible"))
 }
 
 /// What a reader sees of one row.

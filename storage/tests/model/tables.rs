@@ -9,13 +9,10 @@ use tholos_storage::fs::faulty::{Crash, FaultyFs};
 use tholos_storage::model::entry::Direction;
 use tholos_storage::model::mutation::{Mutation, Update};
 use tholos_storage::schema::TableId;
-use uuid::Uuid;
 
 use crate::engine::{TestClock, open};
-use crate::generate::{STILL, TABLE};
+use crate::generate::{OTHER, STILL, TABLE};
 use crate::threads::{pair, partition, values};
-
-const OTHER: TableId = TableId(Uuid::from_u128(8));
 
 fn start(fs: &FaultyFs) -> Engine {
     let engine = open(fs, &TestClock::at(STILL.now)).unwrap();

@@ -1,0 +1,70 @@
+//! Rules broken on purpose, so that the tests can show that they would notice.
+//!
+//! Only with the feature `planted-bugs`, which nothing but this crate's own tests turns on: without it [`planted!`] is
+//! `false` and no code of it is left. What is planted holds for the calling thread alone, so that tests beside it are
+//! not disturbed; a test must drive the engine in its own thread.
+
+/// A rule of the reconciliation spec, or of durability, that can be broken.
+#[cfg(feature = "planted-bugs")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// 4.2: a tombstone is purged although a memtable holds something older that it deletes.
+    IgnoreMemtablesWhenPurging,
+    /// 2.1: of a tombstone and a value of one timestamp the value stays.
+    TieKeepsLiveCell,
+    /// 3.5: a reverse walk forgets the range deletion in force where it starts.
+    ReverseDropsOpenDeletion,
+    /// 6.2: a replay applies records that are in SSTables, or void by a truncation.
+    ReplayBelowFlushed,
+    /// 2.3: a compaction makes a tombstone of an expired cell.
+    ExpiredCellBecomesTombstone,
+    /// 4.1: a tombstone is purged before its grace is over.
+    PurgeWithoutGrace,
+    /// 6.3: a compaction removes its inputs in an edit of its own, before that which adds its outputs.
+    RemoveInputsFirst,
+    /// The log says that it is durable before it is synced.
+    AcknowledgeBeforeSync,
+    /// An SSTable counts as finished before it is synced.
+    FinishWithoutSync,
+    /// The name of a finished SSTable is not made durable.
+    FinishWithoutNames,
+    /// The log goes on after a failed sync as if it had not failed.
+    RetryFailedSync,
+    /// A block that does not match its checksum is read all the same.
+    IgnoreChecksums,
+}
+
+#[cfg(feature = "planted-bugs")]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Planted>> = const { std::cell::Cell::new(None) };
+}
+
+/// Breaks a rule in what this thread does from now on; `None` mends it.
+#[cfg(feature = "planted-bugs")]
+pub fn plant(bug: Option<Planted>) {
+    PLANTED.set(bug);
+}
+
+/// Whether this thread is to break that rule.
+#[cfg(feature = "planted-bugs")]
+pub(crate) fn is_planted(bug: Planted) -> bool {
+    PLANTED.get() == Some(bug)
+}
+
+/// Whether to break a rule here: `planted!(TieKeepsLiveCell)`.
+#[cfg(feature = "planted-bugs")]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is_planted($crate::planted::Planted::$bug)
+    };
+}
+
+/// Whether to break a rule here: never, without the feature.
+#[cfg(not(feature = "planted-bugs"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
+pub(crate) use planted;
