@@ -212,7 +212,11 @@ impl Bench {
                 self.engine().compact_files(*table, &chosen)?;
             }
             Op::Step => drop(self.engine().background_step()?),
-            Op::Advance(seconds) => self.advance(*seconds),
+            Op::Advance(seconds) => {
+                // What is written again after a crash must not be older than what a compaction forgot in between.
+                self.sync()?;
+                self.advance(*seconds);
+            }
             Op::Truncate(table) => {
                 self.engine().truncate(*table)?;
                 *self.known(*table) = Known::new(*table);

@@ -4,7 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tholos_storage::model::entry::{Direction, RowBuf, RowRef};
 use tholos_storage::model::merge::merge_rows;
-use tholos_storage::model::mutation::Mutation;
+use tholos_storage::model::mutation::{Mutation, Update};
+use tholos_storage::model::position::{COMPONENT, ROW, token_prefix};
 use tholos_storage::model::row::RowBuilder;
 use tholos_storage::model::{Deletion, Row};
 use tholos_storage::read::budget::ReadBudget;
@@ -14,8 +15,8 @@ use tholos_storage::read::source::Source;
 
 use crate::cases;
 use crate::database::{Model, Seen, encoded};
-use crate::generate::{STILL, mutations, rows, scan_bounds};
-use crate::observe::{live, memtable, stream};
+use crate::generate::{STILL, TABLE, mutations, rows, scan_bounds};
+use crate::observe::{compacted, live, memtable, on_disk, stream};
 
 fn merged(rows: &[&RowBuf]) -> RowBuf {
     let rows: Vec<RowRef<'_>> = rows.iter().map(|row| row.as_row()).collect();
@@ -35,7 +36,12 @@ fn split(writes: &[(Mutation, usize)], sources: usize) -> Vec<Source> {
     let of = |source: usize| {
         memtable(writes.iter().filter(|(_, at)| at % sources == source).map(|(write, _)| write))
     };
-    (0..sources).map(of).collect()
+    // Every other one on disk.
+    let placed = (0..sources).map(|source| match source % 2 {
+        0 => of(source),
+        _ => on_disk(of(source)).0,
+    });
+    placed.collect()
 }
 
 fn writes() -> impl Strategy<Value = Vec<(Mutation, usize)>> {
@@ -65,6 +71,19 @@ proptest! {
         let mut reverse = stream(&sources, &[], &[], Direction::Reverse).unwrap();
         reverse.reverse();
         prop_assert_eq!(reverse, expected);
+    }
+
+    #[test]
+    fn equal_content_has_equal_bytes(writes in writes(), a in 1..4_usize, b in 1..4_usize) {
+        // M7: whatever the sources, one stream, and so one file.
+        let all = split(&writes, 1);
+        let expected = compacted(&all);
+        prop_assert!(compacted(&split(&writes, a)) == expected);
+        prop_assert!(compacted(&split(&writes, b)) == expected);
+        let (file, bytes) = on_disk(all[0].clone());
+        let whole = stream(&[file.clone()], &[], &[], Direction::Forward).unwrap();
+        prop_assert_eq!(whole, model_of(&writes).stream());
+        prop_assert!(on_disk(file).1 == bytes, "a file that is copied is the same file");
     }
 
     #[test]
@@ -117,6 +136,30 @@ proptest! {
             let whole = live(LiveRows::new(merge, direction, now), direction, now).unwrap();
             prop_assert_eq!(&whole, &expected);
         }
+    }
+}
+
+/// A row's own deletion of the partition deletion's timestamp, but made later, supersedes it (1.2): no walk may pass
+/// over the block that it is in.
+#[test]
+fn a_tie_of_deletions_is_not_skipped() {
+    let deleted = |deleted_at| Deletion { timestamp: 9, deleted_at };
+    let partition = [&token_prefix(9)[..], &[1, 1]].concat();
+    let write = |update| Mutation {
+        table: TABLE,
+        partition: partition[..].into(),
+        updates: [update].into_iter().collect(),
+    };
+    let rows = (0..40).map(|row| {
+        let position = [COMPONENT, row, COMPONENT, 0, ROW];
+        let row = Row { deletion: Some(deleted(11)), ..Row::default() };
+        write(Update::Row { position: position[..].into(), row: encoded(&row) })
+    });
+    let mut writes: Vec<(Mutation, usize)> = rows.map(|row| (row, 1)).collect();
+    writes.push((write(Update::Partition(deleted(10))), 0));
+    for direction in [Direction::Forward, Direction::Reverse] {
+        let seen = stream(&split(&writes, 2), &[], &[], direction).unwrap();
+        assert_eq!(seen.len(), writes.len(), "{direction:?}");
     }
 }
 

@@ -1,17 +1,21 @@
 //! What the code under test shows.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tholos_storage::StorageError;
+use tholos_storage::fs::Fs;
+use tholos_storage::fs::memory::MemoryFs;
 use tholos_storage::memtable::Memtable;
 use tholos_storage::model::Row;
 use tholos_storage::model::entry::{Content, Cursor, Direction, Entry};
 use tholos_storage::model::mutation::Mutation;
+use tholos_storage::model::row::transcode;
 use tholos_storage::read::live::{LiveRow, LiveRows};
 use tholos_storage::read::merge::MergeCursor;
 use tholos_storage::read::point::PointRow;
 use tholos_storage::read::source::Source;
-use tholos_storage::sstable::SsTableCursor;
+use tholos_storage::sstable::{BlockCache, SsTable, SsTableCursor, SsTableOptions, SsTableWriter};
 
 use crate::database::{Seen, visible};
 
@@ -21,6 +25,38 @@ pub(crate) fn memtable<'a>(writes: impl IntoIterator<Item = &'a Mutation>) -> So
         memtable.apply(write, || Ok(())).expect("a memtable takes what is canonical");
     }
     Source::Memtable(Arc::new(memtable))
+}
+
+/// The same as a file of small blocks, and its bytes; a source that holds nothing stays in memory.
+pub(crate) fn on_disk(source: Source) -> (Source, Vec<u8>) {
+    let (fs, path) = (MemoryFs::new(), Path::new("/1.sst"));
+    fs.create_dir_all(Path::new("/")).unwrap();
+    let options = SsTableOptions { block_bytes: 48, ..SsTableOptions::new(5, transcode) };
+    let mut merge = MergeCursor::open(vec![source.clone()], &[], &[], Direction::Forward).unwrap();
+    let mut writer = None;
+    while let Some(entry) = merge.advance().unwrap() {
+        let create = || SsTableWriter::create(Arc::new(fs.clone()), path.into(), options).unwrap();
+        writer.get_or_insert_with(create).add(entry).unwrap();
+    }
+    let Some(writer) = writer else { return (source, Vec::new()) };
+    writer.finish().unwrap();
+    let bytes = fs.content(path).unwrap();
+    let cache = Arc::new(BlockCache::new(1 << 20));
+    (Source::Table(SsTable::new(Arc::new(fs), path.into(), cache)), bytes)
+}
+
+/// What several sources become in one file.
+pub(crate) fn compacted(sources: &[Source]) -> Vec<u8> {
+    let (fs, path) = (MemoryFs::new(), Path::new("/2.sst"));
+    fs.create_dir_all(Path::new("/")).unwrap();
+    let options = SsTableOptions::new(5, transcode);
+    let mut writer = SsTableWriter::create(Arc::new(fs.clone()), path.into(), options).unwrap();
+    let mut merge = MergeCursor::open(sources.to_vec(), &[], &[], Direction::Forward).unwrap();
+    while let Some(entry) = merge.advance().unwrap() {
+        writer.add(entry).unwrap();
+    }
+    writer.finish().unwrap();
+    fs.content(path).unwrap()
 }
 
 /// The stream of `lower..upper`, as a merge yields it.
