@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::StorageError;
 use crate::commitlog::LogPosition;
-use crate::fs::Fs;
+use crate::fs::{Fs, create_dir_durably};
 use crate::journal::{Journal, JournalFormat, read_records};
 use crate::model::Timestamp;
 use crate::sstable::Statistics;
@@ -89,7 +89,7 @@ pub struct Manifest {
 impl Manifest {
     /// Opens the manifest in the table's directory, or makes an empty one (and the directory).
     pub fn open(fs: Arc<dyn Fs>, dir: &Path) -> Result<Manifest, StorageError> {
-        create_durable_dir(&*fs, dir)?;
+        create_dir_durably(&*fs, dir).map_err(|error| StorageError::io("create", dir, error))?;
         let path = dir.join(FILE_NAME);
         let (mut files, mut next) = (TableFiles::default(), 1);
         let journal = Journal::open_or_create(fs.clone(), &path, FORMAT, &mut |offset, record| {
@@ -184,24 +184,6 @@ pub fn read_manifest(path: &Path, bytes: &[u8]) -> Result<TableFiles, StorageErr
 fn malformed(path: &Path, offset: u64) -> StorageError {
     let what = "a record of the manifest is malformed".into();
     StorageError::Corrupt { file: path.to_path_buf(), offset, what }
-}
-
-/// Creates a directory and makes its name, and those of its new parents, durable.
-fn create_durable_dir(fs: &dyn Fs, dir: &Path) -> Result<(), StorageError> {
-    let failed = |operation| move |error| StorageError::io(operation, dir, error);
-    let mut new = Vec::new();
-    for ancestor in dir.ancestors().filter(|ancestor| !ancestor.as_os_str().is_empty()) {
-        if fs.exists(ancestor).map_err(failed("look up"))? {
-            break;
-        }
-        new.push(ancestor);
-    }
-    fs.create_dir_all(dir).map_err(failed("create"))?;
-    for parent in new.iter().filter_map(|dir| dir.parent()) {
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        fs.sync_dir(parent).map_err(failed("sync the parent of"))?;
-    }
-    Ok(())
 }
 
 fn encode_edit(edit: &ManifestEdit, out: &mut Vec<u8>) {

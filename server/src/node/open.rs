@@ -14,9 +14,9 @@ use tholos_cluster::ring::{Node as RingNode, Ring, RingError};
 use tholos_storage::StorageError;
 use tholos_storage::commitlog::{CommitLogOptions, SyncMode};
 use tholos_storage::engine::{Clock, Engine, EngineOptions};
-use tholos_storage::fs::Fs;
 use tholos_storage::fs::memory::MemoryFs;
 use tholos_storage::fs::real::RealFs;
+use tholos_storage::fs::{Fs, create_dir_durably};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -98,7 +98,7 @@ impl Node {
     pub fn open(options: NodeOptions) -> Result<Node, NodeError> {
         let NodeOptions { config, fs, wall, random, native_address, set_aside_damaged } = options;
         let dir = &config.data_dir;
-        fs.create_dir_all(dir).map_err(|error| StorageError::io("create", dir, error))?;
+        create_dir_durably(&*fs, dir).map_err(|error| StorageError::io("create", dir, error))?;
         let directory = lock(&*fs, &config)?;
         let mut bits = || random.bits();
         let identity = Identity::open(Arc::clone(&fs), dir, &config.cluster_name, &mut bits)?;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::frame::{FILE_HEADER_BYTES, file_header};
 use super::options::CommitLogOptions;
 use crate::StorageError;
-use crate::fs::{File, Fs};
+use crate::fs::{File, Fs, create_dir_durably};
 use crate::journal::{Journal, JournalFormat};
 use crate::varint::{decode_u64, encode_u64};
 
@@ -90,7 +90,7 @@ impl Segments {
         dir: &Path,
         options: CommitLogOptions,
     ) -> Result<Segments, StorageError> {
-        fs.create_dir_all(dir).map_err(|error| StorageError::io("create", dir, error))?;
+        create_dir_durably(&*fs, dir).map_err(|error| StorageError::io("create", dir, error))?;
         let mut state = State { reserved: 1, live: BTreeMap::new() };
         let path = dir.join(JOURNAL_NAME);
         let journal =

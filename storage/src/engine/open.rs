@@ -14,7 +14,7 @@ use super::table::TableStore;
 use super::{Engine, Inner, Tables};
 use crate::StorageError;
 use crate::commitlog::{CommitLog, LogPosition, Replayed};
-use crate::fs::Fs;
+use crate::fs::{Fs, create_dir_durably};
 use crate::model::mutation::Mutation;
 use crate::planted::planted;
 
@@ -57,7 +57,7 @@ impl Engine {
 
 fn lock_dir(fs: &dyn Fs, options: &EngineOptions) -> Result<Box<dyn Send + Sync>, StorageError> {
     let dir = &options.data_dir;
-    fs.create_dir_all(dir).map_err(|error| StorageError::io("create", dir, error))?;
+    create_dir_durably(fs, dir).map_err(|error| StorageError::io("create", dir, error))?;
     fs.lock_dir(dir).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => StorageError::Unusable(format!(
             "the data directory {} is in use by another process: stop it, or choose another directory",

@@ -61,6 +61,35 @@ pub trait File: Debug + Send + Sync {
     }
 }
 
+/// Creates a directory and its parents, and makes their names durable.
+///
+/// Each is durable before anything is made in it, so one that has content is: also after a stop in between.
+///
+/// # Errors
+/// What the file system meets.
+pub fn create_dir_durably(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
+    let mut levels = Vec::new();
+    for level in dir.ancestors().filter(|level| !level.as_os_str().is_empty()) {
+        levels.push(level);
+        if fs.exists(level)? {
+            break;
+        }
+    }
+    for level in levels.into_iter().rev() {
+        if !fs.exists(level)? {
+            fs.create_dir_all(level)?;
+        } else if !fs.list(level)?.is_empty() {
+            continue;
+        }
+        match level.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => fs.sync_dir(Path::new("."))?,
+            Some(parent) => fs.sync_dir(parent)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
