@@ -67,7 +67,8 @@ impl Journal {
         })
     }
 
-    /// Opens a journal and passes every record, with its offset, to `visit`. A torn end is cut off.
+    /// Opens a journal and passes every record, with its offset, to `visit`. A torn end is cut off; what is read is
+    /// durable.
     ///
     /// # Errors
     /// `Io` (`NotFound`) if there is none; `Corrupt` for damage before a valid record; `Unusable` if it is another
@@ -85,6 +86,10 @@ impl Journal {
             vec![0; usize::try_from(len).map_err(|_| corrupt(path, 0, "it is too large"))?];
         file.read_exact_at(&mut bytes, 0).map_err(failed("read"))?;
         check_header(path, format, &bytes)?;
+        // A process may have been killed between a write, or a rename, and its sync: what is acted on from here must not
+        // be lost with the machine's power later.
+        file.sync_data().map_err(failed("sync"))?;
+        fs.sync_dir(dir_of(path)).map_err(failed(SYNC_NAMES))?;
         let end = visit_records(path, &bytes, visit)?;
         remove_leftover(&*fs, path)?;
         let ragged = end < len;
@@ -262,6 +267,10 @@ fn visit_records(path: &Path, bytes: &[u8], visit: &mut Visitor<'_>) -> Result<u
     }
 }
 
+fn dir_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn leftover_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".new");
@@ -300,8 +309,7 @@ fn write_whole<'a>(
     file.write_all_at(&bytes, 0).map_err(failed("write"))?;
     file.sync_data().map_err(failed("sync"))?;
     fs.rename(&draft, path).map_err(failed("rename"))?;
-    let dir = path.parent().unwrap_or(Path::new("."));
-    fs.sync_dir(dir).map_err(|error| StorageError::Io {
+    fs.sync_dir(dir_of(path)).map_err(|error| StorageError::Io {
         operation: SYNC_NAMES,
         file: path.to_path_buf(),
         source: error,

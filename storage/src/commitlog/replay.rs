@@ -47,7 +47,13 @@ impl Replay<'_, '_> {
         let mut damaged = Vec::new();
         for (index, read) in reads.into_iter().enumerate() {
             let at = match read.end {
-                End::Sealed => continue,
+                End::Sealed => {
+                    // Killed before its sync: the next segment must not begin, while this one may still lose its end.
+                    if index == last_with_frames {
+                        self.sync(&read)?;
+                    }
+                    continue;
+                }
                 End::Open(offset) if index >= last_with_frames => {
                     self.seal(&read, offset)?;
                     continue;
@@ -130,10 +136,19 @@ impl Replay<'_, '_> {
             .fs
             .open(&read.path, false)
             .map_err(|error| StorageError::io("open", &read.path, error))?;
+        // The seal says that all before it is on disk.
+        let failed = |error| StorageError::io("sync", &read.path, error);
+        file.sync_data().map_err(failed)?;
         let seal = seal_frame(read.segment, offset, offset);
         file.write_all_at(&seal, u64::from(offset))
             .map_err(|error| StorageError::io("write", &read.path, error))?;
-        file.sync_data().map_err(|error| StorageError::io("sync", &read.path, error))
+        file.sync_data().map_err(failed)
+    }
+
+    fn sync(&self, read: &Read) -> Result<(), StorageError> {
+        let failed = |operation| move |error| StorageError::io(operation, &read.path, error);
+        let file = self.fs.open(&read.path, false).map_err(failed("open"))?;
+        file.sync_data().map_err(failed("sync"))
     }
 }
 
