@@ -28,6 +28,7 @@ pub enum Operation {
     Remove,
     SyncDir,
     Read,
+    Stat,
     Write,
     Sync,
     SetLen,
@@ -47,7 +48,7 @@ pub enum Failure {
 /// What a crash leaves of what was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
-    /// Everything: only the process died.
+    /// Everything: only the process died. What was not synced still is not.
     KeepAll,
     /// Nothing.
     KeepSynced,
@@ -307,18 +308,19 @@ impl Fs for FaultyFs {
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.shared.lock().now.exists(path))
+        Ok(self.call(Operation::Stat).map_err(|(_, error)| error)?.now.exists(path))
     }
 
     fn available_bytes(&self, _path: &Path) -> io::Result<u64> {
-        let shared = self.shared.lock();
+        let shared = self.call(Operation::Stat).map_err(|(_, error)| error)?;
         Ok(shared
             .capacity
             .map_or(u64::MAX, |capacity| capacity.saturating_sub(shared.now.used_bytes())))
     }
 
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        if !self.shared.lock().locked.insert(dir.to_path_buf()) {
+        let mut shared = self.call(Operation::Open).map_err(|(_, error)| error)?;
+        if !shared.locked.insert(dir.to_path_buf()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(Box::new(DirLock { shared: self.shared.clone(), dir: dir.to_path_buf() }))
@@ -387,7 +389,8 @@ impl File for FaultyFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.fs.shared.lock().now.content(self.id).len() as u64)
+        let shared = self.fs.call(Operation::Stat).map_err(|(_, error)| error)?;
+        Ok(shared.now.content(self.id).len() as u64)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fs::create_dir_durably;
 use crate::fs::faulty::{Crash, Failure, FaultyFs, Operation};
 use crate::fs::memory::MemoryFs;
 
@@ -22,7 +23,7 @@ fn every_crash_leaves_a_prefix_that_holds_all_acknowledged_records() {
     let fs = FaultyFs::new();
     let dir = Path::new("/d");
     let path = dir.join("journal");
-    fs.create_dir_all(dir).unwrap();
+    create_dir_durably(&fs, dir).unwrap();
     let mut journal = Journal::create(Arc::new(fs.clone()), &path, FORMAT, []).unwrap();
     // (recorded operations, expected records) after each acknowledgement.
     let mut acknowledged = vec![(fs.recorded(), Vec::new())];

@@ -15,7 +15,7 @@ use crate::generate::{OTHER, STILL, TABLE, TOKENS};
 use crate::history::{LENGTH, Op, Shape, history};
 
 /// Operations of an ordinary run: some seconds of them.
-const STEPS: u64 = 60_000;
+const STEPS: u64 = 40_000;
 
 fn steps() -> u64 {
     std::env::var("THOLOS_MODEL_STEPS").ok().and_then(|steps| steps.parse().ok()).unwrap_or(STEPS)

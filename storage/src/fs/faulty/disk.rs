@@ -12,6 +12,9 @@ const SECTOR: u64 = 512;
 
 pub(super) type FileId = usize;
 
+/// What the name of a directory stands for.
+const DIRECTORY: FileId = FileId::MAX;
+
 /// A change.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
@@ -33,7 +36,7 @@ pub(super) enum Op {
     SyncDir {
         dir: PathBuf,
     },
-    /// Directories are durable at once: no code here depends on when they are.
+    /// Each that is new is a name in its parent.
     CreateDirs {
         path: PathBuf,
     },
@@ -72,7 +75,7 @@ impl Op {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     files: Vec<FileState>,
-    dirs: BTreeSet<PathBuf>,
+    /// Of files and directories; the root is always there.
     names: BTreeMap<PathBuf, FileId>,
     durable_names: BTreeMap<PathBuf, FileId>,
     /// Changes of names that no sync of their directory followed: each sets some names at once.
@@ -105,7 +108,7 @@ impl Disk {
     }
 
     pub(super) fn file(&self, path: &Path) -> Option<FileId> {
-        self.names.get(path).copied()
+        self.names.get(path).copied().filter(|id| *id != DIRECTORY)
     }
 
     pub(super) fn content(&self, id: FileId) -> &[u8] {
@@ -113,20 +116,23 @@ impl Disk {
     }
 
     pub(super) fn exists(&self, path: &Path) -> bool {
-        self.names.contains_key(path) || self.dirs.contains(path)
+        self.names.contains_key(path) || self.is_dir(path)
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        path.parent().is_none() || self.names.get(path) == Some(&DIRECTORY)
     }
 
     pub(super) fn parent_must_exist(&self, path: &Path) -> io::Result<()> {
-        let exists = path.parent().is_some_and(|parent| self.dirs.contains(parent));
+        let exists = path.parent().is_some_and(|parent| self.is_dir(parent));
         if exists { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     pub(super) fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        if !self.dirs.contains(dir) {
+        if !self.is_dir(dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let children =
-            self.names.keys().chain(&self.dirs).filter(|path| path.parent() == Some(dir));
+        let children = self.names.keys().filter(|path| path.parent() == Some(dir));
         let mut list: Vec<String> = children
             .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
             .collect();
@@ -136,8 +142,8 @@ impl Disk {
 
     /// Bytes of all files that have a name.
     pub(super) fn used_bytes(&self) -> u64 {
-        let ids: BTreeSet<_> = self.names.values().copied().collect();
-        ids.into_iter().map(|id| self.files[id].now.len() as u64).sum()
+        let ids: BTreeSet<_> = self.names.values().collect();
+        ids.into_iter().filter_map(|id| self.files.get(*id)).map(|file| file.now.len() as u64).sum()
     }
 
     pub(super) fn damage(&mut self, id: FileId, change: &dyn Fn(&mut Vec<u8>)) {
@@ -160,10 +166,14 @@ impl Disk {
             Op::Link { path, id } => self.change_names(vec![(path.clone(), Some(*id))]),
             Op::Remove { path } => self.change_names(vec![(path.clone(), None)]),
             Op::SyncDir { dir } => self.sync_dir(dir),
-            Op::CreateDirs { path } => self.dirs.extend(path.ancestors().map(Path::to_path_buf)),
-            Op::RemoveDir { path } => {
-                self.dirs.remove(path);
+            Op::CreateDirs { path } => {
+                for dir in path.ancestors() {
+                    if !self.is_dir(dir) {
+                        self.change_names(vec![(dir.to_path_buf(), Some(DIRECTORY))]);
+                    }
+                }
             }
+            Op::RemoveDir { path } => self.change_names(vec![(path.clone(), None)]),
             Op::Write { id, offset, bytes } => {
                 self.files[*id].change(Change::Write { offset: *offset, bytes: bytes.clone() });
             }
@@ -193,6 +203,10 @@ impl Disk {
 
     /// What a restart finds.
     pub(super) fn after_crash(mut self, crash: Crash) -> Disk {
+        if crash == Crash::KeepAll {
+            // The machine goes on: what was not synced may still be lost with its power.
+            return self;
+        }
         let mut choice = Choice::new(crash);
         let mut names = self.durable_names;
         for changes in &self.pending_names {
@@ -200,16 +214,14 @@ impl Disk {
                 apply_names(&mut names, changes);
             }
         }
+        let found = names.clone();
+        let is_there = |dir: &Path| dir.parent().is_none() || found.contains_key(dir);
+        names.retain(|path, _| path.ancestors().skip(1).all(is_there));
         for file in &mut self.files {
             file.crash(&mut choice);
         }
-        Disk {
-            files: self.files,
-            dirs: self.dirs,
-            durable_names: names.clone(),
-            names,
-            pending_names: Vec::new(),
-        }
+        let durable_names = names.clone();
+        Disk { files: self.files, durable_names, names, pending_names: Vec::new() }
     }
 }
 
@@ -284,11 +296,7 @@ impl Choice {
     }
 
     fn keeps(&mut self) -> bool {
-        match self.crash {
-            Crash::KeepAll => true,
-            Crash::KeepSynced => false,
-            Crash::Random { .. } => self.coin(),
-        }
+        matches!(self.crash, Crash::Random { .. }) && self.coin()
     }
 
     /// Perhaps writes some of the sectors of a write that was otherwise lost.

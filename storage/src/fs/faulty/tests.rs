@@ -3,6 +3,7 @@ use super::*;
 fn fs_with_file() -> (FaultyFs, PathBuf, Arc<dyn File>) {
     let fs = FaultyFs::new();
     fs.create_dir_all(Path::new("/d")).unwrap();
+    fs.sync_dir(Path::new("/")).unwrap();
     let path = PathBuf::from("/d/file");
     let file = fs.create(&path).unwrap();
     (fs, path, file)
@@ -83,4 +84,20 @@ fn failures_come_when_planned_and_the_disk_fills_up() {
     assert_eq!(fs.available_bytes(&path).unwrap(), 0);
     fs.heal();
     file.write_all_at(b"x", 8).unwrap();
+}
+
+#[test]
+fn a_directory_without_a_durable_name_is_lost_with_all_in_it() {
+    let fs = FaultyFs::new();
+    let dir = Path::new("/a/b");
+    fs.create_dir_all(dir).unwrap();
+    fs.create(&dir.join("file")).unwrap();
+    fs.sync_dir(dir).unwrap();
+    fs.sync_dir(Path::new("/a")).unwrap();
+    let exists = |fs: FaultyFs| fs.exists(&dir.join("file")).unwrap();
+    assert!(!exists(fs.crash(Crash::KeepSynced)));
+    assert!(exists(fs.crash(Crash::KeepAll)));
+    assert!(!exists(fs.crash(Crash::KeepAll).crash(Crash::KeepSynced)), "still not synced");
+    fs.sync_dir(Path::new("/")).unwrap();
+    assert!(exists(fs.crash(Crash::KeepSynced)));
 }

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::StorageError;
-use crate::fs::Fs;
 use crate::fs::memory::MemoryFs;
+use crate::fs::{Fs, create_dir_durably};
 use crate::model::entry::{Content, Cursor, Direction, Entry, RowRef};
 use crate::model::{Deletion, Timestamp, position};
 
@@ -164,7 +164,8 @@ fn write_to(
     items: &[Item],
     options: SsTableOptions,
 ) -> Result<Statistics, StorageError> {
-    fs.create_dir_all(Path::new("/t")).map_err(|error| StorageError::io("create", "/t", error))?;
+    create_dir_durably(&*fs, Path::new("/t"))
+        .map_err(|error| StorageError::io("create", "/t", error))?;
     let mut writer = SsTableWriter::create(fs, PathBuf::from(PATH), options)?;
     for item in items {
         writer.add(item.entry())?;
