@@ -13,7 +13,8 @@ use super::ranges::Evaluator;
 use super::row::RowView;
 use crate::error::QueryError;
 use crate::query::functions::Function;
-use crate::query::select::plan::Selected;
+use crate::query::keys;
+use crate::query::select::plan::{Part, Selected};
 use crate::query::term::{Evaluated, Expr};
 
 /// The value of an expression; `None` is null.
@@ -32,6 +33,18 @@ pub(super) fn evaluate<'x, 'r: 'x>(
             Ok(max.map(|micros| Cow::Owned(micros.to_be_bytes().to_vec())))
         }
         Selected::Ttl(slot) => ttls(row, *slot),
+        Selected::OfPart { ttl, slot, part } => of_part(row, *ttl, *slot, part, evaluator),
+        Selected::TokenOf(values) => {
+            let mut components = Vec::with_capacity(values.len());
+            for value in values {
+                match evaluate(value, row, evaluator)? {
+                    Some(component) => components.push(component),
+                    None => return Ok(None),
+                }
+            }
+            let components: Vec<&[u8]> = components.iter().map(|bytes| &**bytes).collect();
+            Ok(Some(Cow::Owned(keys::token(&components)?.0.to_be_bytes().to_vec())))
+        }
         Selected::Token => Ok(Some(Cow::Owned(token_of(row.prefix).to_be_bytes().to_vec()))),
         Selected::Call(function, arguments) => {
             let mut values = SmallVec::new();
@@ -96,6 +109,34 @@ fn ttls<'r>(row: &RowView<'r>, slot: usize) -> Result<Option<Cow<'r, [u8]>>, Que
     let cells = row.live_cells(slot)?;
     let ttls = cells.iter().map(|cell| row.ttl(cell).map(|ttl| ttl.to_be_bytes().to_vec()));
     numbers(ttls, is_multi_cell(row, slot))
+}
+
+/// The time of one part's cell, or of the whole column's if that is one cell.
+fn of_part<'r>(
+    row: &RowView<'r>,
+    ttl: bool,
+    slot: usize,
+    part: &Part,
+    evaluator: Evaluator<'_>,
+) -> Result<Option<Cow<'r, [u8]>>, QueryError> {
+    let mut path = SmallVec::<[u8; 24]>::new();
+    match part {
+        Part::Field(index) => path.extend_from_slice(&index.to_be_bytes()),
+        Part::Element(key) => {
+            let Some(bytes) = term(key, evaluator)? else { return Ok(None) };
+            keys::encode_element(&key.cql_type, &bytes, &mut path)?;
+        }
+    }
+    let cells = row.live_cells(slot)?;
+    let mut cells = cells.iter();
+    let Some(cell) = cells.find(|cell| cell.path.is_none_or(|of_cell| *of_cell == *path)) else {
+        return Ok(None);
+    };
+    let time = match ttl {
+        true => row.ttl(cell).map(|seconds| seconds.to_be_bytes().to_vec()),
+        false => Some(cell.timestamp.to_be_bytes().to_vec()),
+    };
+    Ok(time.map(Cow::Owned))
 }
 
 /// One number, or the list of all of them for a multi-cell column; null when there is none.

@@ -383,7 +383,7 @@ fn settable(table: &Table, name: &Name) -> Result<Column, QueryError> {
 fn refuse_counter_value(column: &Column) -> Result<(), QueryError> {
     if column.cql_type.is_counter() {
         return Err(QueryError::invalid(format!(
-            "cannot set the value of counter column {} (counters can only be incremented/decremented, not set): write {} = {} + n",
+            "cannot set the value of counter column {} (counters can only be incremented/decremented, not set): write {} = {} + 1",
             column.name, column.name, column.name
         )));
     }

@@ -181,7 +181,20 @@ impl SelectPlan {
             Selected::Writetime(slot) => format!("writetime({})", self.slot_name(*slot)),
             Selected::MaxWritetime(slot) => format!("maxwritetime({})", self.slot_name(*slot)),
             Selected::Ttl(slot) => format!("ttl({})", self.slot_name(*slot)),
+            Selected::OfPart { ttl, slot, part } => {
+                let function = if *ttl { "ttl" } else { "writetime" };
+                match part {
+                    Part::Element(key) => {
+                        format!("{function}({}[{}])", self.slot_name(*slot), Show(key))
+                    }
+                    Part::Field(index) => format!("{function}({}.{index})", self.slot_name(*slot)),
+                }
+            }
             Selected::Token => "token".to_string(),
+            Selected::TokenOf(values) => {
+                let values: Vec<String> = values.iter().map(|value| self.selected(value)).collect();
+                format!("token({})", values.join(", "))
+            }
             Selected::Call(function, arguments) => {
                 call(function, arguments.iter().map(|argument| self.selected(argument)))
             }

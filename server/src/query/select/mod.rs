@@ -52,7 +52,7 @@ pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned,
     let order = order::plan_order(&select.order_by, &table, &restrictions)?;
     let group_by = order::plan_group_by(&select.group_by, &table, &restrictions, &mut slots)?;
     if select.distinct {
-        order::check_distinct(select, &table, &slots, &selection)?;
+        order::check_distinct(select, &table, &restrictions.access, &slots, &selection)?;
     }
     let selection = if select.json { selection::into_json(selection, &table) } else { selection };
     let per_partition_limit = bind_int(

@@ -31,7 +31,9 @@ pub(super) fn plan_order(
         let (name, descending) = match ordering {
             Ordering::Column { column, descending } => (column, *descending),
             Ordering::Ann { column, .. } => {
-                return Err(QueryError::NotSupportedYet(format!("ORDER BY {column} ANN OF")));
+                return Err(QueryError::NotSupportedYet(format!(
+                    "ORDER BY {column} ANN OF ..., which needs a vector index: rows are ordered by clustering columns only"
+                )));
             }
         };
         let (place, column) = clustering_column(name, table)?;
@@ -158,10 +160,11 @@ pub(super) fn plan_group_by(
     Ok(Some(columns))
 }
 
-/// DISTINCT shows partitions: all columns of the partition key, and static columns.
+/// DISTINCT shows partitions: columns of the partition key (all of them, unless partitions are named), and static columns.
 pub(super) fn check_distinct(
     select: &Select,
     table: &Table,
+    access: &Access,
     slots: &Slots<'_>,
     selection: &Selection,
 ) -> Result<(), QueryError> {
@@ -177,6 +180,10 @@ pub(super) fn check_distinct(
                 slot.name
             )));
         }
+    }
+    // Where partitions are named, showing which is which is the statement's business; of a scan it must be shown.
+    if matches!(access, Access::Partitions(_)) {
+        return Ok(());
     }
     for (place, column) in table.partition_key.iter().enumerate() {
         let place = Place::PartitionKey(place);

@@ -293,8 +293,19 @@ pub enum Selected {
     MaxWritetime(usize),
     /// `ttl(column)`
     Ttl(usize),
+    /// `writetime` or `ttl` of one element of a collection or field of a user type.
+    OfPart {
+        /// `ttl`
+        ttl: bool,
+        /// The column.
+        slot: usize,
+        /// Which of its parts.
+        part: Part,
+    },
     /// `token(partition key)`
     Token,
+    /// `token()` of other values: the token of the partition that they would be the key of.
+    TokenOf(Vec<Selected>),
     /// A function's result.
     Call(Function, Vec<Selected>),
     /// `value.field`: of a user type.
@@ -324,6 +335,15 @@ pub enum Selected {
         /// Up to and with this key.
         to: Option<Expr>,
     },
+}
+
+/// A part of a column that may be a cell of its own.
+#[derive(Debug)]
+pub enum Part {
+    /// `column[key]`
+    Element(Expr),
+    /// `column.field`, by number.
+    Field(u16),
 }
 
 /// A column of an aggregate's result.

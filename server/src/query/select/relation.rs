@@ -335,7 +335,7 @@ fn filter_operator(
         Comparison::GreaterOrEqual => FilterOperator::GreaterOrEqual,
         Comparison::Like => {
             return Err(QueryError::NotSupportedYet(format!(
-                "LIKE on {what}, which needs an index made for it"
+                "LIKE on {what}, which needs a text index: for a prefix of a clustering column, write >= 'abc' AND < 'abd'"
             )));
         }
         Comparison::Contains

@@ -1,12 +1,14 @@
 //! The select list: names looked up, types found, functions chosen, and the result's columns named as Cassandra names
 //! them (`count`, `system.max(v)`, `writetime(v)`, `cast(v as text)`).
 
+mod metadata;
+
 use tholos_grammar::ast::QualifiedName;
 use tholos_grammar::ast::select::{Select, Selection as Written, Selector};
 use tholos_grammar::ast::term::{Literal, Operator, Term};
 use tholos_grammar::name::Name;
 use tholos_grammar::types::{CqlType, Native};
-use tholos_storage::schema::{Column, ColumnKind, Table};
+use tholos_storage::schema::{Column, Table};
 
 use super::plan::{Aggregate, AggregateFunction, Projection, Selected};
 use super::slots::Slots;
@@ -239,63 +241,6 @@ impl<'p> Planner<'p, '_, '_> {
         };
         let item = Item::Group(Aggregate::Of(function, selected, argument));
         Ok(Typed { item, cql_type, name: format!("system.{name}({})", typed.name) })
-    }
-
-    /// `writetime`, `maxwritetime` and `ttl`: of whole columns that are no key.
-    fn metadata(&mut self, function: &str, arguments: &[Selector]) -> Result<Typed, QueryError> {
-        let column = match arguments {
-            [Selector::Column(name)] => self.column(name)?,
-            [Selector::Element(..) | Selector::Slice(..) | Selector::Field(..)] => {
-                return Err(QueryError::NotSupportedYet(format!(
-                    "{function}() of a part of a column; take it of the whole column"
-                )));
-            }
-            _ => {
-                return Err(QueryError::invalid(format!("{function}() takes one column")));
-            }
-        };
-        if matches!(column.kind, ColumnKind::PartitionKey | ColumnKind::Clustering) {
-            return Err(QueryError::invalid(format!(
-                "Cannot use selection function {function} on PRIMARY KEY part {}: only other columns have one",
-                column.name
-            )));
-        }
-        let several = column.cql_type.is_multi_cell() && function != "maxwritetime";
-        let single: CqlType =
-            if function == "ttl" { Native::Int.into() } else { Native::Bigint.into() };
-        let cql_type = match several {
-            true => CqlType::List { element: Box::new(single), frozen: true },
-            false => single,
-        };
-        let name = format!("{function}({})", column.name.as_str());
-        let slot = self.slots.of(column);
-        let selected = match function {
-            "ttl" => Selected::Ttl(slot),
-            "maxwritetime" => Selected::MaxWritetime(slot),
-            _ => Selected::Writetime(slot),
-        };
-        Ok(Typed { item: Item::Row(selected), cql_type, name })
-    }
-
-    fn token(&mut self, arguments: &[Selector]) -> Result<Typed, QueryError> {
-        let key = &self.table.partition_key;
-        let whole_key = arguments.len() == key.len()
-            && arguments
-                .iter()
-                .zip(key)
-                .all(|(argument, column)| *argument == Selector::Column(column.name.clone()));
-        let names: Vec<&str> = key.iter().map(|column| column.name.as_str()).collect();
-        if !whole_key {
-            return Err(QueryError::invalid(format!(
-                "token() takes all columns of the partition key, in its order: write token({})",
-                names.join(", ")
-            )));
-        }
-        Ok(Typed {
-            item: Item::Row(Selected::Token),
-            cql_type: Native::Bigint.into(),
-            name: format!("system.token({})", names.join(", ")),
-        })
     }
 
     fn function(&mut self, name: &str, arguments: &[&Selector]) -> Result<Typed, QueryError> {
