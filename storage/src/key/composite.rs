@@ -9,7 +9,7 @@ use tholos_grammar::value::codec::elements::{Elements, Entries, Fields, VectorEl
 use tholos_grammar::value::codec::writer::{push_value, push_value_with, push_vector_element};
 use tholos_grammar::value::codec::{DecodeError, EncodeError, kind};
 
-use super::number::{push_tie, take_count};
+use super::number::{push_count, take_count};
 use super::reader::Reader;
 use super::{KeyError, Tie, malformed};
 
@@ -34,11 +34,16 @@ pub(super) fn encode(
     let fields = |declared| Fields::new(value, declared, kind(ty));
     match ty {
         CqlType::Tuple(types) => {
-            return encode_fields(types.iter(), fields(types.len()), tie, out, depth);
+            let nulls = encode_fields(types.iter(), fields(types.len()), tie, out, depth)?;
+            // The types of a tuple never change, so it can have all of them.
+            push_nulls(nulls.written, types.len() - nulls.before, tie, out);
+            return Ok(());
         }
         CqlType::Udt { definition, .. } => {
             let types = definition.fields.iter().map(|(_, ty)| ty);
-            return encode_fields(types, fields(definition.fields.len()), tie, out, depth);
+            let nulls = encode_fields(types, fields(definition.fields.len()), tie, out, depth)?;
+            push_nulls(nulls.written, 0, tie, out);
+            return Ok(());
         }
         _ if value.is_empty() => {
             out.push(EMPTY);
@@ -84,14 +89,22 @@ fn encode_elements<'a>(
     Ok(())
 }
 
+/// The nulls at the end of a tuple or user type.
+struct LastNulls {
+    /// How many were written.
+    written: usize,
+    /// How many fields come before them.
+    before: usize,
+}
+
 fn encode_fields<'a>(
     mut types: impl Iterator<Item = &'a CqlType>,
     fields: Fields<'_>,
     tie: Tie,
     out: &mut Vec<u8>,
     depth: usize,
-) -> Result<(), KeyError> {
-    let mut nulls = 0;
+) -> Result<LastNulls, KeyError> {
+    let (mut nulls, mut before) = (0, 0);
     for field in fields {
         let (Some(bytes), Some(ty)) = (field?, types.next()) else {
             nulls += 1;
@@ -99,13 +112,18 @@ fn encode_fields<'a>(
         };
         // Nulls count only once something follows them: at the end they are all the same.
         out.extend(std::iter::repeat_n(NULL, nulls));
+        before += nulls + 1;
         nulls = 0;
         out.push(FIELD);
         super::encode(ty, bytes, tie, out, depth)?;
     }
     out.push(REST_IS_NULL);
-    push_tie(nulls, tie, out);
-    Ok(())
+    Ok(LastNulls { written: nulls, before })
+}
+
+/// How many nulls are given back at the end: as many as were written, or as many in all equal values.
+fn push_nulls(written: usize, shared: usize, tie: Tie, out: &mut Vec<u8>) {
+    push_count(if tie == Tie::Shared { shared } else { written }, out);
 }
 
 pub(super) fn decode(

@@ -27,7 +27,8 @@
 //! | `varint` | without needless sign bytes |
 //! | `float`, `double` | the one quiet NaN (-0.0 and 0.0 are not equal) |
 //! | `boolean` | `01` for true |
-//! | tuple, user type | without nulls at the end |
+//! | tuple | with a null for each field left out at the end |
+//! | user type | without nulls at the end (fields may be added to it) |
 //! | collections and others made of these | with elements and fields of this form |
 //!
 //! `duration` and `counter` have no order and are refused. Positions (weights, the token's prefix) are not made here.

@@ -211,7 +211,7 @@ fn take_exponent(reader: &mut Reader<'_>) -> Option<i64> {
 const LONG_COUNT: u8 = 0xff;
 
 /// A count that orders as it is. It is at most a value's length, which the protocol keeps below 2^31.
-fn push_count(count: usize, out: &mut Vec<u8>) {
+pub(super) fn push_count(count: usize, out: &mut Vec<u8>) {
     match u8::try_from(count) {
         Ok(short) if short < LONG_COUNT => out.push(short),
         _ => {
@@ -222,7 +222,7 @@ fn push_count(count: usize, out: &mut Vec<u8>) {
 }
 
 /// A count that only breaks ties.
-pub(super) fn push_tie(count: usize, tie: Tie, out: &mut Vec<u8>) {
+fn push_tie(count: usize, tie: Tie, out: &mut Vec<u8>) {
     match tie {
         Tie::Exact => push_count(count, out),
         Tie::Shared => push_count(0, out),
