@@ -9,6 +9,8 @@
 mod aggregate;
 mod filter;
 #[cfg(test)]
+mod group_model_tests;
+#[cfg(test)]
 mod model_tests;
 mod page;
 mod project;
