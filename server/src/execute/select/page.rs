@@ -109,6 +109,11 @@ impl<'a> Page<'a> {
         self.left_in_partition = left.or(self.limits.per_partition);
     }
 
+    /// How many more rows of this partition are wanted; `None` without a limit.
+    pub(super) fn left_in_partition(&self) -> Option<u32> {
+        self.left_in_partition
+    }
+
     /// Takes a row: `None` is the row of a partition that has only a static row.
     pub(super) fn visit(
         &mut self,

@@ -285,6 +285,7 @@ impl Walk<'_, '_> {
                 after: resumed.map(|(last, position)| (position.to_vec(), place <= last)),
                 rows: None,
                 static_only: false,
+                left: None,
             };
             lane.intervals.reverse();
             self.open_static_only(&mut lane)?;
@@ -295,12 +296,14 @@ impl Walk<'_, '_> {
         loop {
             let Some(next) = self.first_lane(&lanes) else { return Ok(false) };
             let Some(lane) = lanes.get_mut(next) else { return Ok(false) };
+            page.begin_partition(lane.left);
             let flow = match (lane.static_only, lane.current()) {
                 (false, Some(live)) => {
                     page.visit(&lane.partition, live.position(), Some(live.row))?
                 }
                 _ => page.visit(&lane.partition, &[], None)?,
             };
+            lane.left = page.left_in_partition();
             match flow {
                 Flow::Stop => return Ok(true),
                 Flow::Continue if !lane.static_only && self.advance(lane, page)? => {}
@@ -532,6 +535,8 @@ struct Lane {
     after: Option<(Vec<u8>, bool)>,
     rows: Option<LiveRows>,
     static_only: bool,
+    /// What is left of PER PARTITION LIMIT; `None` before its first row.
+    left: Option<u32>,
 }
 
 impl Lane {

@@ -51,6 +51,11 @@ pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned,
         restrict::plan(relations, &table, select.allow_filtering, &mut slots, select.distinct)?;
     let order = order::plan_order(&select.order_by, &table, &restrictions)?;
     let group_by = order::plan_group_by(&select.group_by, &table, &restrictions, &mut slots)?;
+    if order.merge_partitions && group_by.is_some() {
+        return Err(QueryError::invalid(
+            "GROUP BY makes groups within partitions, and ORDER BY with IN on the partition key mixes the rows of several: leave ORDER BY out, or read one partition at a time",
+        ));
+    }
     if select.distinct {
         order::check_distinct(select, &table, &restrictions.access, &slots, &selection)?;
     }
