@@ -3,6 +3,7 @@
 //! - [`Value`]: a value, decoded.
 //! - [`codec`]: to and from the protocol's bytes; checks without building; borrowing iterators and writers.
 //! - [`literal`]: to and from CQL text, and the plain text of scalars.
+//! - [`json`]: to JSON text.
 //! - [`compare`]: CQL's order of encoded values.
 //! - [`order`]: the bijections behind that order, for keys.
 //! - [`decimal`], [`duration`], [`timeuuid`]: arithmetic and text of those types.
@@ -12,6 +13,7 @@ pub mod codec;
 pub mod compare;
 pub mod decimal;
 pub mod duration;
+pub mod json;
 pub mod literal;
 pub mod order;
 pub mod timeuuid;

@@ -1,10 +1,7 @@
 //! Golden tests: one page of every kind of value in every format.
 
-use std::sync::Arc;
-
-use tholos_grammar::types::{CqlType, Native, UserType};
-use tholos_grammar::value::literal::parse_text;
-use tholos_grammar::value::{Duration, Value};
+use tholos_grammar::types::{CqlType, Native};
+use tholos_grammar::value::Value;
 
 use super::*;
 
@@ -149,62 +146,6 @@ fn ndjson_is_an_object_a_line() {
     assert_eq!(lines.lines().count(), 5);
     for line in lines.lines() {
         serde_json::from_str::<serde_json::Value>(line).expect("JSON");
-    }
-}
-
-/// A value of every type that JSON encodes in its own way.
-#[test]
-fn json_encodes_values_as_cql_does() {
-    let address = Arc::new(UserType {
-        keyspace: "k".into(),
-        name: "address".into(),
-        fields: vec![("Street".into(), Native::Text.into()), ("zip".into(), Native::Int.into())],
-    });
-    let map = CqlType::Map {
-        key: Box::new(Native::Int.into()),
-        value: Box::new(CqlType::Vector { element: Box::new(Native::Float.into()), dimensions: 2 }),
-        frozen: false,
-    };
-    let big =
-        parse_text(&Native::Varint.into(), "123456789012345678901234567890").expect("a number");
-    let cases = [
-        (Native::Varint.into(), big, "123456789012345678901234567890"),
-        (Native::Bigint.into(), Value::Bigint(i64::MIN), "-9223372036854775808"),
-        (Native::Double.into(), Value::Double(f64::NAN), "\"NaN\""),
-        (Native::Double.into(), Value::Double(1e30), "1e30"),
-        (Native::Blob.into(), Value::Blob(vec![1, 255]), "\"0x01ff\""),
-        (Native::Boolean.into(), Value::Boolean(true), "true"),
-        (
-            Native::Duration.into(),
-            Value::Duration(Duration { months: 1, days: 2, nanoseconds: 3 }),
-            "\"1mo2d3ns\"",
-        ),
-        (
-            map,
-            Value::Map(vec![(
-                Value::Int(7),
-                Value::Vector(vec![Value::Float(1.0), Value::Float(-0.5)]),
-            )]),
-            "{\"7\": [1.0, -0.5]}",
-        ),
-        (
-            CqlType::Tuple(vec![Native::Int.into(), Native::Date.into()]),
-            Value::Tuple(vec![None, Some(Value::Date(1 << 31))]),
-            "[null, \"1970-01-01\"]",
-        ),
-        (
-            CqlType::Udt { definition: address, frozen: true },
-            Value::Udt(vec![
-                ("Street".into(), Some(Value::Text("a\"b".to_string()))),
-                ("zip".into(), None),
-            ]),
-            "{\"Street\": \"a\\\"b\", \"zip\": null}",
-        ),
-    ];
-    for (ty, value, expected) in cases {
-        let cell = encoded(&ty, Some(value));
-        let text = whole(Format::Ndjson, &[column("v", ty)], &[vec![cell]]);
-        assert_eq!(text, format!("{{\"v\": {expected}}}\n"));
     }
 }
 
