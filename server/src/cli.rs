@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tholos_grammar::consistency::Consistency;
@@ -165,12 +166,24 @@ pub struct ClientArgs {
     /// What scripts do when a statement fails
     #[arg(long, value_name = "WHAT", default_value = "stop")]
     pub on_error: OnErrorArg,
+    /// Wait so long for the answer to a statement
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub request_timeout: Duration,
     /// Don't ask before DROP and TRUNCATE
     #[arg(long)]
     pub yes: bool,
     /// No colours, even in a terminal
     #[arg(long)]
     pub no_color: bool,
+}
+
+/// A number of seconds above 0, with a fraction or without.
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .filter(|&seconds| (0.001..=86_400.0).contains(&seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "takes a number of seconds, 0.001 to 86400".to_string())
 }
 
 /// `--on-error`

@@ -22,7 +22,11 @@ const DEFAULT_PORT: u16 = 9042;
 
 /// `tholos shell`
 pub(crate) fn shell(args: &ShellArgs) -> ExitCode {
-    let options = options(&args.client, with_port(&args.node));
+    let node = match with_port(&args.node) {
+        Ok(node) => node,
+        Err(error) => return failed(&error, exit::USAGE),
+    };
+    let options = options(&args.client, node);
     ExitCode::from(match &args.client.execute {
         Some(text) => run_script(ScriptSource::Text(text.clone()), &options),
         None => interactive(&options),
@@ -31,7 +35,11 @@ pub(crate) fn shell(args: &ShellArgs) -> ExitCode {
 
 /// `tholos run`
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
-    let options = options(&args.client, with_port(&args.node));
+    let node = match with_port(&args.node) {
+        Ok(node) => node,
+        Err(error) => return failed(&error, exit::USAGE),
+    };
+    let options = options(&args.client, node);
     let files = &args.files;
     let source = match files.as_slice() {
         [only] if only.as_os_str() == "-" => ScriptSource::Stdin,
@@ -96,7 +104,7 @@ fn greeting(server: &Server, args: &ConsoleArgs) -> String {
         format!("data in {}", config.data_dir.display())
     };
     format!(
-        "Tholos {VERSION}, ready in {:.0?}; {data}. Drivers connect to {}, local data centre {}.",
+        "Tholos {VERSION}, ready in {:.0?}; {data}.\nDrivers connect to {}, local data centre {}.",
         server.opened_in(),
         server.native_address(),
         config.data_center,
@@ -112,6 +120,7 @@ fn options(args: &ClientArgs, address: String) -> ShellOptions {
         format: args.format,
         consistency: args.consistency,
         on_error: args.on_error.into(),
+        request_timeout: args.request_timeout,
         yes: args.yes,
         no_color: args.no_color,
         history: history(),
@@ -120,12 +129,15 @@ fn options(args: &ClientArgs, address: String) -> ShellOptions {
 }
 
 /// An address with the protocol's usual port if it names none. IPv6 addresses with a port stand in brackets.
-fn with_port(node: &str) -> String {
+fn with_port(node: &str) -> Result<String, String> {
     let bare_v6 = node.parse::<std::net::Ipv6Addr>().is_ok();
     match node.rsplit_once(':') {
-        Some((_, port)) if !bare_v6 && port.parse::<u16>().is_ok() => node.to_string(),
-        _ if bare_v6 => format!("[{node}]:{DEFAULT_PORT}"),
-        _ => format!("{node}:{DEFAULT_PORT}"),
+        _ if bare_v6 => Ok(format!("[{node}]:{DEFAULT_PORT}")),
+        Some((_, port)) if port.parse::<u16>().is_ok() => Ok(node.to_string()),
+        Some((_, port)) if !port.ends_with(']') => Err(format!(
+            "{node}: {port:?} is no port: an address is HOST or HOST:PORT, as in 127.0.0.1:{DEFAULT_PORT}"
+        )),
+        _ => Ok(format!("{node}:{DEFAULT_PORT}")),
     }
 }
 
@@ -139,9 +151,15 @@ mod tests {
 
     #[test]
     fn the_port_may_be_left_out() {
-        assert_eq!(with_port("db1"), "db1:9042");
-        assert_eq!(with_port("db1:7"), "db1:7");
-        assert_eq!(with_port("::1"), "[::1]:9042");
-        assert_eq!(with_port("[::1]:7"), "[::1]:7");
+        for (given, address) in [
+            ("db1", "db1:9042"),
+            ("db1:7", "db1:7"),
+            ("::1", "[::1]:9042"),
+            ("[::1]", "[::1]:9042"),
+            ("[::1]:7", "[::1]:7"),
+        ] {
+            assert_eq!(with_port(given).as_deref(), Ok(address));
+        }
+        assert!(with_port("db1:x").is_err() && with_port("db1:").is_err());
     }
 }

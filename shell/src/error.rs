@@ -89,6 +89,8 @@ impl ShellError {
 pub(crate) fn client_code(error: &ClientError) -> u8 {
     match error {
         ClientError::Connect { .. }
+        | ClientError::Host { .. }
+        | ClientError::Handshake { .. }
         | ClientError::NoCommonVersion { .. }
         | ClientError::CredentialsNeeded { .. }
         | ClientError::Closed
@@ -112,6 +114,12 @@ pub(crate) fn told(error: &ClientError) -> String {
         ClientError::Server(error) => told_by_server(error),
         ClientError::Connect { .. } => {
             format!("{error}; is a server running there? `tholos serve` starts one")
+        }
+        ClientError::Handshake { .. } => format!(
+            "{error}; is this the port of the native protocol, which is 9042 unless configured otherwise?"
+        ),
+        ClientError::Closed => {
+            format!("{error}; if the statement was a write, it may have taken effect")
         }
         ClientError::CredentialsNeeded { .. } => {
             format!("{error}: pass --user, and the password in THOLOS_PASSWORD")

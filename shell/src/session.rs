@@ -132,7 +132,8 @@ impl Session {
         &mut self,
         requests: impl FnOnce(&mut Connection) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
-        let mut link = match self.link.take() {
+        // A server that was started again meanwhile has closed its end: better noticed before a statement is lost.
+        let mut link = match self.link.take().filter(|link| link.connection.is_open()) {
             Some(link) => link,
             None => {
                 let connection = Connection::connect(&self.address, &self.options)?;

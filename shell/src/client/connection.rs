@@ -71,7 +71,7 @@ impl Connection {
             match Connection::start(wire, options) {
                 Err(error) => match version_refusal(&error) {
                     Some(message) => refusal = message,
-                    None => return Err(error),
+                    None => return Err(in_handshake(address, error)),
                 },
                 Ok(connection) => return Ok(connection),
             }
@@ -137,6 +137,11 @@ impl Connection {
 
     pub(super) fn wire_mut(&mut self) -> &mut Wire {
         &mut self.wire
+    }
+
+    /// Whether the server still holds its end, as far as can be seen without a request.
+    pub fn is_open(&self) -> bool {
+        self.wire.is_open()
     }
 
     /// A handle to cancel what this connection waits for, from another thread.
@@ -321,7 +326,8 @@ fn log_in(wire: &mut Wire, authenticator: String, options: &ConnectOptions) -> R
 
 fn open_socket(address: &str, timeout: Duration) -> Result<TcpStream> {
     let failed = |source| ClientError::Connect { address: address.to_string(), source };
-    let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(failed)?.collect();
+    let unknown = |source| ClientError::Host { address: address.to_string(), source };
+    let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(unknown)?.collect();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match TcpStream::connect_timeout(&address, timeout) {
@@ -333,6 +339,20 @@ fn open_socket(address: &str, timeout: Duration) -> Result<TcpStream> {
         }
     }
     Err(failed(last))
+}
+
+/// The error of a connection that came about and went no further.
+fn in_handshake(address: &str, error: ClientError) -> ClientError {
+    match error {
+        ClientError::Timeout { .. }
+        | ClientError::Closed
+        | ClientError::Io(_)
+        | ClientError::Protocol(_)
+        | ClientError::Unexpected { .. } => {
+            ClientError::Handshake { address: address.to_string(), source: Box::new(error) }
+        }
+        other => other,
+    }
 }
 
 /// What the server said, if it refused the protocol's version.

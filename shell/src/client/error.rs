@@ -17,6 +17,22 @@ pub enum ClientError {
         /// Why.
         source: io::Error,
     },
+    /// The address's host is not known.
+    #[error("cannot find the host of {address}: {source}")]
+    Host {
+        /// The address as given.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// What listens at the address took the connection, but does not speak the protocol, or is too busy to.
+    #[error("{address} does not answer as a CQL server does: {source}")]
+    Handshake {
+        /// The address as given.
+        address: String,
+        /// What went wrong.
+        source: Box<ClientError>,
+    },
     /// The server speaks none of the versions that were tried.
     #[error("the server at {address} speaks no protocol version that this client does: {message}")]
     NoCommonVersion {

@@ -14,6 +14,7 @@ use tholos_grammar::protocol::envelope::{Envelope, Extras};
 use tholos_grammar::protocol::header::{MAX_FRAME_AFTER_AUTH, Version};
 use tholos_grammar::protocol::primitive::RawValue;
 use tholos_grammar::protocol::request::Request;
+use tholos_grammar::protocol::request::batch::{Batch, BatchKind, BatchStatement, StatementRef};
 use tholos_grammar::protocol::response::Response;
 use tholos_grammar::protocol::response::auth::AuthToken;
 use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
@@ -21,7 +22,7 @@ use tholos_grammar::protocol::response::event::{Event, EventType, StatusChange};
 use tholos_grammar::protocol::response::metadata::{ColumnSpec, ResultMetadata};
 use tholos_grammar::protocol::response::result::{Prepared, QueryResult, Rows};
 use tholos_grammar::protocol::response::supported::Supported;
-use tholos_grammar::protocol::values::ValueList;
+use tholos_grammar::protocol::values::{ValueList, Values};
 use tholos_grammar::types::Native;
 
 use super::*;
@@ -41,6 +42,8 @@ struct Conversation {
     encoder: Encoder,
     /// How many requests of the test came.
     requests: usize,
+    /// The stream of a request whose answer is to come late.
+    held: Option<i16>,
 }
 
 impl Conversation {
@@ -74,7 +77,7 @@ impl Server {
     fn serve(&self, socket: &mut TcpStream) {
         let mut decoder = Decoder::of_requests();
         decoder.set_body_limit(MAX_FRAME_AFTER_AUTH);
-        let mut conversation = Conversation { encoder: Encoder::new(), requests: 0 };
+        let mut conversation = Conversation { encoder: Encoder::new(), requests: 0, held: None };
         let (mut buffer, mut chunk) = (Vec::new(), [0; 4096]);
         loop {
             let length = socket.read(&mut chunk).unwrap_or(0);
@@ -268,25 +271,34 @@ fn a_forgotten_statement_is_prepared_again() {
     assert_eq!((reply.outcome, statement.id), (Outcome::Void, vec![3]));
 }
 
-/// The server answers late and last to first, with an error for one value and an event between.
+/// The server answers last to first, with an error for one value, an event between, and the answer to a query whose time
+/// was up long ago.
 #[test]
 fn many_executions_have_their_answers_in_order() {
     let address = Server::answering(|conversation, envelope, request| {
-        let Request::Execute(execute) = request else { panic!("{request:?}") };
+        let (version, stream) = (envelope.header.version, envelope.header.stream);
+        let Request::Execute(execute) = request else {
+            conversation.held = Some(stream);
+            return;
+        };
         let value = execute.parameters.values.iter().next().unwrap().value;
         if value == RawValue::Bytes(b"first") {
             // Its answer comes with that to the next request.
             return;
         }
-        let (version, stream) = (envelope.header.version, envelope.header.stream);
         let address = ([127, 0, 0, 1], 1).into();
         let up = Response::Event(Event::StatusChange { change: StatusChange::Up, address });
+        let held = conversation.held.take_if(|_| value == RawValue::Bytes(b"second"));
         let mut say = |stream, response: &Response<'_>| {
             conversation.encoder.response(version, stream, &Extras::default(), response).unwrap();
         };
         if value == RawValue::Bytes(b"second") {
             say(Event::STREAM, &up);
             say(stream, &Response::Error(ErrorMessage::new(ErrorKind::Invalid, "no")));
+            if let Some(held) = held {
+                let late = ErrorMessage::new(ErrorKind::Invalid, "late");
+                say(held, &Response::Error(late));
+            }
             say(stream - 1, &Response::Result(QueryResult::Void));
         } else {
             say(stream, &Response::Result(QueryResult::Void));
@@ -309,9 +321,14 @@ fn many_executions_have_their_answers_in_order() {
     let options = RequestOptions::default();
     let values = ["first", "second", "third"].map(list);
     for _ in 0..2 {
+        connection.set_request_timeout(Duration::from_millis(20));
+        let error = connection.query("slow", &options).unwrap_err();
+        assert!(matches!(error, ClientError::Timeout { .. }), "{error}");
+        connection.set_request_timeout(Duration::from_secs(10));
         let answers = connection.execute_many(&statement, &values, &options).unwrap();
-        let failed: Vec<_> = answers.iter().map(Result::is_err).collect();
-        assert_eq!(failed, [false, true, false]);
+        let messages: Vec<_> =
+            answers.into_iter().map(|answer| answer.err().map(|error| error.message)).collect();
+        assert_eq!(messages, [None, Some("no".to_string()), None]);
         assert!(connection.next_event(Duration::from_secs(5)).unwrap().is_some());
     }
     assert_eq!(connection.execute_many(&statement, &[], &options).unwrap(), []);
@@ -411,4 +428,133 @@ fn errors_keep_their_kind_and_the_connection() {
     assert_eq!(error.to_string(), "line 1:0 no viable alternative");
     assert!(error.is_connection_usable());
     assert!(connection.query("good", &RequestOptions::default()).is_ok());
+}
+
+#[test]
+fn a_batch_is_sent_as_it_is_given() {
+    let address = Server::answering(|conversation, envelope, request| {
+        let Request::Batch(batch) = request else { panic!("{request:?}") };
+        assert_eq!(batch.kind, BatchKind::Unlogged);
+        assert_eq!((batch.consistency, batch.timestamp), (Consistency::Quorum, Some(7)));
+        let texts: Vec<_> = batch.statements.iter().map(|child| child.statement).collect();
+        assert_eq!(texts, [StatementRef::Text("INSERT"), StatementRef::Prepared(&[1, 2])]);
+        let values: Vec<_> =
+            batch.statements[1].values.iter().map(|bound| bound.value).collect::<Vec<_>>();
+        assert_eq!(values, [RawValue::Bytes(b"v"), RawValue::Null]);
+        let warnings = ["large".to_string()];
+        let tracing_id = envelope.request().unwrap().tracing.then(|| uuid::Uuid::from_u128(9));
+        let extras = Extras { tracing_id, warnings: &warnings, payload: &[] };
+        conversation.say_with(envelope, &extras, &Response::Result(QueryResult::Void));
+    })
+    .start();
+    let mut values = ValueList::positional();
+    values.push(RawValue::Bytes(b"v")).unwrap();
+    values.push(RawValue::Null).unwrap();
+    for version in Version::ALL {
+        let options = ConnectOptions { versions: vec![version], ..ConnectOptions::default() };
+        let mut connection = Connection::connect(&address, &options).unwrap();
+        let text =
+            BatchStatement { statement: StatementRef::Text("INSERT"), values: Values::EMPTY };
+        let prepared = BatchStatement {
+            statement: StatementRef::Prepared(&[1, 2]),
+            values: values.as_values(),
+        };
+        let batch = Batch {
+            kind: BatchKind::Unlogged,
+            statements: vec![text, prepared],
+            consistency: Consistency::Quorum,
+            serial_consistency: None,
+            timestamp: Some(7),
+            keyspace: None,
+            now_in_seconds: None,
+        };
+        let reply = connection.batch(batch, true).unwrap();
+        assert_eq!(reply.outcome, Outcome::Void);
+        assert_eq!(reply.tracing_id, Some(uuid::Uuid::from_u128(9)));
+        assert_eq!(reply.warnings, ["large"]);
+    }
+}
+
+/// Between two executions the table gets another column: the server says so with a new id and new metadata, and leaves
+/// the metadata out again once the client knows the id.
+#[test]
+fn changed_columns_are_learnt_and_kept() {
+    fn column(name: &str) -> ColumnSpec {
+        ColumnSpec { name: name.into(), ..columns().remove(0) }
+    }
+    let address = Server::answering(|conversation, envelope, request| {
+        let response = match request {
+            Request::Prepare(_) => Response::Result(QueryResult::Prepared(Prepared {
+                id: &[1],
+                result_metadata_id: &[1],
+                markers: Default::default(),
+                result: ResultMetadata::of(vec![column("a")]),
+            })),
+            Request::Execute(execute) => {
+                assert!(execute.parameters.skip_metadata);
+                let changed = execute.result_metadata_id == [1];
+                assert!(changed || execute.result_metadata_id == [2]);
+                // A null in each column.
+                let cells = [0xff; 8];
+                let mut metadata = ResultMetadata { column_count: 2, ..ResultMetadata::default() };
+                if changed {
+                    metadata.columns = vec![column("a"), column("b")];
+                    metadata.new_metadata_id = Some(vec![2]);
+                }
+                let rows = Rows::new(metadata, 1, &cells).unwrap();
+                conversation.say(envelope, &Response::Result(QueryResult::Rows(rows)));
+                return;
+            }
+            other => panic!("{other:?}"),
+        };
+        conversation.say(envelope, &response);
+    })
+    .start();
+    let mut connection = connect(&address);
+    let mut statement = connection.prepare("SELECT").unwrap();
+    for _ in 0..2 {
+        let values = ValueList::positional();
+        let options = RequestOptions::default();
+        let rows = connection.execute(&mut statement, &values, &options).unwrap().into_rows();
+        let rows = rows.unwrap();
+        assert_eq!(rows.metadata.columns, [column("a"), column("b")]);
+        assert_eq!(rows.rows, [[None, None]]);
+        assert_eq!(statement.result_metadata_id, [2]);
+    }
+}
+
+#[test]
+fn what_speaks_another_protocol_is_told_apart_from_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            socket.unwrap().write_all(b"SSH-2.0-OpenSSH\r\n").unwrap();
+        }
+    });
+    let error = Connection::connect(&address, &ConnectOptions::default()).unwrap_err();
+    assert!(matches!(error, ClientError::Handshake { .. }), "{error}");
+    let error = Connection::connect("no host:1", &ConnectOptions::default()).unwrap_err();
+    assert!(matches!(error, ClientError::Host { .. }), "{error}");
+}
+
+#[test]
+fn a_closed_connection_is_noticed_without_a_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let socket = TcpStream::connect(address).unwrap();
+    let (other, _) = listener.accept().unwrap();
+    let wire = super::wire::Wire::new(socket, Version::V5);
+    assert!(wire.is_open());
+    (&other).write_all(b"x").unwrap();
+    drop(other);
+    // What came before the end is still to be read.
+    assert!(wire.is_open());
+    let (mut socket, _) = wire.cancel_handle().unwrap();
+    socket.read_exact(&mut [0]).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while wire.is_open() {
+        assert!(Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(1));
+    }
 }

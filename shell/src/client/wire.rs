@@ -60,6 +60,18 @@ impl Wire {
         Ok((self.socket.try_clone()?, Arc::clone(&self.cancelled)))
     }
 
+    /// Whether the other side has not closed the connection.
+    pub(super) fn is_open(&self) -> bool {
+        if self.socket.set_nonblocking(true).is_err() {
+            return false;
+        }
+        let is_open = match self.socket.peek(&mut [0]) {
+            Ok(length) => length > 0,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        is_open && self.socket.set_nonblocking(false).is_ok()
+    }
+
     /// What STARTUP agreed on takes effect.
     pub(super) fn started(&mut self, compression: Option<Compression>) {
         self.decoder.set_version(self.version);
