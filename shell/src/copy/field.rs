@@ -16,7 +16,7 @@ pub(super) enum FieldError {
     Syntax(#[from] Box<ParseError>),
     #[error("{found} is no value of type {ty}")]
     Kind { found: String, ty: String },
-    #[error("{found} elements where type {ty} has {takes}")]
+    #[error("{found} element{} where type {ty} has {takes}", if *.found == 1 { "" } else { "s" })]
     Count { found: usize, takes: usize, ty: String },
     #[error("type {ty} has no field {field}")]
     Field { field: String, ty: String },

@@ -16,6 +16,7 @@ use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
 use tholos_grammar::protocol::values::ValueList;
 
 use super::field::parse_field;
+use super::lines::Lines;
 use super::options::{CopyCommand, CopyOptions};
 use super::progress::{Progress, rate};
 use super::rejects::Rejects;
@@ -57,6 +58,8 @@ pub(crate) fn copy_from(shell: &mut Shell, copy: &CopyCommand) -> Result<String,
     let elapsed = begin.elapsed();
     let name = import.name.clone();
     let rejects = import.rejects.finish()?;
+    // The progress bar goes before the summary comes.
+    drop(import);
     let summary = format!(
         "{} rows of {name} to {} in {:.2} s ({} rows/s)\n",
         copied.rows,
@@ -94,6 +97,8 @@ fn standard_input(shell: &Shell) -> Result<Box<dyn Read>, ShellError> {
 /// A row, read and on its way.
 struct Row {
     record: ByteRecord,
+    /// Where it begins in the file.
+    line: u64,
     values: ValueList,
 }
 
@@ -103,7 +108,7 @@ struct Import<'a> {
     options: &'a CopyOptions,
     /// The file's name, for messages.
     name: String,
-    reader: Reader<Box<dyn Read>>,
+    reader: Reader<Lines>,
     target: Target,
     rejects: Rejects,
     progress: Progress,
@@ -130,7 +135,7 @@ impl<'a> Import<'a> {
             .delimiter(options.delimiter)
             .quote(options.quote)
             .escape(options.escape)
-            .from_reader(input);
+            .from_reader(Lines::new(input));
         let mut header = ByteRecord::new();
         let columns = if options.header && read_record(&mut reader, &mut header, &name)? {
             Some(names(&header))
@@ -190,11 +195,13 @@ impl<'a> Import<'a> {
                 break;
             }
             self.read += 1;
+            let offset = record.position().map_or(0, csv::Position::byte);
+            let line = self.reader.get_mut().line_at(offset);
             match values(&record, &self.target.columns, &self.options.null) {
-                Ok(values) => rows.push(Row { record, values }),
+                Ok(values) => rows.push(Row { record, line, values }),
                 Err(reason) => {
                     self.parse_errors += 1;
-                    self.reject(&record, &reason)?;
+                    self.reject(&record, line, &reason)?;
                     if self.options.max_parse_errors.is_some_and(|most| self.parse_errors > most) {
                         self.rejects.finish()?;
                         return Err(CopyError::ParseErrors(self.parse_errors).into());
@@ -247,7 +254,7 @@ impl<'a> Import<'a> {
                 }
                 Err(error) => {
                     self.insert_errors += 1;
-                    self.reject(&row.record, &error.message)?;
+                    self.reject(&row.record, row.line, &error.message)?;
                     if self.options.max_insert_errors.is_some_and(|most| self.insert_errors > most)
                     {
                         self.rejects.finish()?;
@@ -259,11 +266,10 @@ impl<'a> Import<'a> {
         Ok(again)
     }
 
-    fn reject(&mut self, record: &ByteRecord, reason: &str) -> Result<(), ShellError> {
+    fn reject(&mut self, record: &ByteRecord, line: u64, reason: &str) -> Result<(), ShellError> {
         self.copied.rejected += 1;
-        let line = record.position().map_or(0, csv::Position::line);
         if let Some(message) = self.rejects.add(record, &format!("{}:{line}", self.name), reason)? {
-            self.shell.note(&message);
+            self.progress.hidden(|| self.shell.note(&message));
         }
         Ok(())
     }
@@ -278,7 +284,7 @@ impl<'a> Import<'a> {
 
 /// Reads a record; false at the end.
 fn read_record(
-    reader: &mut Reader<Box<dyn Read>>,
+    reader: &mut Reader<Lines>,
     record: &mut ByteRecord,
     name: &str,
 ) -> Result<bool, CopyError> {
@@ -304,7 +310,8 @@ fn names(header: &ByteRecord) -> Vec<Name> {
 fn values(record: &ByteRecord, columns: &[Column], null: &str) -> Result<ValueList, String> {
     let expected = columns.len();
     if record.len() != expected {
-        return Err(format!("{} fields where {expected} are expected", record.len()));
+        let fields = if record.len() == 1 { "field" } else { "fields" };
+        return Err(format!("{} {fields} where {expected} are expected", record.len()));
     }
     let mut order: Vec<_> = columns
         .iter()
@@ -369,7 +376,7 @@ mod tests {
         let reason = |fields: Vec<&str>| {
             values(&ByteRecord::from(fields), &columns, "NULL").expect_err("a bad record")
         };
-        assert_eq!(reason(vec!["1"]), "1 fields where 2 are expected");
+        assert_eq!(reason(vec!["1"]), "1 field where 2 are expected");
         assert!(reason(vec!["1", "x"]).starts_with("column b: x is no value of type int"));
         assert!(reason(vec!["", "1"]).starts_with("column a: the empty text is no value"));
         let null = values(&ByteRecord::from(vec!["1", "NULL"]), &columns, "NULL").expect("values");

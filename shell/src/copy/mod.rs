@@ -4,6 +4,7 @@
 
 mod field;
 mod from;
+mod lines;
 mod options;
 mod progress;
 mod rejects;

@@ -349,7 +349,7 @@ fn other(options: &mut CopyOptions, name: &str) -> Result<(), CommandError> {
     }
     let hint = nearest(name, OPTIONS.iter().map(|(name, _, _)| *name));
     let hint = hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default();
-    Err(CommandError::Copy(format!("no option {name}{hint}; HELP COPY lists them")))
+    Err(CommandError::Copy(format!("no option {name} (HELP COPY lists them){hint}")))
 }
 
 fn boolean(value: &str) -> Option<bool> {

@@ -18,7 +18,7 @@ impl Progress {
             return Progress { bar: ProgressBar::hidden() };
         }
         let template = match bytes {
-            Some(_) => "{bar:30} {percent}% {msg}, {eta} left",
+            Some(_) => "{bar:30} {percent:>3}% {msg}, {eta} left",
             None => "{spinner} {msg}, {elapsed}",
         };
         let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr_with_hz(10));
@@ -26,6 +26,11 @@ impl Progress {
             bar.set_style(style);
         }
         Progress { bar }
+    }
+
+    /// Does what writes to the terminal with the bar out of its way.
+    pub(super) fn hidden(&self, write: impl FnOnce()) {
+        self.bar.suspend(write);
     }
 
     /// So many rows are copied, so many bytes of the file read.
