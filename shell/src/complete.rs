@@ -33,6 +33,13 @@ pub(crate) fn complete(before: &str, line: &str, context: Context<'_>) -> (usize
     {
         return found;
     }
+    if before.is_empty()
+        && let Some((statement, start)) = commands::statement(line)
+    {
+        // A short form is completed as the statement that it stands for.
+        let (begin, found) = complete("", &statement, context);
+        return ((begin + line.len()).saturating_sub(statement.len()).max(start), found);
+    }
     let text = format!("{before}{line}");
     let Some(word) = word_at_end(&text) else { return (line.len(), Vec::new()) };
     let typed = text.get(word.clone()).unwrap_or_default();

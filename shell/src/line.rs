@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustyline::completion::{Completer, Pair};
 use rustyline::config::{CompletionType, Config};
@@ -13,7 +13,10 @@ use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
-use rustyline::{Editor, Helper};
+use rustyline::{
+    Cmd, ConditionalEventHandler, Editor, Event, EventContext, EventHandler, Helper, KeyCode,
+    Modifiers, RepeatCount,
+};
 use tholos_parser::redact_passwords;
 
 use crate::catalogue::Catalogue;
@@ -123,6 +126,53 @@ pub(crate) fn ask(question: &str) -> Result<Option<String>, ShellError> {
         Ok(answer) => Ok(Some(answer)),
         Err(ReadlineError::Interrupted | ReadlineError::Eof) => Ok(None),
         Err(error) => Err(terminal(error)),
+    }
+}
+
+/// Asks a question that one key of `keys` answers, without Enter behind it; Enter, Page Down and Down are a blank.
+/// `None` for Ctrl-C, Ctrl-D and Escape. Other keys do nothing. The question goes with its answer.
+pub(crate) fn ask_key(question: &str, keys: &'static str) -> Result<Option<char>, ShellError> {
+    let pressed = Arc::new(Mutex::new(None));
+    let press = Press { keys, pressed: Arc::clone(&pressed) };
+    let mut editor: Editor<(), FileHistory> = Editor::new().map_err(terminal)?;
+    editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(press)));
+    let answer = match editor.readline(question) {
+        Ok(typed) => {
+            let key = pressed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // A terminal that can't hand out single keys hands out lines.
+            key.or_else(|| Some(typed.trim().chars().next().unwrap_or(' ')))
+        }
+        Err(ReadlineError::Interrupted | ReadlineError::Eof) => None,
+        Err(error) => return Err(terminal(error)),
+    };
+    if std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb") {
+        print!("\u{1b}[A\r\u{1b}[K");
+    }
+    Ok(answer)
+}
+
+/// Takes the first key that is an answer for one.
+struct Press {
+    keys: &'static str,
+    pressed: Arc<Mutex<Option<char>>>,
+}
+
+impl ConditionalEventHandler for Press {
+    fn handle(&self, event: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+        let key = event.get(0)?;
+        let answer = match (key.0, key.1) {
+            (KeyCode::Enter | KeyCode::PageDown | KeyCode::Down, _) => ' ',
+            (KeyCode::Char('m' | 'j' | 'M' | 'J'), Modifiers::CTRL) => ' ',
+            (KeyCode::Esc, _) => return Some(Cmd::Interrupt),
+            (KeyCode::Char('c' | 'd' | 'C' | 'D'), Modifiers::CTRL) => return Some(Cmd::Interrupt),
+            (KeyCode::Char(key), Modifiers::NONE | Modifiers::SHIFT) => key.to_ascii_lowercase(),
+            _ => return Some(Cmd::Noop),
+        };
+        if !self.keys.contains(answer) {
+            return Some(Cmd::Noop);
+        }
+        *self.pressed.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        Some(Cmd::AcceptLine)
     }
 }
 

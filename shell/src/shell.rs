@@ -142,6 +142,9 @@ impl Shell {
             self.note(&format!("warning: {warning}"));
         }
         let tracing_id = begin.reply.tracing_id;
+        let has_blank = matches!(begin.reply.outcome, Outcome::Rows(_))
+            && self.is_interactive()
+            && self.has_footer();
         match begin.reply.outcome {
             Outcome::Rows(_) => self.print_rows(text, statement, begin)?,
             _ if self.is_interactive && self.source_depth == 0 => {
@@ -151,7 +154,10 @@ impl Shell {
             _ => {}
         }
         match tracing_id {
-            Some(id) => self.print(&format!("\n{}\n", trace_line(id))),
+            Some(id) => {
+                let blank = if has_blank { "" } else { "\n" };
+                self.print(&format!("{blank}{}\n", trace_line(id)))
+            }
             None => Ok(()),
         }
     }
@@ -182,8 +188,14 @@ impl Shell {
             Command::Source(path) => return self.source(&path),
             Command::Edit => return self.edit(),
             Command::Watch(interval) => self.watch(interval)?,
-            Command::Help(topic) => self.print(&help::text(topic.as_deref())?)?,
-            Command::BackslashHelp => self.print(&help::backslash_forms())?,
+            Command::Help(topic) => {
+                let text = help::text(topic.as_deref())?;
+                self.print(&help::wrapped(&text, self.sink.style().width))?;
+            }
+            Command::BackslashHelp => {
+                self.print(&help::wrapped(&help::backslash_forms(), self.sink.style().width))?;
+            }
+            Command::Tables(keyspace) => self.tables(keyspace.as_ref())?,
             Command::Clear => self.print("\u{1b}[H\u{1b}[2J")?,
             Command::Login { user, password } => self.log_in(&user, password)?,
             Command::Copy(copy) => {

@@ -5,13 +5,17 @@ use std::time::Duration;
 use tholos_grammar::name::Name;
 
 use super::files::path;
-use super::{Command, CommandError, Line, nearest, toggles, words};
+use super::{Command, CommandError, Line, Word, nearest, toggles, words};
 use crate::output::Expand;
 
 /// Name, arguments and meaning of each: what `\?` prints.
 pub(crate) const FORMS: [(&str, &str, &str); 15] = [
     ("d", "[NAME]", "describe a table, type, keyspace, ...; without a name list the tables"),
-    ("dt", "[KEYSPACE]", "list tables, of one keyspace or all"),
+    (
+        "dt",
+        "[KEYSPACE]",
+        "list tables: of that keyspace, else of the one in use, else of all but the system's",
+    ),
     ("dT", "", "list user types"),
     ("l", "", "list keyspaces"),
     ("c", "KEYSPACE", "use a keyspace"),
@@ -76,25 +80,17 @@ fn describe(line: &Line) -> Result<Command, CommandError> {
 }
 
 fn tables(line: &Line) -> Result<Command, CommandError> {
-    let columns = "SELECT keyspace_name, table_name, comment FROM system_schema.tables";
-    Ok(Command::Statement(match line.at_most_one()? {
-        None => columns.to_string(),
-        Some(keyspace) => {
-            let keyspace = if keyspace.is_quoted {
-                Name::exact(&keyspace.text)
-            } else {
-                Name::folded(&keyspace.text)
-            };
-            let literal = keyspace.as_str().replace('\'', "''");
-            format!("{columns} WHERE keyspace_name = '{literal}'")
-        }
-    }))
+    Ok(Command::Tables(line.at_most_one()?.map(name)))
+}
+
+/// The name that a word is, with CQL's folding.
+fn name(word: &Word) -> Name {
+    if word.is_quoted { Name::exact(&word.text) } else { Name::folded(&word.text) }
 }
 
 fn use_keyspace(line: &Line) -> Result<Command, CommandError> {
     let name = line.at_most_one()?.ok_or_else(|| line.missing("the keyspace to use"))?;
-    let name = if name.is_quoted { Name::exact(&name.text) } else { Name::folded(&name.text) };
-    Ok(Command::Statement(format!("USE {name}")))
+    Ok(Command::Statement(format!("USE {}", self::name(name))))
 }
 
 fn watch(line: &Line) -> Result<Command, CommandError> {

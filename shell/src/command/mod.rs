@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tholos_grammar::consistency::Consistency;
+use tholos_grammar::name::Name;
 
 use crate::copy::CopyCommand;
 use crate::output::{Expand, Format};
@@ -58,6 +59,8 @@ pub(crate) enum Command {
     Edit,
     /// `\watch [seconds]`: the last statement, again and again.
     Watch(Duration),
+    /// `\dt [keyspace]`: its tables.
+    Tables(Option<Name>),
     /// A statement that a short form stands for.
     Statement(String),
     Copy(Box<CopyCommand>),
@@ -200,7 +203,8 @@ pub(crate) fn nearest<'a>(
     let limit = (wanted.chars().count() / 3).max(1);
     candidates
         .map(|name| (strsim::damerau_levenshtein(&wanted, &name.to_ascii_lowercase()), name))
-        .filter(|(distance, _)| *distance > 0 && *distance <= limit)
+        // A name of one letter is close to every other such name.
+        .filter(|(distance, _)| *distance > 0 && *distance <= limit && *distance < wanted.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

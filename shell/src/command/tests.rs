@@ -56,13 +56,9 @@ fn short_forms_stand_for_statements() {
     assert_eq!(parse("\\d"), statement("DESCRIBE TABLES"));
     assert_eq!(parse("\\d ks.t"), statement("DESCRIBE ks.t"));
     assert_eq!(parse("\\d \"T\""), statement("DESCRIBE \"T\""));
-    assert_eq!(
-        parse("\\dt Ks"),
-        statement(
-            "SELECT keyspace_name, table_name, comment FROM system_schema.tables \
-             WHERE keyspace_name = 'ks'"
-        )
-    );
+    assert_eq!(parse("\\dt Ks"), Ok(Command::Tables(Some("ks".into()))));
+    assert_eq!(parse("\\dt"), Ok(Command::Tables(None)));
+    assert_eq!(error("\\!"), "no command \\! (\\? lists them)");
     assert_eq!(parse("\\watch 0.5"), Ok(Command::Watch(Duration::from_millis(500))));
     assert_eq!(error("\\timin"), "no command \\timin (\\? lists them); did you mean \\timing?");
     assert_eq!(error("\\q now"), "\\q takes nothing behind \\q, found \"now\"");

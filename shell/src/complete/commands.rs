@@ -88,6 +88,18 @@ pub(super) fn complete(line: &str) -> Option<(usize, Vec<String>)> {
     Some((word_start, fitting.map(|choice| super::in_case_of(word, choice)).collect()))
 }
 
+/// The statement that `\\d`, `\\dt` or `\\c` stands for, as far as it is typed, and where its name begins in the line.
+pub(super) fn statement(line: &str) -> Option<(String, usize)> {
+    let (form, name) = line.trim_start().split_once(' ')?;
+    let statement = match form {
+        "\\d" => "DESCRIBE TABLE ",
+        "\\dt" | "\\c" => "USE ",
+        _ => return None,
+    };
+    let name = name.trim_start();
+    Some((format!("{statement}{name}"), line.len() - name.len()))
+}
+
 fn last_word(text: &str) -> &str {
     text.rsplit(char::is_whitespace).next().unwrap_or_default()
 }

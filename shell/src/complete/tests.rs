@@ -81,3 +81,14 @@ fn commands_offer_their_arguments() {
     assert_eq!(offered("\\t"), ["\\timing"]);
     assert_eq!(offered("\\f nd"), ["ndjson"]);
 }
+
+#[test]
+fn short_forms_take_names_too() {
+    assert_eq!(offered("\\d ord"), ["orders"]);
+    assert_eq!(offered("\\d system.l"), ["local"]);
+    assert_eq!(offered("\\c sh"), ["shop"]);
+    let catalogue = catalogue();
+    let context = Context { catalogue: &catalogue, keyspace: Some("shop") };
+    assert_eq!(complete("", "\\d  ord", context).0, 4);
+    assert_eq!(complete("", "\\d system.lo", context).0, 10);
+}

@@ -56,6 +56,37 @@ pub(crate) fn backslash_forms() -> String {
     text
 }
 
+/// The text in lines of at most `width` columns, where words allow it. What a line's last column of blanks leaves to its
+/// right continues below itself, as the meaning of an option does.
+pub(crate) fn wrapped(text: &str, width: Option<u16>) -> String {
+    let Some(width) = width.map(usize::from) else { return text.to_string() };
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let own = line.len() - line.trim_start().len();
+        let indent = match line.trim_end().rfind("  ") {
+            Some(gap) if gap >= own && gap + 2 < width / 2 => gap + 2,
+            _ => own + 2,
+        };
+        let (mut rest, mut room, mut least) = (line, width, indent);
+        while let Some((head, tail)) = split(rest, room, least) {
+            out.push_str(head.trim_end());
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            (rest, room, least) = (tail.trim_start(), width - indent, 0);
+        }
+        out.push_str(rest);
+        out.push('\n');
+    }
+    out
+}
+
+/// A line that is longer than `room`, cut at its last blank there that is behind `least`.
+fn split(line: &str, room: usize, least: usize) -> Option<(&str, &str)> {
+    let (end, _) = line.char_indices().nth(room)?;
+    let blank = line.get(..=end)?.rfind(' ').filter(|&blank| blank > least)?;
+    Some(line.split_at(blank))
+}
+
 /// COPY's options, from the table that the parser of the command uses.
 fn options(topic: &str) -> String {
     if topic != "COPY" {
@@ -109,6 +140,22 @@ mod tests {
         assert_eq!(error, "no help on SELCT; did you mean SELECT? HELP lists the topics");
         let parts = text(Some("create")).expect("parts");
         assert!(parts.contains("CREATE TABLE"), "{parts}");
+    }
+
+    #[test]
+    fn long_lines_are_wrapped_below_their_last_column() {
+        let text = "  NAME    what it means and more\n  short\nwithoutanyblankthatcouldbeused\n";
+        assert_eq!(wrapped(text, None), text);
+        assert_eq!(
+            wrapped(text, Some(24)),
+            "  NAME    what it means\n          and more\n  short\nwithoutanyblankthatcouldbeused\n"
+        );
+        for name in topics() {
+            let text = super::text(Some(name)).expect("a topic");
+            let wrapped = wrapped(&text, Some(60));
+            assert!(wrapped.lines().all(|line| line.chars().count() <= 60), "{wrapped}");
+            assert!(wrapped.split_whitespace().eq(text.split_whitespace()), "{wrapped}");
+        }
     }
 
     #[test]

@@ -2,15 +2,47 @@
 
 use std::collections::BTreeMap;
 
+use tholos_grammar::name::Name;
 use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::Value;
+use tholos_parser::parse_statement;
 use unicode_width::UnicodeWidthStr;
 
 use crate::catalogue::{quoted, text_cell};
-use crate::client::ResultRows;
+use crate::client::{Outcome, RequestOptions, ResultRows};
+use crate::error::ShellError;
+use crate::shell::Shell;
 
 /// Columns of a terminal whose width is not known.
 const DEFAULT_WIDTH: u16 = 80;
+
+impl Shell {
+    /// `\dt`: tables with their comments, sorted.
+    pub(super) fn tables(&mut self, keyspace: Option<&Name>) -> Result<(), ShellError> {
+        let keyspace = keyspace.map(Name::as_str).or(self.session.keyspace()).map(str::to_string);
+        let mut text =
+            "SELECT keyspace_name, table_name, comment FROM system_schema.tables".to_string();
+        if let Some(keyspace) = &keyspace {
+            text.push_str(&format!(" WHERE keyspace_name = '{}'", keyspace.replace('\'', "''")));
+        }
+        let statement = parse_statement(&text).map_err(Box::new)?;
+        // In one piece: pages would come in the order of tokens.
+        let request = RequestOptions { page_size: None, ..self.settings.request(None) };
+        let mut answer = self.session.execute(&text, &request)?;
+        if let Outcome::Rows(rows) = &mut answer.reply.outcome {
+            let is_system = |row: &Row| {
+                text_cell(row, 0)
+                    .is_some_and(|name| name == "system" || name.starts_with("system_"))
+            };
+            rows.rows.retain(|row| keyspace.is_some() || !is_system(row));
+            rows.rows.sort();
+        }
+        self.print_rows(&text, &statement, answer)
+    }
+}
+
+/// A row's cells.
+type Row = Vec<Option<Vec<u8>>>;
 
 /// The answer as text.
 pub(super) fn render(rows: &ResultRows, width: Option<u16>) -> String {
@@ -94,15 +126,24 @@ fn facts(rows: &ResultRows) -> String {
             if let Some(first) = name.get_mut(..1) {
                 first.make_ascii_uppercase();
             }
-            text.push_str(&format!("{name}: {value}\n"));
+            text.push_str(&format!("{name}:{value}\n"));
         }
     }
     text.push('\n');
     text
 }
 
+/// The value behind its blank, or the entries of a map on lines of their own.
 fn decode(ty: &CqlType, bytes: &[u8]) -> Option<String> {
     let value = Value::decode(ty, bytes).ok()?;
+    if let (CqlType::Map { key, value: of, .. }, Value::Map(entries)) = (ty, &value) {
+        let names: Vec<String> = entries.iter().map(|(name, _)| name.text(key)).collect();
+        let width = names.iter().map(|name| name.width()).max().unwrap_or(0);
+        let line = |(name, (_, value)): (&String, &(Value, Value))| {
+            format!("\n  {}{name} {}", " ".repeat(width - name.width()), value.text(of))
+        };
+        return Some(names.iter().zip(entries).map(line).collect());
+    }
     let blob = CqlType::Native(Native::Blob);
-    Some(if *ty == blob { value.text(&blob) } else { value.text(ty) })
+    Some(format!(" {}", if *ty == blob { value.text(&blob) } else { value.text(ty) }))
 }

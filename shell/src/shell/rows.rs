@@ -8,7 +8,7 @@ use tholos_grammar::consistency::Consistency;
 
 use crate::client::{Outcome, ResultRows};
 use crate::error::ShellError;
-use crate::line::ask;
+use crate::line::ask_key;
 use crate::output::{self, Format, Page};
 use crate::session::Answer;
 use crate::shell::{Shell, describe};
@@ -65,10 +65,18 @@ impl Shell {
                 return Err(ShellError::Interrupted);
             }
             if asks && !rows.rows.is_empty() {
+                if format == Format::Json {
+                    // The array's line ends with what comes next; the question must not stand on it.
+                    self.print("\n")?;
+                }
                 match ask_for_more(printed)? {
                     More::Page => {}
                     More::All => asks = false,
                     More::Stop => {
+                        if format == Format::Json {
+                            // What was printed of the array is still to be JSON.
+                            self.print("]\n")?;
+                        }
                         return self.print_dimmed(&format!("({printed} rows so far; stopped)"));
                     }
                 }
@@ -137,10 +145,10 @@ fn with_columns(mut page: ResultRows, before: &ResultRows) -> ResultRows {
 }
 
 fn ask_for_more(printed: usize) -> Result<More, ShellError> {
-    let question = format!("--More-- {printed} rows so far; Enter: next page, a: all, q: stop ");
-    Ok(match ask(&question)?.as_deref().map(str::trim) {
-        Some("a" | "A" | "all") => More::All,
-        Some("" | "y" | "yes") => More::Page,
+    let question = format!("--More-- {printed} rows so far; Space: next page, a: all, q: stop ");
+    Ok(match ask_key(&question, " aq")? {
+        Some('a') => More::All,
+        Some(' ') => More::Page,
         _ => More::Stop,
     })
 }
