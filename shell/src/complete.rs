@@ -217,7 +217,11 @@ impl Names<'_> {
     }
 
     fn add_columns(&self, found: &mut BTreeSet<String>) {
-        let Some((keyspace, table)) = table_of(self.statement) else { return };
+        let Some((keyspace, table)) = table_of(self.statement) else {
+            // FROM comes later: any column of the keyspace may be meant.
+            return self
+                .add_of_keyspace(found, |keyspace| keyspace.tables.values().flatten().collect());
+        };
         let Some(keyspace) = keyspace.as_deref().or(self.context.keyspace) else { return };
         let columns = self.context.catalogue.columns(keyspace, &table);
         found.extend(columns.iter().map(|name| quoted(name)));

@@ -7,6 +7,7 @@ use tholos_grammar::consistency::Consistency;
 
 use crate::command::backslash::FORMS;
 use crate::command::files::path;
+use crate::copy::OPTIONS;
 use crate::help;
 use crate::output::Format;
 
@@ -66,6 +67,7 @@ pub(super) fn complete(line: &str) -> Option<(usize, Vec<String>)> {
     let word_start = line.len() - last_word(rest).len();
     let word = line.get(word_start..)?;
     let choices: Vec<String> = match first.to_ascii_uppercase().as_str() {
+        "COPY" => return copy(line, rest),
         "SOURCE" | "CAPTURE" | "\\I" | "\\O" => return Some(files(line, rest)),
         "CONSISTENCY" => Consistency::ALL.iter().map(ToString::to_string).collect(),
         "SERIAL" if rest.trim_start().contains(char::is_whitespace) => {
@@ -88,10 +90,34 @@ pub(super) fn complete(line: &str) -> Option<(usize, Vec<String>)> {
     Some((word_start, fitting.map(|choice| super::in_case_of(word, choice)).collect()))
 }
 
-/// The statement that `\\d`, `\\dt` or `\\c` stands for, as far as it is typed, and where its name begins in the line.
+/// Completion of COPY behind its table and columns; `None` for those, which [`statement`] is for.
+fn copy(line: &str, rest: &str) -> Option<(usize, Vec<String>)> {
+    if rest.matches('\'').count() % 2 == 1 {
+        let (_, file) = rest.rsplit_once('\'')?;
+        return Some(files(line, file));
+    }
+    let (_, behind) = rest.trim_start().split_once(char::is_whitespace)?;
+    if behind.rfind('(') > behind.rfind(')') {
+        return None;
+    }
+    let has_with = behind.split_whitespace().any(|word| word.eq_ignore_ascii_case("WITH"));
+    let choices: Vec<&str> = if has_with {
+        OPTIONS.iter().map(|(name, _, _)| *name).chain(["AND"]).collect()
+    } else {
+        vec!["TO", "FROM", "STDIN", "STDOUT", "WITH"]
+    };
+    let word = last_word(rest);
+    let fitting = choices.into_iter().filter(|choice| super::starts_with(choice, word));
+    let fitting = fitting.map(|choice| super::in_case_of(word, choice.to_string()));
+    Some((line.len() - word.len(), fitting.collect()))
+}
+
+/// The statement that `\d`, `\dt`, `\c` or the beginning of COPY stands for, as far as it is typed, and where its name
+/// begins in the line.
 pub(super) fn statement(line: &str) -> Option<(String, usize)> {
     let (form, name) = line.trim_start().split_once(' ')?;
     let statement = match form {
+        _ if form.eq_ignore_ascii_case("COPY") => "INSERT INTO ",
         "\\d" => "DESCRIBE TABLE ",
         "\\dt" | "\\c" => "USE ",
         _ => return None,

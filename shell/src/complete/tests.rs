@@ -53,6 +53,7 @@ fn tables_come_from_the_keyspace_in_use_or_named() {
 #[test]
 fn columns_come_from_the_statements_table() {
     assert_eq!(offered("SELECT * FROM orders WHERE c"), ["customer"]);
+    assert!(offered("SELECT cus").contains(&"customer".to_string()));
     assert_eq!(offered("UPDATE shop.orders SET t"), ["total"]);
     assert_eq!(offered("SELECT * FROM orders\nWHERE i"), ["id"]);
     assert!(offered("SELECT * FROM system.local WHERE ").contains(&"key".to_string()));
@@ -87,6 +88,11 @@ fn short_forms_take_names_too() {
     assert_eq!(offered("\\d ord"), ["orders"]);
     assert_eq!(offered("\\d system.l"), ["local"]);
     assert_eq!(offered("\\c sh"), ["shop"]);
+    assert_eq!(offered("copy ord"), ["orders"]);
+    assert_eq!(offered("COPY orders (cus"), ["customer"]);
+    assert_eq!(offered("COPY orders (id) F"), ["FROM"]);
+    assert_eq!(offered("COPY orders TO 'a' WITH hea"), ["header"]);
+    assert_eq!(offered("COPY orders FROM 'src/copy/mo"), ["src/copy/mod.rs"]);
     let catalogue = catalogue();
     let context = Context { catalogue: &catalogue, keyspace: Some("shop") };
     assert_eq!(complete("", "\\d  ord", context).0, 4);

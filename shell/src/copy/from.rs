@@ -54,7 +54,17 @@ pub(crate) fn copy_from(shell: &mut Shell, copy: &CopyCommand) -> Result<String,
     };
     let begin = Instant::now();
     let mut import = Import::new(shell, copy, input, size)?;
-    let copied = import.run(begin)?;
+    let copied = match import.run(begin) {
+        Ok(copied) => copied,
+        Err(error) => {
+            let rows = import.copied.rows;
+            drop(import);
+            if rows > 0 {
+                shell.note(&format!("{rows} rows were written before COPY ended"));
+            }
+            return Err(error);
+        }
+    };
     let elapsed = begin.elapsed();
     let name = import.name.clone();
     let rejects = import.rejects.finish()?;
