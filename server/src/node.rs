@@ -272,6 +272,7 @@ impl Gauges for Node {
             counter("flushes", "Memtables written to SSTables.", stats.flushes),
             counter("compactions", "Compactions finished.", stats.compactions),
             counter("compacted_bytes", "Bytes that compactions wrote.", stats.compacted_bytes),
+            counter("expired_sstables", "SSTables that expired whole.", stats.expired_files),
             counter("table_writes", "Mutations applied to tables.", sum(|table| table.writes)),
             counter("table_reads", "Reads of tables.", sum(|table| table.reads)),
             gauge("tables", "Tables of users.", stats.tables.len() as u64),

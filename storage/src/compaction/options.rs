@@ -111,6 +111,8 @@ fn time_window(options: Options<'_>) -> Unified {
     Unified {
         window: Some(length.saturating_mul(unit).saturating_mul(per_second)),
         drops_expired_blindly: options.is_true("unsafe_aggressive_sstable_expiration"),
+        // Files go whole as they expire: unless it is asked for, none is written anew for the part that expired first.
+        tombstone_threshold: options.number("tombstone_threshold", f64::INFINITY),
         ..size_tiered(options)
     }
 }

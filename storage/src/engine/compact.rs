@@ -184,6 +184,9 @@ impl TableStore {
         self.state.store(Arc::new(TableState::new(active, frozen, files)));
         inputs.iter().for_each(|input| input.table.remove_when_unused());
         context.compactions.fetch_add(1, Ordering::Relaxed);
+        if job.kind == JobKind::Expired {
+            context.expired_files.fetch_add(inputs.len() as u64, Ordering::Relaxed);
+        }
         context.compacted_bytes.fetch_add(written, Ordering::Relaxed);
         Ok(())
     }
@@ -212,15 +215,16 @@ impl TableStore {
         let output =
             Output::new(context, self, base.unwrap_or(0)).cut(claim.job.slices, fragment_bytes);
         output.write(|output| {
-            let (mut pace, mut written, mut entries) = (Pace::default(), 0, 0_u32);
+            let (mut pace, mut written, mut entries) = (Pace::default(), 0_u64, 0_u32);
             while let Some(entry) = merge.advance()? {
                 purging.add(entry, &mut |entry| output.add(entry))?;
                 entries += 1;
                 if entries.is_multiple_of(STEP_ENTRIES) {
                     claim.running.read(merge.bytes_read());
-                    let more = output.bytes() - written;
-                    written += more;
-                    breathe(context, &mut pace, more)?;
+                    // What a file takes is known when it is finished: a little less than it seemed.
+                    let total = output.bytes();
+                    breathe(context, &mut pace, total.saturating_sub(written))?;
+                    written = total;
                 }
             }
             Ok(())

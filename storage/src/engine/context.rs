@@ -29,6 +29,7 @@ pub(super) struct Context {
     pub(super) flushes: AtomicU64,
     pub(super) compactions: AtomicU64,
     pub(super) compacted_bytes: AtomicU64,
+    pub(super) expired_files: AtomicU64,
 }
 
 impl Context {
@@ -46,6 +47,7 @@ impl Context {
             flushes: AtomicU64::new(0),
             compactions: AtomicU64::new(0),
             compacted_bytes: AtomicU64::new(0),
+            expired_files: AtomicU64::new(0),
         }
     }
 

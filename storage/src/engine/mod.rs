@@ -272,6 +272,7 @@ impl Engine {
             flushes: context.flushes.load(Ordering::Relaxed),
             compactions: context.compactions.load(Ordering::Relaxed),
             compacted_bytes: context.compacted_bytes.load(Ordering::Relaxed),
+            expired_files: context.expired_files.load(Ordering::Relaxed),
             jobs: context.jobs.stats(),
             tables,
         }

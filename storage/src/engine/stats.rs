@@ -16,6 +16,8 @@ pub struct EngineStats {
     pub compactions: u64,
     /// Bytes that compactions wrote since the start.
     pub compacted_bytes: u64,
+    /// Files that went unread since the start, because all in them had expired.
+    pub expired_files: u64,
     /// Compactions that run.
     pub jobs: Vec<JobStats>,
     /// Tables by id.

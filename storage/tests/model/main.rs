@@ -23,6 +23,7 @@ mod shift;
 mod steps;
 mod tables;
 mod threads;
+mod time_series;
 
 /// How many cases a property runs: sized for every change, more by `THOLOS_CASES=<factor>`.
 fn cases(usual: u32) -> proptest::test_runner::Config {
