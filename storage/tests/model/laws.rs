@@ -81,7 +81,7 @@ proptest! {
         prop_assert!(compacted(&split(&writes, a)) == expected);
         prop_assert!(compacted(&split(&writes, b)) == expected);
         let (file, bytes) = on_disk(all[0].clone());
-        let whole = stream(&[file.clone()], &[], &[], Direction::Forward).unwrap();
+        let whole = stream(std::slice::from_ref(&file), &[], &[], Direction::Forward).unwrap();
         prop_assert_eq!(whole, model_of(&writes).stream());
         prop_assert!(on_disk(file).1 == bytes, "a file that is copied is the same file");
     }
