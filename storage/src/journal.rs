@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::StorageError;
 use crate::fs::{File, Fs};
+use crate::planted::planted;
 
 /// Largest payload of a record, in bytes.
 pub const MAX_RECORD_BYTES: usize = 64 << 20;
@@ -88,8 +89,10 @@ impl Journal {
         check_header(path, format, &bytes)?;
         // A process may have been killed between a write, or a rename, and its sync: what is acted on from here must not
         // be lost with the machine's power later.
-        file.sync_data().map_err(failed("sync"))?;
-        fs.sync_dir(dir_of(path)).map_err(failed(SYNC_NAMES))?;
+        if !planted!(TrustWhatIsRead) {
+            file.sync_data().map_err(failed("sync"))?;
+            fs.sync_dir(dir_of(path)).map_err(failed(SYNC_NAMES))?;
+        }
         let end = visit_records(path, &bytes, visit)?;
         remove_leftover(&*fs, path)?;
         let ragged = end < len;

@@ -28,6 +28,8 @@ pub enum Planted {
     FinishWithoutSync,
     /// The name of a finished SSTable is not made durable.
     FinishWithoutNames,
+    /// A start acts on what a process that was killed may not have synced.
+    TrustWhatIsRead,
     /// The log goes on after a failed sync as if it had not failed.
     RetryFailedSync,
     /// A block that does not match its checksum is read all the same.

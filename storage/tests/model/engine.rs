@@ -57,32 +57,52 @@ impl Clock for TestClock {
 pub(crate) struct Known {
     pub(crate) id: TableId,
     pub(crate) model: Model,
-    /// What survives any crash.
+    /// What was written since the last truncation.
+    pub(crate) writes: Vec<Mutation>,
+    /// How many of the writes survive any crash, and what they amount to.
+    pub(crate) settled: usize,
     durable: Model,
-    /// What was written since.
-    since: Vec<Mutation>,
+    /// How many truncations there were.
+    pub(crate) epoch: usize,
 }
 
 impl Known {
     fn new(id: TableId) -> Self {
-        Known { id, model: Model::default(), durable: Model::default(), since: Vec::new() }
+        Known {
+            id,
+            model: Model::default(),
+            writes: Vec::new(),
+            settled: 0,
+            durable: Model::default(),
+            epoch: 0,
+        }
     }
 
     fn write(&mut self, write: Mutation) {
         self.model.write(&write);
-        self.since.push(write);
+        self.writes.push(write);
     }
 
     /// Everything is durable.
     fn settle(&mut self) {
-        self.since.drain(..).for_each(|write| self.durable.write(&write));
+        self.writes[self.settled..].iter().for_each(|write| self.durable.write(write));
+        self.settled = self.writes.len();
+    }
+
+    /// What was written since the last that is durable.
+    fn since(&self) -> &[Mutation] {
+        &self.writes[self.settled..]
+    }
+
+    fn truncate(&mut self) {
+        *self = Known { epoch: self.epoch + 1, ..Known::new(self.id) };
     }
 }
 
 /// An engine on a faulty disk, and what should be in it.
 pub(crate) struct Bench {
     pub(crate) fs: FaultyFs,
-    shape: Shape,
+    pub(crate) shape: Shape,
     clock: Arc<TestClock>,
     engine: Option<Engine>,
     pub(crate) tables: [Known; 2],
@@ -189,7 +209,8 @@ impl Bench {
         self.check(OTHER)
     }
 
-    fn step(&mut self, op: &Op) -> Outcome {
+    /// Does one operation, unchecked.
+    pub(crate) fn step(&mut self, op: &Op) -> Outcome {
         match op {
             Op::Write(write) => {
                 let write = shifted(write, self.now() - STILL.now);
@@ -219,7 +240,7 @@ impl Bench {
             }
             Op::Truncate(table) => {
                 self.engine().truncate(*table)?;
-                *self.known(*table) = Known::new(*table);
+                self.known(*table).truncate();
             }
             Op::Restart(times) => {
                 self.sync()?;
@@ -288,7 +309,7 @@ impl Bench {
             let mut candidate = known.durable.clone();
             let mut fits = emptied == Some(known.id) && seen.iter().all(Vec::is_empty);
             fits |= self.is_as(&candidate, &seen);
-            for write in &known.since {
+            for write in known.since() {
                 if fits {
                     break;
                 }
@@ -299,19 +320,19 @@ impl Bench {
                 let what = format!(
                     "after a crash {:?} reads as none of 0 to {} of the writes since the last that is durable: {:?}",
                     known.id,
-                    known.since.len(),
+                    known.since().len(),
                     seen[0]
                 );
                 return Err(Violation(what));
             }
         }
         let engine = self.engine.as_ref().expect("just opened");
-        for write in self.tables.iter().flat_map(|known| &known.since) {
+        for write in self.tables.iter().flat_map(Known::since) {
             engine.apply(write)?;
         }
         if let Some(table) = emptied {
             engine.truncate(table)?;
-            *self.known(table) = Known::new(table);
+            self.known(table).truncate();
         }
         self.sync()
     }

@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used)] // a test may panic
 
+mod crash;
 mod database;
 mod dropped;
 mod engine;
