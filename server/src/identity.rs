@@ -17,7 +17,7 @@ use uuid::Uuid;
 /// The journal's file in the data directory.
 pub const FILE: &str = "node.journal";
 
-const FORMAT: JournalFormat = JournalFormat { magic: *b"THOLNODE", version: 1 };
+const FORMAT: JournalFormat = JournalFormat { magic: *b"THOLNODE", version: 2 };
 
 /// A node's identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

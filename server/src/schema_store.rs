@@ -17,7 +17,7 @@ use tholos_storage::schema::{Schema, SchemaChange};
 /// The journal's file in the data directory.
 pub const FILE: &str = "schema.journal";
 
-const FORMAT: JournalFormat = JournalFormat { magic: *b"THOLSCHM", version: 1 };
+const FORMAT: JournalFormat = JournalFormat { magic: *b"THOLSCHM", version: 2 };
 
 /// Below this the journal is never rewritten.
 const CHECKPOINT_BYTES: u64 = 1 << 20;

@@ -2,12 +2,14 @@
 //! segments of the commit log, the schema).
 //!
 //! Layout: 8 bytes of magic that say whose journal it is, a format version (u32), then records: length (u32, never 0),
-//! crc32 (u32) and payload; all little endian. The crc covers the record's offset (u64), its length and its payload, so
-//! no copy of a record elsewhere is ever taken for one.
+//! crc32 of the payload (u32), crc32 of the header (u32) and payload; all little endian. Both checksums also cover the
+//! record's offset (u64), so no copy of a record elsewhere is ever taken for one. A header of length 0 is the *end
+//! mark*: all before it was synced. Zeros follow, up to a multiple of 4 KiB; there is always room for a mark.
 //!
-//! Each append is synced before it returns, so at most the last record can be torn: bytes that are no record are the
-//! end, unless a valid record follows them, which is damage. A journal is created and rewritten under another name and
-//! renamed, so it is there whole or not at all.
+//! Each append is synced before it returns, and only then is the mark written, so at most the last record can be torn:
+//! bytes that are no record are the end, unless a valid header follows them, which is damage. The file grows, and is
+//! synced, before it is written to: a length that does not fit is damage too. A journal is created and rewritten under
+//! another name and renamed, so it is there whole or not at all.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,9 @@ use crate::planted::planted;
 pub const MAX_RECORD_BYTES: usize = 64 << 20;
 
 const HEADER_BYTES: u64 = 12;
-const RECORD_HEADER_BYTES: usize = 8;
+const RECORD_HEADER_BYTES: usize = 12;
+/// The file's length is a multiple of this.
+const PAGE_BYTES: u64 = 4 << 10;
 
 /// Whose journal it is, and which version of its records it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +46,11 @@ pub struct Journal {
     path: PathBuf,
     format: JournalFormat,
     file: Arc<dyn File>,
+    /// Where the next record goes; until then an end mark is there.
     end: u64,
-    /// An append failed halfway: cut its bytes off before the next one.
+    /// Length of the file.
+    allocated: u64,
+    /// An append failed halfway: its bytes are to go before the next one.
     ragged: bool,
     fenced: bool,
 }
@@ -56,16 +63,9 @@ impl Journal {
         format: JournalFormat,
         records: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Journal, StorageError> {
-        let (file, end) = write_whole(&*fs, path, format, records)?;
-        Ok(Journal {
-            fs,
-            path: path.to_path_buf(),
-            format,
-            file,
-            end,
-            ragged: false,
-            fenced: false,
-        })
+        let (file, end, allocated) = write_whole(&*fs, path, format, records)?;
+        let path = path.to_path_buf();
+        Ok(Journal { fs, path, format, file, end, allocated, ragged: false, fenced: false })
     }
 
     /// Opens a journal and passes every record, with its offset, to `visit`. A torn end is cut off; what is read is
@@ -95,8 +95,14 @@ impl Journal {
         }
         let end = visit_records(path, &bytes, visit)?;
         remove_leftover(&*fs, path)?;
-        let ragged = end < len;
-        Ok(Journal { fs, path: path.to_path_buf(), format, file, end, ragged, fenced: false })
+        let is_marked = matches!(found_at(&bytes, end as usize), Found::Mark);
+        let path = path.to_path_buf();
+        let journal =
+            Journal { fs, path, format, file, end, allocated: len, ragged: false, fenced: false };
+        if !is_marked {
+            journal.clear_end()?;
+        }
+        Ok(journal)
     }
 
     /// Opens a journal, or creates it empty if there is none.
@@ -123,23 +129,54 @@ impl Journal {
         }
         let mut bytes = Vec::with_capacity(record.len() + RECORD_HEADER_BYTES);
         encode_record(&mut bytes, self.end, record)?;
+        let end = self.end + bytes.len() as u64;
+        self.grow(end)?;
         if self.ragged {
-            self.file
-                .set_len(self.end)
-                .map_err(|error| StorageError::io("cut", &self.path, error))?;
+            self.clear_end()?;
         }
         self.ragged = true;
         self.file
             .write_all_at(&bytes, self.end)
             .map_err(|error| StorageError::io("write", &self.path, error))?;
-        if let Err(error) = self.file.sync_data() {
+        self.sync()?;
+        self.ragged = false;
+        self.end = end;
+        if let Err(error) = self.file.write_all_at(&end_mark(end), end) {
+            // It only serves to tell damage from a torn end.
+            tracing::warn!(file = %self.path.display(), %error, "no end mark could be written");
+        }
+        Ok(())
+    }
+
+    /// Makes room for records up to `end` and a mark.
+    fn grow(&mut self, end: u64) -> Result<(), StorageError> {
+        let needed = end + RECORD_HEADER_BYTES as u64;
+        if needed <= self.allocated {
+            return Ok(());
+        }
+        let len = needed.max(self.allocated * 2).next_multiple_of(PAGE_BYTES);
+        let failed = |error| StorageError::io("grow", &self.path, error);
+        self.file.set_len(len).map_err(failed)?;
+        self.sync()?;
+        self.allocated = len;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        self.file.sync_data().map_err(|error| {
             self.fenced = true;
             tracing::error!(file = %self.path.display(), %error, "sync failed: the journal takes no more records");
-            return Err(StorageError::io("sync", &self.path, error));
-        }
-        self.ragged = false;
-        self.end += bytes.len() as u64;
-        Ok(())
+            StorageError::io("sync", &self.path, error)
+        })
+    }
+
+    /// Marks the end of what was synced, and removes what lies behind.
+    fn clear_end(&self) -> Result<(), StorageError> {
+        let mut bytes = end_mark(self.end).to_vec();
+        bytes.resize(self.allocated.saturating_sub(self.end) as usize, 0);
+        self.file
+            .write_all_at(&bytes, self.end)
+            .map_err(|error| StorageError::io("write", &self.path, error))
     }
 
     /// Replaces all records at once: what is read later is the old ones or the new ones.
@@ -154,8 +191,9 @@ impl Journal {
             return Err(StorageError::Fenced { file: self.path.clone() });
         }
         match write_whole(&*self.fs, &self.path, self.format, records) {
-            Ok((file, end)) => {
-                (self.file, self.end, self.ragged) = (file, end, false);
+            Ok((file, end, allocated)) => {
+                (self.file, self.end, self.allocated) = (file, end, allocated);
+                self.ragged = false;
                 Ok(())
             }
             Err(error) => {
@@ -165,7 +203,7 @@ impl Journal {
         }
     }
 
-    /// Its length in bytes.
+    /// Length of its records in bytes.
     pub fn bytes(&self) -> u64 {
         self.end
     }
@@ -198,12 +236,24 @@ fn corrupt(path: &Path, offset: u64, what: impl Into<String>) -> StorageError {
     StorageError::Corrupt { file: path.to_path_buf(), offset, what: what.into() }
 }
 
-fn checksum(offset: u64, payload: &[u8]) -> u32 {
+fn checksum(offset: u64, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&offset.to_le_bytes());
-    hasher.update(&(payload.len() as u32).to_le_bytes());
-    hasher.update(payload);
+    hasher.update(bytes);
     hasher.finalize()
+}
+
+fn record_header(offset: u64, len: u32, crc: u32) -> [u8; RECORD_HEADER_BYTES] {
+    let mut header = [0; RECORD_HEADER_BYTES];
+    let (fields, check) = header.split_at_mut(RECORD_HEADER_BYTES - 4);
+    fields[..4].copy_from_slice(&len.to_le_bytes());
+    fields[4..].copy_from_slice(&crc.to_le_bytes());
+    check.copy_from_slice(&checksum(offset, fields).to_le_bytes());
+    header
+}
+
+fn end_mark(offset: u64) -> [u8; RECORD_HEADER_BYTES] {
+    record_header(offset, 0, 0)
 }
 
 fn encode_record(out: &mut Vec<u8>, offset: u64, payload: &[u8]) -> Result<(), StorageError> {
@@ -212,22 +262,39 @@ fn encode_record(out: &mut Vec<u8>, offset: u64, payload: &[u8]) -> Result<(), S
             format!("a journal record of {} bytes: must be 1 to {MAX_RECORD_BYTES}", payload.len());
         return Err(StorageError::Unusable(limits));
     }
-    out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-    out.extend_from_slice(&checksum(offset, payload).to_le_bytes());
+    let crc = checksum(offset, payload);
+    out.extend_from_slice(&record_header(offset, payload.len() as u32, crc));
     out.extend_from_slice(payload);
     Ok(())
 }
 
-/// The payload of the record at `offset`, if there is a valid one.
-fn record_at(bytes: &[u8], offset: usize) -> Option<&[u8]> {
-    let (header, rest) = bytes.get(offset..)?.split_first_chunk::<RECORD_HEADER_BYTES>()?;
-    let [l0, l1, l2, l3, c0, c1, c2, c3] = *header;
-    let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-    if len == 0 || len > MAX_RECORD_BYTES {
-        return None;
+/// What is at an offset.
+enum Found<'a> {
+    Record(&'a [u8]),
+    /// The end mark.
+    Mark,
+    /// A header, whose payload is not what was written.
+    Torn,
+    /// A header, whose payload lies beyond the end of the file.
+    CutOff,
+    Nothing,
+}
+
+fn found_at(bytes: &[u8], offset: usize) -> Found<'_> {
+    let header = bytes.get(offset..).and_then(<[u8]>::split_first_chunk::<RECORD_HEADER_BYTES>);
+    let Some((header, rest)) = header else { return Found::Nothing };
+    let [l0, l1, l2, l3, c0, c1, c2, c3, ..] = *header;
+    let (len, crc) = (u32::from_le_bytes([l0, l1, l2, l3]), u32::from_le_bytes([c0, c1, c2, c3]));
+    // Most of what a search sees are zeros: the cheap test comes first.
+    if *header == [0; RECORD_HEADER_BYTES] || *header != record_header(offset as u64, len, crc) {
+        return Found::Nothing;
     }
-    let payload = rest.get(..len)?;
-    (checksum(offset as u64, payload) == u32::from_le_bytes([c0, c1, c2, c3])).then_some(payload)
+    match rest.get(..len as usize) {
+        None => Found::CutOff,
+        Some([]) => Found::Mark,
+        Some(payload) if checksum(offset as u64, payload) == crc => Found::Record(payload),
+        Some(_) => Found::Torn,
+    }
 }
 
 fn check_header(path: &Path, format: JournalFormat, bytes: &[u8]) -> Result<(), StorageError> {
@@ -254,16 +321,28 @@ fn check_header(path: &Path, format: JournalFormat, bytes: &[u8]) -> Result<(), 
 
 /// Visits all records and says where they end.
 fn visit_records(path: &Path, bytes: &[u8], visit: &mut Visitor<'_>) -> Result<u64, StorageError> {
+    if bytes.len() as u64 % PAGE_BYTES != 0 {
+        return Err(corrupt(
+            path,
+            bytes.len() as u64,
+            "it was cut off: its length is not one it can have",
+        ));
+    }
     let mut offset = HEADER_BYTES as usize;
-    while let Some(payload) = record_at(bytes, offset) {
+    while let Found::Record(payload) = found_at(bytes, offset) {
         visit(offset as u64, payload)?;
         offset += RECORD_HEADER_BYTES + payload.len();
     }
-    match (offset + 1..bytes.len()).find(|later| record_at(bytes, *later).is_some()) {
+    let has_room = offset + RECORD_HEADER_BYTES <= bytes.len();
+    if !has_room || matches!(found_at(bytes, offset), Found::CutOff) {
+        return Err(corrupt(path, offset as u64, "it was cut off after this record"));
+    }
+    let is_header = |later: &usize| !matches!(found_at(bytes, *later), Found::Nothing);
+    match (offset + 1..bytes.len()).find(is_header) {
         None => Ok(offset as u64),
         Some(later) => {
             let what = format!(
-                "a record's checksum does not match, and a valid record follows at offset {later}"
+                "a record's checksum does not match, and it was on disk before what follows at offset {later}"
             );
             Err(corrupt(path, offset as u64, what))
         }
@@ -295,13 +374,16 @@ fn write_whole<'a>(
     path: &Path,
     format: JournalFormat,
     records: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<(Arc<dyn File>, u64), StorageError> {
+) -> Result<(Arc<dyn File>, u64, u64), StorageError> {
     let mut bytes = Vec::from(format.magic);
     bytes.extend_from_slice(&format.version.to_le_bytes());
     for record in records {
         let offset = bytes.len() as u64;
         encode_record(&mut bytes, offset, record)?;
     }
+    let end = bytes.len() as u64;
+    bytes.extend_from_slice(&end_mark(end));
+    bytes.resize(bytes.len().next_multiple_of(PAGE_BYTES as usize), 0);
     remove_leftover(fs, path)?;
     let draft = leftover_of(path);
     let failed = |operation| {
@@ -317,7 +399,7 @@ fn write_whole<'a>(
         file: path.to_path_buf(),
         source: error,
     })?;
-    Ok((file, bytes.len() as u64))
+    Ok((file, end, bytes.len() as u64))
 }
 
 #[cfg(test)]

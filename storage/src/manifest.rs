@@ -18,7 +18,7 @@ use crate::model::Timestamp;
 use crate::sstable::Statistics;
 use crate::varint::{decode_i64, decode_u64, encode_i64, encode_u64};
 
-const FORMAT: JournalFormat = JournalFormat { magic: *b"THLSmani", version: 2 };
+const FORMAT: JournalFormat = JournalFormat { magic: *b"THLSmani", version: 3 };
 const FILE_NAME: &str = "manifest";
 /// A manifest is rewritten when it is longer than this and than four times what it would then be.
 const MAX_BYTES: u64 = 64 << 10;

@@ -17,7 +17,7 @@ use crate::fs::{File, Fs, create_dir_durably};
 use crate::journal::{Journal, JournalFormat};
 use crate::varint::{decode_u64, encode_u64};
 
-pub(super) const JOURNAL_FORMAT: JournalFormat = JournalFormat { magic: *b"THLSsegs", version: 1 };
+pub(super) const JOURNAL_FORMAT: JournalFormat = JournalFormat { magic: *b"THLSsegs", version: 2 };
 /// The journal's name in the log's directory.
 pub(super) const JOURNAL_NAME: &str = "segments";
 /// So many ids are reserved at once.

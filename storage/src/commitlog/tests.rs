@@ -443,7 +443,7 @@ fn the_format_is_this() {
     };
     assert_eq!(
         hex(&Path::new(DIR).join(JOURNAL_NAME)),
-        "54484c53736567730100000002000000a60946ae0141030000007e873bed020101"
+        "54484c53736567730200000002000000bfc876e14a0a797d0141030000001af8464a9a1df9c40201010000000000000000f63eff26"
     );
     assert_eq!(
         hex(&segment_files(&fs)[0].1),
