@@ -9,7 +9,7 @@
 //! Body: records of a length (u32) and an encoded mutation.
 //!
 //! Where no valid frame is, the log ends, if that can be: if a later valid frame says that those bytes were on disk
-//! before it was written, they are damaged.
+//! before it was written, they are damaged; and so is a file that ends there, for it had its full length before.
 
 use super::record::decode_mutation;
 use crate::model::mutation::Mutation;
@@ -104,20 +104,41 @@ fn take_record<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(record)
 }
 
-/// The valid frame at an offset of a segment file, if there is one.
-pub(super) fn frame_at(file: &[u8], segment: u64, offset: u32) -> Option<Frame<'_>> {
+/// A valid header, and what follows it.
+struct Header<'a> {
+    len: u32,
+    synced: u32,
+    crc: u32,
+    body_crc: u32,
+    rest: &'a [u8],
+}
+
+fn header_at(file: &[u8], segment: u64, offset: u32) -> Option<Header<'_>> {
     let (header, rest) = file.get(offset as usize..)?.split_first_chunk::<FRAME_HEADER_BYTES>()?;
     let field = |at: usize| {
         u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
     };
     let (len, synced, crc) = (field(0), field(4), field(8));
-    let body = rest.get(..len as usize)?;
     // Most of what a scan sees are zeros and noise: the cheap tests come first.
     let plausible = synced <= offset && (len, synced, crc) != (0, 0, 0);
-    let valid = plausible
-        && crc == header_crc(segment, offset, len, synced)
-        && field(12) == body_crc(crc, body);
-    valid.then_some(Frame { offset, synced, body })
+    let valid = plausible && crc == header_crc(segment, offset, len, synced);
+    valid.then_some(Header { len, synced, crc, body_crc: field(12), rest })
+}
+
+/// The valid frame at an offset of a segment file, if there is one.
+pub(super) fn frame_at(file: &[u8], segment: u64, offset: u32) -> Option<Frame<'_>> {
+    let Header { len, synced, crc, body_crc: expected, rest } = header_at(file, segment, offset)?;
+    let body = rest.get(..len as usize)?;
+    (expected == body_crc(crc, body)).then_some(Frame { offset, synced, body })
+}
+
+/// Whether the file was cut off where a frame would be: it had its full length, with room for one more header, before
+/// anything was written to it.
+fn is_cut_off(file: &[u8], segment: u64, offset: u32) -> bool {
+    let lacks_room = file.len() < offset as usize + FRAME_HEADER_BYTES;
+    lacks_room
+        || header_at(file, segment, offset)
+            .is_some_and(|header| header.rest.len() < header.len as usize)
 }
 
 /// How the frames of a segment end.
@@ -148,7 +169,7 @@ pub(super) fn walk<E>(
     }
     let later: Vec<u32> = later_frames(file, segment, offset).map(|frame| frame.offset).collect();
     let frames = || later.iter().filter_map(|later| frame_at(file, segment, *later));
-    if frames().all(|frame| frame.synced <= offset) {
+    if frames().all(|frame| frame.synced <= offset) && !is_cut_off(file, segment, offset) {
         return Ok(End::Open(offset));
     }
     if salvage {
