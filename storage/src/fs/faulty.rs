@@ -132,6 +132,12 @@ impl FaultyFs {
         FaultyFs::found(self.shared.lock().now.clone().after_crash(crash))
     }
 
+    /// A disk of the same content, that shares nothing with this one.
+    #[must_use]
+    pub fn copy(&self) -> FaultyFs {
+        FaultyFs::found(self.shared.lock().now.clone())
+    }
+
     /// Drops the record so far, which otherwise grows with every write: prefixes count from here.
     pub fn forget_record(&self) {
         let mut shared = self.shared.lock();

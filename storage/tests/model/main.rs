@@ -20,6 +20,7 @@ mod observe;
 mod planted;
 mod purge;
 mod reads;
+mod rot;
 mod shift;
 mod steps;
 mod tables;
