@@ -203,6 +203,11 @@ impl Journal {
         }
     }
 
+    /// Whether a sync failed: what is on disk is unknown, and nothing is appended any more.
+    pub fn is_fenced(&self) -> bool {
+        self.fenced
+    }
+
     /// Length of its records in bytes.
     pub fn bytes(&self) -> u64 {
         self.end

@@ -157,6 +157,11 @@ impl Manifest {
         Ok(())
     }
 
+    /// Whether a sync failed, so that the last edit may be on disk although [`apply`](Self::apply) refused it.
+    pub fn is_fenced(&self) -> bool {
+        self.journal.is_fenced()
+    }
+
     /// SSTables in the directory that the manifest does not know: left over from a crash, to be removed. Only to be
     /// asked before any file is written.
     pub fn orphans(&self) -> Result<Vec<PathBuf>, StorageError> {

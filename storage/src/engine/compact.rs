@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::context::{Context, remove_orphan};
+use super::context::{Context, apply_edit, remove_orphan};
 use super::jobs::Running;
 use super::options::BackgroundDriver;
 use super::output::Output;
@@ -176,7 +176,8 @@ impl TableStore {
             let remove = std::mem::take(&mut remove);
             manifest.apply(ManifestEdit { remove, ..ManifestEdit::default() })?;
         }
-        manifest.apply(ManifestEdit { add: add.clone(), remove, ..ManifestEdit::default() })?;
+        let edit = ManifestEdit { add: add.clone(), remove, ..ManifestEdit::default() };
+        apply_edit(&*context.fs, &mut manifest, edit)?;
         let mut files = state.files.clone();
         files.retain(|file| !job.inputs.contains(&file.meta.number));
         files.extend(add.into_iter().map(|meta| open_file(context, &manifest, meta)));

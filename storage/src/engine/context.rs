@@ -8,6 +8,7 @@ use super::jobs::Jobs;
 use super::options::{BackgroundDriver, Clock, EngineOptions, TableSettings};
 use crate::StorageError;
 use crate::fs::Fs;
+use crate::manifest::{FileNumber, Manifest, ManifestEdit};
 use crate::model::Seconds;
 use crate::sstable::BlockCache;
 
@@ -103,6 +104,22 @@ impl Context {
             BackgroundDriver::Caller => self.is_full(),
         }
     }
+}
+
+/// Applies an edit. If the disk is too full for it, the files that it would have added go: else every further try would
+/// leave some more behind.
+pub(super) fn apply_edit(
+    fs: &dyn Fs,
+    manifest: &mut Manifest,
+    edit: ManifestEdit,
+) -> Result<(), StorageError> {
+    let added: Vec<FileNumber> = edit.add.iter().map(|file| file.number).collect();
+    let result = manifest.apply(edit);
+    // After any other error the edit may be on disk, and then its files must be.
+    if matches!(result, Err(StorageError::DiskFull { .. })) && !manifest.is_fenced() {
+        added.into_iter().for_each(|number| remove_orphan(fs, &manifest.path(number)));
+    }
+    result
 }
 
 /// Removes a file that may be there; what fails is said in the log, since an orphan does no harm.

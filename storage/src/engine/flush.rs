@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::context::{Context, remove_orphan};
+use super::context::{Context, apply_edit, remove_orphan};
 use super::output::Output;
 use super::state::{Frozen, TableState};
 use super::table::{TableStore, open_file};
@@ -62,7 +62,8 @@ impl TableStore {
             return Ok(Some(frozen.up_to));
         }
         let flushed = Some(frozen.up_to);
-        manifest.apply(ManifestEdit { add: add.clone(), flushed, ..ManifestEdit::default() })?;
+        let edit = ManifestEdit { add: add.clone(), flushed, ..ManifestEdit::default() };
+        apply_edit(&*context.fs, &mut manifest, edit)?;
         let mut files = state.files.clone();
         files.extend(add.into_iter().map(|meta| open_file(context, &manifest, meta)));
         let mut waiting = state.frozen.clone();

@@ -73,6 +73,8 @@ struct Shared {
     record: Vec<Op>,
     now: Disk,
     calls: u64,
+    /// How many of them failed by plan.
+    failed: u64,
     plans: Vec<Plan>,
     capacity: Option<u64>,
     locked: BTreeSet<PathBuf>,
@@ -113,6 +115,11 @@ impl FaultyFs {
     /// Like [`fail`](Self::fail), and so do all such calls after it, until [`heal`](Self::heal).
     pub fn fail_from(&self, operation: Option<Operation>, after: u64, failure: Failure) {
         self.shared.lock().plans.push(Plan { operation, after, failure, lasting: true });
+    }
+
+    /// Whether no call has failed by plan yet.
+    pub fn is_sound(&self) -> bool {
+        self.shared.lock().failed == 0
     }
 
     /// No more failures.
@@ -185,7 +192,10 @@ impl FaultyFs {
         shared.calls += 1;
         match shared.planned(operation) {
             None => Ok(shared),
-            Some(failure) => Err((failure, failure.error())),
+            Some(failure) => {
+                shared.failed += 1;
+                Err((failure, failure.error()))
+            }
         }
     }
 
