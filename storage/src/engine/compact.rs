@@ -21,7 +21,7 @@ use crate::model::{Seconds, Timestamp};
 use crate::planted::planted;
 use crate::read::merge::MergeCursor;
 use crate::read::source::Source;
-use crate::sstable::{BlockCache, SsTable};
+use crate::sstable::BlockCache;
 
 /// Blocks of inputs are read once: what is kept of them would push out what requests need.
 const INPUT_CACHE_BYTES: u64 = 1 << 20;
@@ -203,10 +203,8 @@ impl TableStore {
         let gc_before = self.gc_before(now);
         let base = inputs.iter().map(|input| input.meta.statistics.min_timestamp).min();
         let cache = Arc::new(BlockCache::new(INPUT_CACHE_BYTES));
-        let source = |input: &Arc<OpenFile>| {
-            let path = input.table.path().to_path_buf();
-            Source::Table(SsTable::new(Arc::clone(&context.fs), path, Arc::clone(&cache)))
-        };
+        let source =
+            |input: &Arc<OpenFile>| Source::Table(input.table.with_cache(Arc::clone(&cache)));
         let sources = inputs.iter().map(source).collect();
         let mut merge = MergeCursor::open(sources, &[], &[], Direction::Forward)?;
         let mut max_purgeable = |partition: &[u8]| self.least_outside(inputs, partition);
@@ -264,11 +262,11 @@ fn breathe(context: &Context, pace: &mut Pace, written: u64) -> Result<(), Stora
     Ok(())
 }
 
-/// Keeps a file that turned out to be damaged out of further compactions: what is left of it must not be taken for all.
+/// Says that a file turned out to be damaged: it keeps out of compactions, as what is left of it must not be taken for
+/// all.
 fn set_aside(inputs: &[Arc<OpenFile>], error: &StorageError) {
     let StorageError::Corrupt { file, .. } = error else { return };
-    for input in inputs.iter().filter(|input| input.table.path() == file) {
+    for _ in inputs.iter().filter(|input| input.table.path() == file) {
         tracing::error!(file = %file.display(), "this file is damaged and will not be compacted");
-        input.damaged.store(true, Ordering::Relaxed);
     }
 }

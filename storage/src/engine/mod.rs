@@ -32,13 +32,14 @@ use parking_lot::Mutex;
 use self::background::Signals;
 use self::context::Context;
 pub use self::options::{BackgroundDriver, Clock, EngineOptions, TableSettings};
-pub use self::stats::{EngineStats, JobStats, TableStats};
+pub use self::stats::{DamagedRange, EngineStats, JobStats, TableStats};
 pub use self::table::TableStore;
 use crate::StorageError;
 use crate::commitlog::{CommitLog, LogPosition};
 use crate::manifest::FileNumber;
 use crate::model::mutation::Mutation;
 use crate::schema::TableId;
+use crate::sstable::Damage;
 
 /// All tables of one node. Clones are the same engine; it stops when the last one is dropped, but only
 /// [`close`](Engine::close) leaves an empty log behind.
@@ -259,6 +260,26 @@ impl Engine {
         let flushed = self.flush_all();
         self.0.log.sync()?;
         flushed
+    }
+
+    /// Damage that was found in files that are in use, since the start.
+    pub fn damage(&self) -> Vec<DamagedRange> {
+        self.0.tables.load().values().flat_map(|table| table.damage()).collect()
+    }
+
+    /// Verifies one file of a table; what is damaged is remembered, and listed by [`damage`](Self::damage). `None` if
+    /// the table does not have that file (any more).
+    ///
+    /// # Errors
+    /// `UnknownTable`; `Io` when the file can't be read.
+    pub fn verify_file(
+        &self,
+        id: TableId,
+        number: FileNumber,
+    ) -> Result<Option<Vec<Damage>>, StorageError> {
+        let state = self.table(id)?.state.load_full();
+        let Some(file) = state.file(number) else { return Ok(None) };
+        file.table.verify_with(Some(crate::model::row::check)).map(Some)
     }
 
     /// Figures of this moment.

@@ -1,7 +1,6 @@
 //! What a table consists of at one moment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::commitlog::LogPosition;
 use crate::manifest::{FileNumber, TableFile};
@@ -33,8 +32,6 @@ pub(super) struct Frozen {
 pub(super) struct OpenFile {
     pub(super) meta: TableFile,
     pub(super) table: Arc<SsTable>,
-    /// Some of it could not be read: it stays as it is, out of compactions.
-    pub(super) damaged: AtomicBool,
 }
 
 impl TableState {
@@ -72,8 +69,9 @@ impl TableState {
 }
 
 impl OpenFile {
+    /// Whether some of it could not be read: it stays as it is then, out of compactions.
     pub(super) fn is_damaged(&self) -> bool {
-        self.damaged.load(Ordering::Relaxed)
+        self.table.damage_log().lost_keys()
     }
 
     /// Whether anything here is in `lower..upper`, or deletes something there.

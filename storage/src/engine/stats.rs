@@ -1,7 +1,11 @@
 //! Figures of an engine, for metrics and for people.
 
+use std::path::PathBuf;
+
 pub use super::jobs::JobStats;
+use crate::manifest::FileNumber;
 use crate::schema::TableId;
+use crate::sstable::FoundDamage;
 
 /// Figures of an engine at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +26,21 @@ pub struct EngineStats {
     pub jobs: Vec<JobStats>,
     /// Tables by id.
     pub tables: Vec<TableStats>,
+}
+
+/// Damage in a file of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedRange {
+    /// The keyspace.
+    pub keyspace: String,
+    /// The table.
+    pub table: String,
+    /// The file.
+    pub file: PathBuf,
+    /// Its number.
+    pub number: FileNumber,
+    /// What is damaged, which keys that concerns, and when it was found.
+    pub found: FoundDamage,
 }
 
 /// Figures of one table.

@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::context::{Context, remove_orphan};
 use super::options::TableSettings;
 use super::state::{OpenFile, TableState};
-use super::stats::TableStats;
+use super::stats::{DamagedRange, TableStats};
 use crate::StorageError;
 use crate::compaction::{FileStats, Moment, Strategy};
 use crate::manifest::{FileNumber, Manifest, TableFile};
@@ -24,7 +24,7 @@ use crate::read::merge::MergeCursor;
 use crate::read::point::{PointRead, PointRow};
 use crate::read::source::Source;
 use crate::schema::TableId;
-use crate::sstable::SsTable;
+use crate::sstable::{DamageLog, SsTable};
 
 /// One table of the engine.
 pub struct TableStore {
@@ -214,6 +214,22 @@ impl TableStore {
         self.state.load().active.freeze(|| self.dropped.store(true, Ordering::Release));
     }
 
+    /// Damage in its files.
+    pub(super) fn damage(&self) -> Vec<DamagedRange> {
+        let settings = self.settings.load();
+        let of = |file: &Arc<OpenFile>| -> Vec<DamagedRange> {
+            let range = |found| DamagedRange {
+                keyspace: settings.keyspace.clone(),
+                table: settings.name.clone(),
+                file: file.table.path().to_path_buf(),
+                number: file.meta.number,
+                found,
+            };
+            file.table.damage_log().found().into_iter().map(range).collect()
+        };
+        self.state.load().files.iter().flat_map(of).collect()
+    }
+
     /// Bytes that are to be compacted.
     pub(super) fn backlog_bytes(&self, context: &Context) -> u64 {
         let settings = self.settings.load();
@@ -262,8 +278,10 @@ impl fmt::Debug for TableStore {
 
 pub(super) fn open_file(context: &Context, manifest: &Manifest, meta: TableFile) -> Arc<OpenFile> {
     let path = manifest.path(meta.number);
-    let table = SsTable::new(Arc::clone(&context.fs), path, Arc::clone(&context.cache));
-    Arc::new(OpenFile { meta, table, damaged: AtomicBool::new(false) })
+    let clock = Arc::clone(&context.clock);
+    let damage = Arc::new(DamageLog::new(move || clock.now_micros()));
+    let (fs, cache) = (Arc::clone(&context.fs), Arc::clone(&context.cache));
+    Arc::new(OpenFile { meta, table: SsTable::with_damage_log(fs, path, cache, damage) })
 }
 
 /// How many jobs the files of now make.

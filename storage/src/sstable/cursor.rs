@@ -28,7 +28,6 @@ pub struct SsTableCursor {
     open_deletion: Deletion,
     partition_deletion: Deletion,
     covered: Option<(Deletion, Vec<u8>)>,
-    skips: bool,
     blocks_skipped: u64,
 }
 
@@ -65,7 +64,6 @@ impl SsTableCursor {
             open_deletion: Deletion::NONE,
             partition_deletion: Deletion::NONE,
             covered: None,
-            skips: true,
             blocks_skipped: 0,
         };
         cursor.start()?;
@@ -86,11 +84,6 @@ impl SsTableCursor {
     /// How far a forward walk is in the file.
     pub fn bytes_read(&self) -> u64 {
         if self.place == Place::Ended { self.opened.footer.file_len } else { self.data_offset }
-    }
-
-    /// Reads what a deletion covers too: for verification.
-    pub(super) fn read_everything(&mut self) {
-        self.skips = false;
     }
 
     /// Goes to where the walk starts and finds which deletions are in force there.
@@ -151,10 +144,28 @@ impl SsTableCursor {
             }
             match self.direction {
                 Direction::Forward => self.blocks.next(&self.table, &self.opened)?,
+                Direction::Reverse if self.begins_at_or_before_lower()? => {
+                    self.place = Place::Ended;
+                    return Ok(());
+                }
                 Direction::Reverse => self.blocks.prev(&self.table, &self.opened)?,
             }
             self.place = Place::BeforeBlock;
         }
+    }
+
+    /// Whether everything before the block that `blocks` is at is below the lower bound.
+    fn begins_at_or_before_lower(&self) -> Result<bool, StorageError> {
+        let found = self.blocks.entry(&self.table, &self.opened)?;
+        Ok(found.is_some_and(|(separator, _)| separator <= self.lower.as_slice()))
+    }
+
+    /// Whether everything from the block that `blocks` is at on is at or above the upper bound: then it need not be
+    /// read, and does no harm if it can't be.
+    fn begins_at_or_after_upper(&self) -> Result<bool, StorageError> {
+        let Some(upper) = &self.upper else { return Ok(false) };
+        let found = self.blocks.entry(&self.table, &self.opened)?;
+        Ok(found.is_some_and(|(separator, _)| separator >= upper.as_slice()))
     }
 
     fn step_data(
@@ -166,10 +177,13 @@ impl SsTableCursor {
 
     /// Loads the block that `blocks` is at, or the next one that is not wholly deleted. False if there is none.
     fn load_block(&mut self) -> Result<bool, StorageError> {
+        if self.direction == Direction::Forward && self.begins_at_or_after_upper()? {
+            return Ok(false);
+        }
         let SsTableCursor { table, opened, .. } = self;
         let mut candidate = self.blocks.entry(table, opened)?.map(|(_, entry)| entry);
         while let Some(entry) = candidate {
-            if !self.skips || !self.may_skip(&entry)? {
+            if !self.may_skip(&entry)? {
                 break;
             }
             self.blocks_skipped += 1;
@@ -263,7 +277,10 @@ impl Cursor for SsTableCursor {
     }
 }
 
-fn decode_content<'a>(entry: &BlockEntry<'a>, base: Timestamp) -> Result<Content<'a>, Malformed> {
+pub(super) fn decode_content<'a>(
+    entry: &BlockEntry<'a>,
+    base: Timestamp,
+) -> Result<Content<'a>, Malformed> {
     let mut input = entry.payload;
     let mut deletion =
         || decode_deletion(&mut input, base).ok_or(Malformed("a deletion is malformed"));

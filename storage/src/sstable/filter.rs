@@ -69,6 +69,18 @@ impl Filter {
     }
 
     /// Bytes of memory it takes.
+    /// The share of absent keys that it lets through, from the bits that are set.
+    pub(super) fn false_positives(&self) -> f64 {
+        let share = |block: &[u8]| -> f64 {
+            let words = block.chunks_exact(4);
+            words
+                .map(|word| f64::from(word.iter().map(|b| b.count_ones()).sum::<u32>()) / 32.0)
+                .product()
+        };
+        let blocks = self.bytes.len() / BLOCK_BYTES;
+        self.bytes.chunks_exact(BLOCK_BYTES).map(share).sum::<f64>() / blocks as f64
+    }
+
     pub(super) fn weight(&self) -> u64 {
         self.bytes.len() as u64
     }
@@ -91,6 +103,8 @@ mod tests {
                 .filter(|key| filter.may_contain(hash(&(key + 1_000_000).to_be_bytes())))
                 .count();
             let share = hits as f64 / absent as f64;
+            let computed = filter.false_positives();
+            assert!((computed / share - 1.0).abs() < 0.35, "{computed} computed, {share} measured");
             assert!(share < wanted * 1.3, "{share} for {wanted} at {bits_per_key} bits per key");
         }
         assert!(build(&[1], 1.0).is_empty());

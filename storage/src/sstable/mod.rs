@@ -12,13 +12,17 @@ mod block_cursor;
 mod cache;
 mod compression;
 mod cursor;
+mod damage;
+mod file;
 mod filter;
 mod format;
 mod index;
 mod index_cursor;
+mod inspect;
 mod options;
 mod statistics;
 mod table;
+mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -26,7 +30,10 @@ mod tests;
 
 pub use self::cache::BlockCache;
 pub use self::cursor::SsTableCursor;
-pub use self::options::{Compression, RowTranscode, SsTableOptions};
+pub use self::damage::{Damage, DamageLog, FoundDamage, KeyRange};
+pub use self::inspect::{BlockTotals, InspectedBlock, Inspector, Overview, Step};
+pub use self::options::{Compression, RowCheck, RowTranscode, SsTableOptions};
 pub use self::statistics::{RowSummary, Statistics};
 pub use self::table::SsTable;
+pub use self::verify::verify;
 pub use self::writer::SsTableWriter;

@@ -22,6 +22,9 @@ pub enum Compression {
 /// what is wrong with the row.
 pub type RowTranscode = fn(RowRef<'_>, Timestamp, &mut Vec<u8>) -> Result<RowSummary, String>;
 
+/// Looks into a stored row and says what is in it. An error says what is wrong with the row.
+pub type RowCheck = fn(RowRef<'_>) -> Result<RowSummary, String>;
+
 /// Options of an SSTable to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct SsTableOptions {

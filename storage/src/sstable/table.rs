@@ -10,17 +10,20 @@ use parking_lot::Mutex;
 use super::block::Block;
 use super::block_cursor::BlockCursor;
 use super::cache::{BlockCache, CacheKey, Cached};
-use super::compression::decompress;
 use super::cursor::SsTableCursor;
+use super::damage::{self, Damage, DamageLog};
+use super::file::{self, SsTableFile};
 use super::filter::{self, Filter};
-use super::format::{FOOTER_BYTES, Footer, FooterError, MAGIC, Malformed, Section, VERSION};
+use super::format::{Footer, Malformed};
 use super::index::{BlockPointer, IndexEntry};
+use super::inspect;
+use super::options::RowCheck;
 use super::statistics::Statistics;
+use super::verify;
 use crate::StorageError;
-use crate::fs::{File, Fs};
+use crate::fs::Fs;
 use crate::model::Timestamp;
-use crate::model::entry::{Cursor, Direction};
-use crate::planted::planted;
+use crate::model::entry::Direction;
 
 /// An SSTable for reading. Opens its file on first use and keeps it open.
 #[derive(Debug)]
@@ -34,24 +37,35 @@ pub struct SsTable {
     /// Held while opening, so that it happens once.
     opening: Mutex<()>,
     obsolete: AtomicBool,
+    damage: Arc<DamageLog>,
 }
 
 /// What is known once the file is open.
 #[derive(Debug)]
 pub(super) struct Opened {
-    file: Arc<dyn File>,
+    file: SsTableFile,
     pub(super) footer: Footer,
     pub(super) top_index: Arc<Block>,
-    statistics: Statistics,
+    filter_is_damaged: AtomicBool,
 }
 
 impl SsTable {
     /// No I/O happens here.
     pub fn new(fs: Arc<dyn Fs>, path: PathBuf, cache: Arc<BlockCache>) -> Arc<SsTable> {
+        SsTable::with_damage_log(fs, path, cache, Arc::default())
+    }
+
+    /// As [`new`](Self::new); what is found to be damaged is remembered in that log.
+    pub fn with_damage_log(
+        fs: Arc<dyn Fs>,
+        path: PathBuf,
+        cache: Arc<BlockCache>,
+        damage: Arc<DamageLog>,
+    ) -> Arc<SsTable> {
         let number = cache.register_table();
-        let opened = ArcSwapOption::empty();
+        let (opened, opening) = (ArcSwapOption::empty(), Mutex::new(()));
         let obsolete = AtomicBool::new(false);
-        Arc::new(SsTable { fs, path, cache, number, opened, opening: Mutex::new(()), obsolete })
+        Arc::new(SsTable { fs, path, cache, number, opened, opening, obsolete, damage })
     }
 
     /// Where the file is.
@@ -61,7 +75,7 @@ impl SsTable {
 
     /// What is in the file, as the file itself says (the manifest says the same without opening it).
     pub fn statistics(&self) -> Result<Statistics, StorageError> {
-        Ok(self.opened()?.statistics.clone())
+        self.opened()?.file.statistics().map_err(|error| self.noted(error))
     }
 
     /// What the timestamps of rows in this file are relative to.
@@ -87,31 +101,45 @@ impl SsTable {
         SsTableCursor::open(self.clone(), self.opened()?, lower, upper, direction)
     }
 
-    /// Reads and checks every byte and every entry.
-    pub fn verify(self: &Arc<Self>) -> Result<(), StorageError> {
-        self.opened.store(None);
-        let opened = self.opened()?;
-        self.read_filter(&opened)?;
-        // A cache of its own: everything is read from disk, and nothing useful is pushed out.
-        let table =
-            SsTable::new(self.fs.clone(), self.path.clone(), Arc::new(BlockCache::new(1 << 20)));
-        let mut cursor = table.cursor(&[], None, Direction::Forward)?;
-        cursor.read_everything();
-        let mut last = Vec::new();
-        let mut rows = 0;
-        while let Some(entry) = cursor.advance()? {
-            if entry.key <= last.as_slice() {
-                return Err(self.malformed(0, Malformed("its keys do not ascend")));
+    /// Reads and checks every byte and every entry; remembers what is damaged, and answers the first of it.
+    ///
+    /// # Errors
+    /// `Corrupt` and `Unusable` for what is wrong with the file, `Io` when it can't be read.
+    pub fn verify(&self) -> Result<(), StorageError> {
+        let problems = self.verify_with(None)?;
+        match problems.into_iter().next() {
+            None => Ok(()),
+            Some(Damage { offset, what, .. }) => {
+                Err(StorageError::Corrupt { file: self.path.clone(), offset, what })
             }
-            rows += u64::from(matches!(entry.content, crate::model::entry::Content::Row(_)));
-            last.clear();
-            last.extend_from_slice(entry.key);
         }
-        if rows == opened.statistics.rows {
-            Ok(())
-        } else {
-            Err(self.malformed(0, Malformed("it does not hold as many rows as it says")))
+    }
+
+    /// [`verify`](Self::verify), with rows looked into as `check` does, and everything that is damaged as the answer.
+    ///
+    /// # Errors
+    /// `Io` when the file can't be read, `Unusable` for another version: nothing is known of it then.
+    pub fn verify_with(&self, check: Option<RowCheck>) -> Result<Vec<Damage>, StorageError> {
+        let damages = verify::verify(&*self.fs, &self.path, check, &mut |_| {})?;
+        for damage in &damages {
+            self.damage.note(damage.clone());
         }
+        Ok(damages)
+    }
+
+    /// What was found to be damaged.
+    pub fn damage_log(&self) -> &Arc<DamageLog> {
+        &self.damage
+    }
+
+    /// The same file, read through another cache.
+    pub fn with_cache(&self, cache: Arc<BlockCache>) -> Arc<SsTable> {
+        SsTable::with_damage_log(
+            Arc::clone(&self.fs),
+            self.path.clone(),
+            cache,
+            Arc::clone(&self.damage),
+        )
     }
 
     /// The file is removed when the last user of this table is gone.
@@ -119,9 +147,22 @@ impl SsTable {
         self.obsolete.store(true, Ordering::Release);
     }
 
-    /// A structure that does not hold, as an error.
-    pub(super) fn malformed(&self, offset: u64, malformed: Malformed) -> StorageError {
-        StorageError::Corrupt { file: self.path.clone(), offset, what: malformed.0.into() }
+    /// A structure that does not hold, as an error; the damage is remembered.
+    pub(super) fn malformed(&self, offset: u64, what: Malformed) -> StorageError {
+        self.noted(file::malformed(&self.path, offset, what))
+    }
+
+    /// Remembers damage that an error tells of, with the keys that it takes away.
+    fn noted(&self, error: StorageError) -> StorageError {
+        if let Some((offset, what)) = damage::corruption(&error)
+            && !self.damage.knows(offset)
+        {
+            let keys = inspect::keys_at(&*self.fs, &self.path, offset);
+            if self.damage.note(Damage { offset, what: what.to_string(), keys }) {
+                tracing::error!(file = %self.path.display(), offset, what, "an SSTable is damaged");
+            }
+        }
+        error
     }
 
     fn opened(&self) -> Result<Arc<Opened>, StorageError> {
@@ -132,58 +173,16 @@ impl SsTable {
         if let Some(opened) = self.opened.load_full() {
             return Ok(opened);
         }
-        let opened = Arc::new(self.open()?);
+        let opened = Arc::new(self.open().map_err(|error| self.noted(error))?);
         self.opened.store(Some(opened.clone()));
         Ok(opened)
     }
 
     fn open(&self) -> Result<Opened, StorageError> {
-        let failed = |operation| move |error| StorageError::io(operation, &self.path, error);
-        let file = self.fs.open(&self.path, true).map_err(failed("open"))?;
-        let file_len = file.len().map_err(failed("size"))?;
-        let cut_off = self.malformed(0, Malformed("it is shorter than an SSTable can be"));
-        let footer_at = file_len.checked_sub(FOOTER_BYTES as u64).ok_or(cut_off)?;
-        let mut magic = [0; MAGIC.len()];
-        file.read_exact_at(&mut magic, 0).map_err(failed("read"))?;
-        if magic != MAGIC {
-            return Err(self.malformed(0, Malformed("it does not begin as an SSTable does")));
-        }
-        let mut bytes = [0; FOOTER_BYTES];
-        file.read_exact_at(&mut bytes, footer_at).map_err(failed("read"))?;
-        let footer = Footer::decode(&bytes, file_len).map_err(|error| match error {
-            FooterError::Malformed(malformed) => self.malformed(footer_at, malformed),
-            FooterError::Version(version) => StorageError::Unusable(format!(
-                "{} has SSTable format version {version}, this release reads {VERSION}: use the release that wrote it",
-                self.path.display()
-            )),
-        })?;
-        let top_index = self.read_section(&*file, footer.top_index)?;
-        let top_index = Block::parse(top_index)
-            .map_err(|what| self.malformed(footer.top_index.offset, what))?;
-        let statistics = self.read_section(&*file, footer.statistics)?;
-        let mut statistics = Statistics::decode(&mut statistics.as_slice()).ok_or_else(|| {
-            self.malformed(footer.statistics.offset, Malformed("its statistics are malformed"))
-        })?;
-        statistics.file_bytes = file_len;
-        Ok(Opened { file, footer, top_index: Arc::new(top_index), statistics })
-    }
-
-    /// Reads bytes that have a checksum; once more if it does not match.
-    fn read_checked(&self, file: &dyn File, section: Section) -> Result<Vec<u8>, StorageError> {
-        let mut bytes = vec![0; section.len as usize];
-        for _ in 0..2 {
-            file.read_exact_at(&mut bytes, section.offset)
-                .map_err(|error| StorageError::io("read", &self.path, error))?;
-            if crc32fast::hash(&bytes) == section.crc || planted!(IgnoreChecksums) {
-                return Ok(bytes);
-            }
-        }
-        tracing::error!(file = %self.path.display(), offset = section.offset, "checksum does not match");
-        Err(self.malformed(section.offset, Malformed("a checksum does not match")))
-    }
-
-    fn read_section(&self, file: &dyn File, section: Section) -> Result<Vec<u8>, StorageError> {
-        self.read_checked(file, section)
+        let file = SsTableFile::open(&*self.fs, &self.path)?;
+        let top_index = Arc::new(file.top_index()?);
+        let (footer, filter_is_damaged) = (file.footer, AtomicBool::new(false));
+        Ok(Opened { file, footer, top_index, filter_is_damaged })
     }
 
     /// A block, from the cache or the file.
@@ -196,42 +195,40 @@ impl SsTable {
         if let Some(Cached::Block(block)) = self.cache.find(key) {
             return Ok(block);
         }
-        let section = Section { offset: pointer.offset, len: pointer.len, crc: pointer.crc };
-        let stored = self.read_checked(&*opened.file, section)?;
-        let block = decompress(pointer.codec, stored, pointer.raw_len as usize)
-            .and_then(Block::parse)
-            .map_err(|what| self.malformed(pointer.offset, what))?;
+        let block = opened.file.block(pointer).map_err(|error| self.noted(error))?;
         let block = Arc::new(block);
         self.cache.insert(key, Cached::Block(block.clone()));
         Ok(block)
     }
 
+    /// The filter, if there is one and it is whole: reads go on without.
     fn filter(&self, opened: &Opened) -> Result<Option<Arc<Filter>>, StorageError> {
         let section = opened.footer.filter;
         // Reading a filter anew for each lookup would cost more than it saves: without one, everything may be there.
-        if section.len == 0 || !self.cache.admits(u64::from(section.len)) {
+        if section.len == 0
+            || !self.cache.admits(u64::from(section.len))
+            || opened.filter_is_damaged.load(Ordering::Relaxed)
+        {
             return Ok(None);
         }
         let key = CacheKey(self.number, section.offset);
         if let Some(Cached::Filter(filter)) = self.cache.find(key) {
             return Ok(Some(filter));
         }
-        let filter = self.read_filter(opened)?;
-        if let Some(filter) = &filter {
-            self.cache.insert(key, Cached::Filter(filter.clone()));
+        match opened.file.filter() {
+            Ok(Some(filter)) => {
+                let filter = Arc::new(filter);
+                self.cache.insert(key, Cached::Filter(filter.clone()));
+                Ok(Some(filter))
+            }
+            Ok(None) => Ok(None),
+            Err(error @ StorageError::Corrupt { .. }) => {
+                opened.filter_is_damaged.store(true, Ordering::Relaxed);
+                self.noted(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
-        Ok(filter)
-    }
-
-    fn read_filter(&self, opened: &Opened) -> Result<Option<Arc<Filter>>, StorageError> {
-        let section = opened.footer.filter;
-        if section.len == 0 {
-            return Ok(None);
-        }
-        let filter = Filter::new(self.read_section(&*opened.file, section)?).ok_or_else(|| {
-            self.malformed(section.offset, Malformed("its filter has an impossible length"))
-        })?;
-        Ok(Some(Arc::new(filter)))
     }
 
     /// The index entry that a cursor in an index block is at.

@@ -119,7 +119,8 @@ fn a_damaged_file_serves_nothing_and_is_not_compacted_away() {
     let error = rows(&engine, TABLE).unwrap_err();
     assert!(matches!(&error, StorageError::Corrupt { file, .. } if *file == damaged), "{error}");
     assert_eq!(rows(&engine, OTHER).unwrap(), 8, "other tables are as they were");
-    assert!(engine.compact(TABLE).is_err());
+    // The read found it out, so the compaction leaves it alone.
+    engine.compact(TABLE).unwrap();
     while engine.background_step().unwrap() {}
     assert_eq!(engine.stats().compactions, 1, "the sound files were compacted");
     let left = files(&fs, ".sst").into_iter().filter(of_table);

@@ -38,7 +38,7 @@ use bytes::Bytes;
 
 pub use self::builder::RowBuilder;
 pub use self::items::{CellRef, RowItem, RowItems};
-pub use self::summary::transcode;
+pub use self::summary::{check, transcode};
 
 use crate::model::entry::{RowBuf, RowRef};
 use crate::model::{

@@ -19,6 +19,15 @@ pub fn transcode(
     Ok(summary)
 }
 
+/// Checks a whole stored row and sums it up: what verification looks into rows with.
+///
+/// # Errors
+/// What is wrong with the row.
+pub fn check(row: RowRef<'_>) -> Result<RowSummary, String> {
+    row.validate().map_err(|error| error.to_string())?;
+    row.summary().map_err(|error| error.to_string())
+}
+
 impl RowRef<'_> {
     /// What the row contributes to a file's statistics.
     pub fn summary(self) -> Result<RowSummary, RowError> {

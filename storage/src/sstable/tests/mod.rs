@@ -1,6 +1,7 @@
 //! An SSTable against a sorted vector: everything that can be asked of the one is computed from the other.
 
 mod damage;
+mod inspect;
 mod shape;
 
 use std::path::{Path, PathBuf};
