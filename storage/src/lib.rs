@@ -7,6 +7,7 @@
 //! - [`read`]: several sources as one stream, and what a reader sees of it.
 //! - [`compaction`]: which files to merge, and what may be forgotten then.
 //! - [`commitlog`], [`sstable`], [`manifest`]: what is on disk.
+//! - [`snapshot`], [`verify`]: copies of tables, and whether everything on disk is what was written.
 //! - [`key`]: byte-comparable encoding of key components.
 //! - [`fs`]: the one way to the disk: the real one, and one that can fail and forget.
 //!
@@ -29,7 +30,9 @@ pub mod model;
 pub mod planted;
 pub mod read;
 pub mod schema;
+pub mod snapshot;
 pub mod sstable;
 pub mod varint;
+pub mod verify;
 
 pub use error::StorageError;

@@ -15,11 +15,13 @@ use crate::commitlog::LogPosition;
 use crate::fs::{Fs, create_dir_durably};
 use crate::journal::{Journal, JournalFormat, read_records};
 use crate::model::Timestamp;
+use crate::snapshot::read_file;
 use crate::sstable::Statistics;
 use crate::varint::{decode_i64, decode_u64, encode_i64, encode_u64};
 
 const FORMAT: JournalFormat = JournalFormat { magic: *b"THLSmani", version: 3 };
-const FILE_NAME: &str = "manifest";
+/// The journal's name in the table's directory.
+pub const FILE_NAME: &str = "manifest";
 /// A manifest is rewritten when it is longer than this and than four times what it would then be.
 const MAX_BYTES: u64 = 64 << 10;
 const MAX_GROWTH: u64 = 4;
@@ -118,7 +120,18 @@ impl Manifest {
 
     /// Path of a file.
     pub fn path(&self, number: FileNumber) -> PathBuf {
-        self.dir.join(format!("{number}.sst"))
+        file_path(&self.dir, number)
+    }
+
+    /// Writes a manifest of the same files into another directory, durably, and returns the checksum of its bytes.
+    ///
+    /// # Errors
+    /// `Io` and `DiskFull`.
+    pub fn write_copy(&self, dir: &Path) -> Result<u32, StorageError> {
+        let path = dir.join(FILE_NAME);
+        let record = checkpoint(&self.files, self.next);
+        Journal::create(Arc::clone(&self.fs), &path, FORMAT, [record.as_slice()])?;
+        Ok(crc32fast::hash(&read_file(&*self.fs, &path)?))
     }
 
     /// Makes an edit durable, then visible in [`files`](Self::files). Files that it adds must be synced already.
@@ -175,6 +188,11 @@ impl Manifest {
             self.fs.list(&self.dir).map_err(|error| StorageError::io("list", &self.dir, error))?;
         Ok(names.iter().filter_map(|name| name.strip_suffix(".sst")?.parse().ok()).collect())
     }
+}
+
+/// Path of a file in a table's directory.
+pub fn file_path(dir: &Path, number: FileNumber) -> PathBuf {
+    dir.join(format!("{number}.sst"))
 }
 
 /// What the bytes of a manifest say, as [`Manifest::open`] would read them: for tools and fuzzing.

@@ -18,6 +18,7 @@ pub mod record;
 mod replay;
 mod segments;
 mod shared;
+mod verify;
 mod writer;
 
 use std::path::Path;
@@ -35,6 +36,7 @@ use self::replay::Replay;
 pub use self::replay::read_segment;
 use self::segments::Segments;
 use self::shared::Shared;
+pub use self::verify::{DamagedSegment, verify_segments};
 use crate::StorageError;
 use crate::fs::Fs;
 use crate::model::mutation::Mutation;

@@ -152,7 +152,8 @@ impl Replay<'_, '_> {
     }
 }
 
-fn find_end(file: &[u8], segment: u64) -> End {
+/// How the frames of a segment file end.
+pub(super) fn find_end(file: &[u8], segment: u64) -> End {
     let Ok(end) = walk(file, segment, false, &mut |_| Ok::<_, Infallible>(()));
     end
 }
@@ -184,7 +185,7 @@ fn damage(path: &Path, offset: u32) -> StorageError {
     StorageError::Corrupt { file: path.to_path_buf(), offset: u64::from(offset), what: what.into() }
 }
 
-fn read_file(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, StorageError> {
+pub(super) fn read_file(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, StorageError> {
     let file = fs.open(path, true).map_err(|error| StorageError::io("open", path, error))?;
     let len = file.len().map_err(|error| StorageError::io("size", path, error))?;
     // Offsets are 32 bits: nothing beyond them was ever written.
@@ -193,7 +194,7 @@ fn read_file(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, StorageError> {
     Ok(bytes)
 }
 
-fn check_file_header(path: &Path, file: &[u8]) -> Result<(), StorageError> {
+pub(super) fn check_file_header(path: &Path, file: &[u8]) -> Result<(), StorageError> {
     let found = file.get(..FILE_HEADER_BYTES as usize).unwrap_or_default();
     if found == file_header() {
         return Ok(());

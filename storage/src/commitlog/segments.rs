@@ -14,7 +14,8 @@ use super::frame::{FILE_HEADER_BYTES, file_header};
 use super::options::CommitLogOptions;
 use crate::StorageError;
 use crate::fs::{File, Fs, create_dir_durably};
-use crate::journal::{Journal, JournalFormat};
+use crate::journal::{Journal, JournalFormat, read_records};
+use crate::snapshot::read_file;
 use crate::varint::{decode_u64, encode_u64};
 
 pub(super) const JOURNAL_FORMAT: JournalFormat = JournalFormat { magic: *b"THLSsegs", version: 2 };
@@ -329,6 +330,21 @@ impl State {
         }
         record
     }
+}
+
+/// Live segments and their files, oldest first, as the journal in a log's directory has them: for tools. Changes
+/// nothing.
+pub(super) fn live_segments(fs: &dyn Fs, dir: &Path) -> Result<Vec<(u64, PathBuf)>, StorageError> {
+    let path = dir.join(JOURNAL_NAME);
+    let mut state = State::default();
+    for record in read_records(&path, JOURNAL_FORMAT, &read_file(fs, &path)?)? {
+        if !state.apply(&record) {
+            let what = "a record is malformed".into();
+            return Err(StorageError::Corrupt { file: path, offset: 0, what });
+        }
+    }
+    let file = |(segment, number): (u64, u64)| (segment, dir.join(format!("{number}.log")));
+    Ok(state.live.into_iter().map(file).collect())
 }
 
 fn encode_operation(out: &mut Vec<u8>, tag: u8, numbers: &[u64]) {

@@ -10,6 +10,7 @@ use crate::StorageError;
 use crate::fs::Fs;
 use crate::manifest::{FileNumber, Manifest, ManifestEdit};
 use crate::model::Seconds;
+use crate::snapshot::table_dir_name;
 use crate::sstable::BlockCache;
 
 /// What all tables of an engine share.
@@ -65,9 +66,9 @@ impl Context {
         self.clock.now_micros().div_euclid(1_000_000)
     }
 
-    /// A table's directory: its name is for people, its id makes it unique.
+    /// A table's directory.
     pub(super) fn table_dir(&self, table: &TableSettings) -> PathBuf {
-        let name = format!("{}-{}", table.name, table.id.0.simple());
+        let name = table_dir_name(&table.name, table.id);
         self.options.data_dir.join("data").join(&table.keyspace).join(name)
     }
 

@@ -15,6 +15,7 @@ mod open;
 mod options;
 mod output;
 mod pressure;
+mod snapshot;
 mod state;
 mod stats;
 mod table;
@@ -52,6 +53,8 @@ struct Inner {
     tables: ArcSwap<Tables>,
     /// Held while tables come and go.
     changing: Mutex<()>,
+    /// Held while a snapshot comes or goes.
+    snapshots: Mutex<()>,
     signals: Arc<Signals>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     closed: AtomicBool,

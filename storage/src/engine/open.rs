@@ -1,6 +1,8 @@
 //! Opening an engine: tables, then the log's records that no SSTable holds.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,12 +39,14 @@ impl Engine {
             let store = TableStore::open(&context, settings)?;
             stores.insert(store.id(), Arc::new(store));
         }
+        warn_of_unknown_dirs(&context, &stores);
         let log = replay(&context, &stores)?;
         let inner = Arc::new(Inner {
             context,
             log,
             tables: ArcSwap::from_pointee(stores),
             changing: Mutex::new(()),
+            snapshots: Mutex::new(()),
             signals: Arc::new(Signals::default()),
             threads: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
@@ -65,6 +69,30 @@ fn lock_dir(fs: &dyn Fs, options: &EngineOptions) -> Result<Box<dyn Send + Sync>
         )),
         _ => StorageError::io("lock", dir, error),
     })
+}
+
+/// A table's directory that no table of the schema names was left over by a crash during DROP, or comes from elsewhere.
+/// Nobody but its owner can tell, so it stays.
+fn warn_of_unknown_dirs(context: &Context, tables: &Tables) {
+    let known = tables.values().map(|table| context.table_dir(&table.settings())).collect();
+    for dir in unknown_table_dirs(&*context.fs, &context.options.data_dir, &known) {
+        tracing::warn!(
+            dir = %dir.display(),
+            "no table of the schema has this directory: it was left over when its table was dropped, or was put there. \
+             Nothing reads it. If its data is not needed, remove it; to use it, restore a snapshot of the table"
+        );
+    }
+}
+
+/// Directories below `data_dir` that look like tables and are not known. What can't be read is left out.
+fn unknown_table_dirs(fs: &dyn Fs, data_dir: &Path, known: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    let data = data_dir.join("data");
+    let children = |dir: &Path| -> Vec<PathBuf> {
+        let names = fs.list(dir).unwrap_or_default();
+        names.into_iter().map(|name| dir.join(name)).collect()
+    };
+    let tables = children(&data).into_iter().flat_map(|keyspace| children(&keyspace));
+    tables.filter(|dir| !known.contains(dir) && fs.list(dir).is_ok()).collect()
 }
 
 /// Replays the log into memtables, by the ordinary way in and within the ordinary limit of memory.
