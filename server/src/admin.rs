@@ -1,8 +1,17 @@
-//! The admin port: health and metrics over HTTP. Nothing here changes anything.
+//! The admin port: health, metrics and the node's maintenance over HTTP.
 //!
 //! - `/health`: 200 while the process answers at all.
 //! - `/ready`: 200 while requests are taken; 503 with the reason before and after.
 //! - `/metrics`: Prometheus' text format.
+//!
+//! The rest is for the program's own commands, in JSON, and only for those who can read the data directory: requests
+//! carry the token that the node writes there at each start ([`AdminFile`]). Errors are `{"error": ...}`.
+//!
+//! - `GET /snapshots`, `POST /snapshots` ([`SnapshotRequest`]), `DELETE /snapshots/{name}`.
+//! - `POST /restore` ([`RestoreRequest`]): the directory is one of this machine.
+//! - `POST /verify` ([`VerifyRequest`]): files to look at once more, so that the node knows what of them is damaged.
+
+pub(crate) mod operations;
 
 use std::sync::Arc;
 
@@ -13,7 +22,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+pub use self::operations::{
+    AdminFile, RestoreRequest, SnapshotRequest, TOKEN_HEADER, VerifyFile, VerifyRequest,
+};
 use crate::metrics::Exporter;
+use crate::node::Node;
 
 /// What the admin port tells.
 pub struct Admin {
@@ -21,6 +34,10 @@ pub struct Admin {
     pub exporter: Exporter,
     /// Why requests are not taken, if they are not.
     pub not_ready: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    /// The node to maintain.
+    pub node: Arc<Node>,
+    /// What requests that maintain it must carry.
+    pub token: String,
 }
 
 /// Serves until the future is dropped.
@@ -37,6 +54,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/health", get(async || "ok\n"))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
+        .merge(operations::router())
         .with_state(admin)
 }
 

@@ -40,8 +40,109 @@ pub enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Take, list and delete snapshots of tables
+    Snapshot {
+        /// What to do.
+        #[command(subcommand)]
+        command: SnapshotCommand,
+    },
+    /// Bring tables back from a snapshot
+    Restore(RestoreArgs),
+    /// Check every file of a data directory; exit code 1 if something is wrong
+    Verify(DataArgs),
+    /// Look into an SSTable
+    Sstable {
+        /// What to do.
+        #[command(subcommand)]
+        command: SstableCommand,
+    },
     /// Print the version
     Version,
+}
+
+/// A data directory.
+#[derive(Clone, Debug, Args)]
+pub struct DataArgs {
+    /// The data directory; a node may be using it [default: ./tholos-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// The directory.
+    pub fn dir(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| Config::default().data_dir)
+    }
+}
+
+/// `tholos snapshot`
+#[derive(Clone, Debug, Subcommand)]
+pub enum SnapshotCommand {
+    /// Take a snapshot of all tables, or some
+    Create {
+        /// Its name [default: the time in milliseconds]
+        name: Option<String>,
+        /// Only tables of this keyspace
+        #[arg(long, value_name = "NAME")]
+        keyspace: Option<String>,
+        /// Only this table
+        #[arg(long, value_name = "NAME", requires = "keyspace")]
+        table: Option<String>,
+        /// Of what.
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// List snapshots
+    List {
+        /// Of what.
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Delete a snapshot; the tables stay as they are
+    Delete {
+        /// Its name
+        name: String,
+        /// Of what.
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+/// `tholos restore`
+#[derive(Clone, Debug, Args)]
+pub struct RestoreArgs {
+    /// The snapshot's directory (<data>/storage/snapshots/<name>, or a copy of it)
+    pub snapshot: PathBuf,
+    /// Only tables of this keyspace
+    #[arg(long, value_name = "NAME")]
+    pub keyspace: Option<String>,
+    /// Only this table
+    #[arg(long, value_name = "NAME", requires = "keyspace")]
+    pub table: Option<String>,
+    /// Where to.
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// `tholos sstable`
+#[derive(Clone, Debug, Subcommand)]
+pub enum SstableCommand {
+    /// Print every entry: keys, rows, cells and deletions, with their timestamps
+    Dump {
+        /// The file
+        file: PathBuf,
+        /// One JSON object for each entry
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what a file says of itself and what it is made of
+    Stats {
+        /// The file
+        file: PathBuf,
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `tholos config`

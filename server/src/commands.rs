@@ -2,6 +2,12 @@
 //!
 //! Standard output is for answers, standard error for the log and for what went wrong.
 
+mod dump;
+mod snapshot;
+pub mod sstable;
+mod target;
+mod verify;
+
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -32,6 +38,10 @@ pub fn main(cli: Cli) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(Command::Config { command: ConfigCommand::Check { file } }) => check(&file),
+        Some(Command::Snapshot { command }) => quietly(|| snapshot::main(&command)),
+        Some(Command::Restore(args)) => quietly(|| snapshot::restore(&args)),
+        Some(Command::Verify(args)) => verify::main(&args),
+        Some(Command::Sstable { command }) => sstable::main(&command),
         Some(Command::Version) => {
             println!("Tholos {VERSION} (CQL {CQL_VERSION}, as Cassandra {RELEASE_VERSION})");
             ExitCode::SUCCESS
@@ -64,6 +74,12 @@ pub(crate) fn runtime() -> Result<Runtime, ServeError> {
         .thread_name("tholos")
         .build()
         .map_err(ServeError::Runtime)
+}
+
+/// Commands that may open a node here say in the log only what is amiss.
+fn quietly(command: impl FnOnce() -> ExitCode) -> ExitCode {
+    init_log("warn");
+    command()
 }
 
 fn check(file: &Path) -> ExitCode {

@@ -11,7 +11,8 @@ use tholos_cluster::ring::{TOKENS_PER_NODE, allocate_tokens};
 use tholos_grammar::token::Token;
 use tholos_storage::StorageError;
 use tholos_storage::fs::Fs;
-use tholos_storage::journal::{Journal, JournalFormat};
+use tholos_storage::journal::{Journal, JournalFormat, read_records};
+use tholos_storage::snapshot::read_file;
 use uuid::Uuid;
 
 /// The journal's file in the data directory.
@@ -58,6 +59,25 @@ impl Identity {
             .map_err(|error| StorageError::Unusable(format!("the node's identity: {error}")))?;
         journal.append(&bytes)?;
         Ok(identity)
+    }
+
+    /// The identity in a data directory, which a node may be using; `None` if it has none yet.
+    ///
+    /// # Errors
+    /// The journal can't be read, or is damaged.
+    pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Option<Identity>, StorageError> {
+        let path = dir.join(FILE);
+        if !fs.exists(&path).map_err(|error| StorageError::io("look up", &path, error))? {
+            return Ok(None);
+        }
+        let records = read_records(&path, FORMAT, &read_file(fs, &path)?)?;
+        let Some(record) = records.last() else { return Ok(None) };
+        let corrupt = |error: serde_json::Error| StorageError::Corrupt {
+            file: path.clone(),
+            offset: 0,
+            what: error.to_string(),
+        };
+        serde_json::from_slice(record).map(Some).map_err(corrupt)
     }
 
     /// The tokens, as the ring takes them.

@@ -8,6 +8,7 @@
 //! drops what is gone: nobody ever plans against a table that the engine does not have.
 
 mod open;
+mod snapshots;
 mod system;
 mod traces;
 
@@ -26,9 +27,11 @@ use tholos_grammar::name::Name;
 use tholos_grammar::protocol::response::event::{Event, SchemaChange as SchemaChangeEvent};
 use tholos_storage::StorageError;
 use tholos_storage::engine::{Engine, TableSettings};
+use tholos_storage::fs::Fs;
 use tholos_storage::schema::{Schema, SchemaChange, Table, TableId};
 
-pub use self::open::{NodeError, NodeOptions, SystemRandom};
+pub use self::open::{NodeError, NodeOptions, STORAGE, SystemRandom};
+pub use self::snapshots::{Restored, Which};
 pub use self::system::Client;
 pub use self::traces::Traced;
 use self::traces::Traces;
@@ -59,6 +62,7 @@ pub struct Snapshot {
 /// A node.
 pub struct Node {
     config: Config,
+    fs: Arc<dyn Fs>,
     identity: Identity,
     native_address: SocketAddr,
     started_seconds: i64,
@@ -171,6 +175,9 @@ impl Node {
         let placements = placements(&self.ring, &next)?;
         let old = tables(&before.catalogue.schema);
         let new = tables(&next);
+        for table in old.iter().filter(|table| !new.iter().any(|other| other.id() == table.id())) {
+            self.keep(&before.catalogue.schema, "dropped", &table.table)?;
+        }
         let created: Vec<&TableOf> =
             new.iter().filter(|table| !old.iter().any(|other| other.id() == table.id())).collect();
         for (i, table) in created.iter().enumerate() {
@@ -275,6 +282,11 @@ impl Gauges for Node {
             counter("expired_sstables", "SSTables that expired whole.", stats.expired_files),
             counter("table_writes", "Mutations applied to tables.", sum(|table| table.writes)),
             counter("table_reads", "Reads of tables.", sum(|table| table.reads)),
+            gauge(
+                "damaged_ranges",
+                "Parts of SSTables that were found to be damaged.",
+                self.engine().damage().len() as u64,
+            ),
             gauge("tables", "Tables of users.", stats.tables.len() as u64),
             gauge("prepared_statements", "Prepared statements.", self.prepared.len() as u64),
             gauge("prepared_bytes", "Bytes of prepared statements.", self.prepared.bytes()),

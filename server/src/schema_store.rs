@@ -10,9 +10,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tholos_storage::StorageError;
 use tholos_storage::fs::Fs;
-use tholos_storage::journal::{Journal, JournalFormat};
+use tholos_storage::journal::{Journal, JournalFormat, read_records};
 use tholos_storage::schema::change::SchemaError;
 use tholos_storage::schema::{Schema, SchemaChange};
+use tholos_storage::snapshot::read_file;
 
 /// The journal's file in the data directory.
 pub const FILE: &str = "schema.journal";
@@ -58,14 +59,7 @@ impl SchemaStore {
         let path = dir.join(FILE);
         let mut schema = Schema::default();
         let journal = Journal::open_or_create(fs, &path, FORMAT, &mut |offset, bytes| {
-            let corrupt = |what: String| StorageError::Corrupt { file: path.clone(), offset, what };
-            match serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))? {
-                Record::Snapshot(snapshot) => schema = snapshot,
-                Record::Changes(changes) => {
-                    schema =
-                        applied(&schema, &changes).map_err(|error| corrupt(error.to_string()))?;
-                }
-            }
+            schema = read_record(&path, offset, bytes, std::mem::take(&mut schema))?;
             Ok(())
         })?;
         Ok(SchemaStore { journal, schema: Arc::new(schema), snapshot_bytes: 0 })
@@ -107,6 +101,36 @@ impl SchemaStore {
             Err(error) => {
                 tracing::warn!(%error, "the schema's journal could not be shortened; it goes on growing");
             }
+        }
+    }
+}
+
+/// The schema of a data directory, which a node may be using.
+///
+/// # Errors
+/// There is none, or it can't be read.
+pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Schema, StorageError> {
+    let path = dir.join(FILE);
+    let bytes = read_file(fs, &path)?;
+    let mut schema = Schema::default();
+    for record in read_records(&path, FORMAT, &bytes)? {
+        schema = read_record(&path, 0, &record, schema)?;
+    }
+    Ok(schema)
+}
+
+/// The schema after one more record of the journal.
+fn read_record(
+    path: &Path,
+    offset: u64,
+    record: &[u8],
+    schema: Schema,
+) -> Result<Schema, StorageError> {
+    let corrupt = |what: String| StorageError::Corrupt { file: path.to_path_buf(), offset, what };
+    match serde_json::from_slice(record).map_err(|error| corrupt(error.to_string()))? {
+        Record::Snapshot(snapshot) => Ok(snapshot),
+        Record::Changes(changes) => {
+            applied(&schema, &changes).map_err(|error| corrupt(error.to_string()))
         }
     }
 }

@@ -12,7 +12,7 @@ use tholos_storage::StorageError;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, AdminFile};
 use crate::config::Config;
 use crate::connection::listener;
 use crate::metrics::Exporter;
@@ -63,6 +63,9 @@ pub enum ServeError {
     /// What was in memory could not be written; it is in the commit log.
     #[error("the node stopped, but what was in memory could not be written out: {0}")]
     Close(StorageError),
+    /// The file that tells the program's commands how to talk to the node could not be written.
+    #[error("the file {name} can't be written into the data directory: {0}", name = AdminFile::NAME)]
+    AdminFile(io::Error),
     /// The runtime failed.
     #[error("{0}")]
     Runtime(io::Error),
@@ -76,6 +79,8 @@ pub struct Server {
     admin: Option<StdListener>,
     native_address: SocketAddr,
     admin_address: Option<SocketAddr>,
+    /// Tells the program's commands how to talk to this node.
+    admin_file: Option<AdminFile>,
     opened_in: Duration,
 }
 
@@ -104,8 +109,16 @@ impl Server {
         };
         node.set_aside_damaged = set_aside_damaged;
         let node = Arc::new(Node::open(node)?);
+        let admin_file = match admin_address {
+            Some(address) if !in_memory => {
+                let file = AdminFile { address, token: random_token(&node) };
+                file.write(&node.config().data_dir).map_err(ServeError::AdminFile)?;
+                Some(file)
+            }
+            _ => None,
+        };
         let opened_in = started.elapsed();
-        Ok(Server { node, native, admin, native_address, admin_address, opened_in })
+        Ok(Server { node, native, admin, native_address, admin_address, admin_file, opened_in })
     }
 
     /// The node.
@@ -137,7 +150,9 @@ impl Server {
         let http = match self.admin {
             Some(listener) => {
                 let listener = into_tokio(listener).map_err(ServeError::Runtime)?;
-                Some(tokio::spawn(admin::serve(listener, Arc::new(admin_of(&self.node)))))
+                let token = self.admin_file.as_ref().map(|file| file.token.clone());
+                let token = token.unwrap_or_else(|| random_token(&self.node));
+                Some(tokio::spawn(admin::serve(listener, Arc::new(admin_of(&self.node, token)))))
             }
             None => None,
         };
@@ -153,6 +168,9 @@ impl Server {
         if let Some(http) = http {
             http.abort();
         }
+        if self.admin_file.is_some() {
+            AdminFile::remove(&self.node.config().data_dir);
+        }
         match closed {
             Ok(closed) => closed.map_err(ServeError::Close),
             Err(error) => Err(ServeError::Runtime(io::Error::other(error))),
@@ -160,11 +178,17 @@ impl Server {
     }
 }
 
-fn admin_of(node: &Arc<Node>) -> Admin {
+fn admin_of(node: &Arc<Node>, token: String) -> Admin {
     let exporter = Exporter::new(Arc::clone(node.metrics()), Arc::clone(node) as _);
-    let node = Arc::clone(node);
-    let not_ready = Box::new(move || node.is_stopping().then(|| "stopping".to_string()));
-    Admin { exporter, not_ready }
+    let stopping = Arc::clone(node);
+    let not_ready = Box::new(move || stopping.is_stopping().then(|| "stopping".to_string()));
+    Admin { exporter, not_ready, node: Arc::clone(node), token }
+}
+
+/// 128 bits that nobody guesses.
+fn random_token(node: &Node) -> String {
+    let random = node.random();
+    format!("{:016x}{:016x}", random.bits(), random.bits())
 }
 
 fn listen(

@@ -22,7 +22,7 @@ const STORAGE_MODULES_FOR_CLUSTER: &[&str] = &["model", "schema", "error", "Stor
 /// Files (or directories) that may name tokio: those that own sockets, signals, timers or the runtime, the queue of
 /// events between connections, and the one place that tells the runtime that a request will block.
 const MAY_USE_TOKIO: &[&str] = &[
-    "server/src/admin.rs",
+    "server/src/admin",
     "server/src/commands.rs",
     "server/src/connection",
     "server/src/console.rs",

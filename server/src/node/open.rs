@@ -36,7 +36,7 @@ use crate::schema_store::SchemaStore;
 use crate::system::schema::system_schema;
 
 /// Below the data directory: tables and the commit log.
-const STORAGE: &str = "storage";
+pub const STORAGE: &str = "storage";
 
 const MIB: u64 = 1 << 20;
 
@@ -86,6 +86,8 @@ impl NodeOptions {
     /// A node whose data is in memory and goes with it.
     pub fn in_memory(mut config: Config, native_address: SocketAddr) -> NodeOptions {
         config.data_dir = PathBuf::from("/memory");
+        // What is dropped in memory would never be free again.
+        config.auto_snapshot = false;
         NodeOptions { fs: Arc::new(MemoryFs::new()), ..NodeOptions::real(config, native_address) }
     }
 }
@@ -115,7 +117,7 @@ impl Node {
             tables(store.schema()).iter().map(|table| table.settings()).collect();
         let engine_options = engine_options(&config, set_aside_damaged);
         let engine_clock = Arc::new(EngineClock(Arc::clone(&wall)));
-        let engine = Engine::open(fs, engine_clock, engine_options, settings)?;
+        let engine = Engine::open(Arc::clone(&fs), engine_clock, engine_options, settings)?;
         let catalogue =
             Catalogue { schema: Arc::clone(store.schema()), system: Arc::new(system_schema()) };
         let clock = HybridClock::new(wall);
@@ -135,6 +137,7 @@ impl Node {
             traces: Traces::default(),
             stopping: AtomicBool::new(false),
             config,
+            fs,
             identity,
             ring,
             _directory: directory,

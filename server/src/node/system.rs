@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use arc_swap::ArcSwapOption;
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::header::Version;
-use tholos_storage::engine::JobStats;
+use tholos_storage::engine::{DamagedRange, JobStats};
 
 use super::Node;
 use crate::system::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables, TraceInfo};
@@ -96,6 +96,10 @@ impl SystemTables for Node {
 
     fn compactions(&self) -> Vec<JobStats> {
         self.engine().stats().jobs
+    }
+
+    fn damage(&self) -> Vec<DamagedRange> {
+        self.engine().damage()
     }
 
     fn traces(&self) -> Vec<TraceInfo> {

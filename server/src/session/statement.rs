@@ -123,7 +123,7 @@ impl<'a> Run<'a> {
                 written(execute::modify::batch(&cx, plan)?)
             }
             Plan::Truncate(table) => {
-                blocking(|| self.node.engine().truncate(table.id))
+                blocking(|| self.node.truncate(table))
                     .map_err(|error| QueryError::Truncate(error.to_string()))?;
                 written(LogPosition::default())
             }

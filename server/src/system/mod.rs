@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
-use tholos_storage::engine::JobStats;
+use tholos_storage::engine::{DamagedRange, JobStats};
 use tholos_storage::memtable::Memtable;
 use tholos_storage::schema::Table;
 
@@ -38,6 +38,10 @@ pub trait SystemTables: Sync {
     fn prepared_statements(&self) -> Vec<PreparedInfo>;
     /// Compactions that run.
     fn compactions(&self) -> Vec<JobStats> {
+        Vec::new()
+    }
+    /// Damage that was found in SSTables since the start.
+    fn damage(&self) -> Vec<DamagedRange> {
         Vec::new()
     }
     /// Traces kept in memory: sessions with their events.
@@ -228,6 +232,9 @@ fn fill(
         }
         (schema::SYSTEM_VIEWS, "clients") => {
             system.clients().iter().try_for_each(|client| sink(&views::client(client)))
+        }
+        (schema::SYSTEM_VIEWS, "damaged_ranges") => {
+            system.damage().iter().try_for_each(|range| sink(&views::damaged_range(range)))
         }
         (schema::SYSTEM_VIEWS, "settings") => {
             let settings = system.settings();

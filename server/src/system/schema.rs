@@ -316,6 +316,12 @@ const VIEW_TABLES: &[TableDefinition] = &[
                   request_count bigint, ssl_cipher_suite text, ssl_enabled boolean, ssl_protocol text, username text",
     },
     TableDefinition {
+        name: "damaged_ranges",
+        comment: "parts of SSTables that can't be read",
+        columns: "keyspace_name text p, table_name text c, file text c, offset bigint c, damage text, end_key blob, \
+                  first_key blob, first_token bigint, found_at timestamp, last_token bigint",
+    },
+    TableDefinition {
         name: "settings",
         comment: "current settings",
         columns: "name text p, value text",

@@ -54,7 +54,7 @@ fn the_schema_of_users_and_of_the_system() {
     let tables = bench.show(
         "SELECT table_name FROM system_virtual_schema.tables WHERE keyspace_name = 'system_views'",
     );
-    assert_eq!(tables, "clients; settings; sstable_tasks");
+    assert_eq!(tables, "clients; damaged_ranges; settings; sstable_tasks");
 }
 
 #[test]

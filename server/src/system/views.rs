@@ -1,7 +1,8 @@
 //! `system_views`, `system_traces` and `system_auth`: what goes on, what was traced, who may.
 
 use tholos_grammar::value::{Value, timeuuid};
-use tholos_storage::engine::JobStats;
+use tholos_storage::engine::{DamagedRange, JobStats};
+use tholos_storage::sstable::KeyRange;
 
 use super::rows::{Row, text, text_map, text_set};
 use super::{ClientInfo, RoleInfo, TraceInfo};
@@ -26,6 +27,27 @@ pub(super) fn client(info: &ClientInfo) -> Row<'static> {
 
 pub(super) fn setting(name: &str, value: &str) -> Row<'static> {
     vec![("name", text(name)), ("value", text(value))]
+}
+
+/// Damage in a file. Keys are as storage has them (the token, then the components) and may be cut off; they and the
+/// tokens are null if no rows are lost. The damage ends before the end key; null: at the end of the file.
+pub(super) fn damaged_range(range: &DamagedRange) -> Row<'static> {
+    let damage = &range.found.damage;
+    let tokens = damage.keys.as_ref().map(KeyRange::tokens);
+    let lower = damage.keys.as_ref().map(|keys| Value::Blob(keys.lower.clone()));
+    let upper = damage.keys.as_ref().and_then(|keys| keys.upper.clone()).map(Value::Blob);
+    vec![
+        ("keyspace_name", text(&range.keyspace)),
+        ("table_name", text(&range.table)),
+        ("file", text(range.file.display().to_string())),
+        ("offset", Some(Value::Bigint(i64::try_from(damage.offset).unwrap_or(i64::MAX)))),
+        ("damage", text(&damage.what)),
+        ("first_key", lower),
+        ("first_token", tokens.map(|(first, _)| Value::Bigint(first))),
+        ("found_at", Some(Value::Timestamp(range.found.found_at.div_euclid(1000)))),
+        ("end_key", upper),
+        ("last_token", tokens.map(|(_, last)| Value::Bigint(last))),
+    ]
 }
 
 /// The two bits of a UUID's clock sequence that say whose it is.

@@ -1,0 +1,158 @@
+//! `tholos verify`: every file of a data directory, checked from end to end.
+//!
+//! Files are read by this process, beside a running node too. What is damaged is told to that node, so that it knows
+//! before a read finds out (`system_views.damaged_ranges`).
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use tholos_storage::StorageError;
+use tholos_storage::fs::real::RealFs;
+use tholos_storage::verify::{Problem, Subject, Verified, Watch, verify_storage};
+
+use super::dump::hex;
+use super::target::{AdminClient, TargetError, is_in_use};
+use super::{FAILED, failed};
+use crate::admin::{VerifyFile, VerifyRequest};
+use crate::cli::DataArgs;
+use crate::identity::Identity;
+use crate::node::STORAGE;
+use crate::schema_store;
+
+/// How often progress is told.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// Carries out `tholos verify`: 0 if all is well, 1 if not.
+pub(super) fn main(args: &DataArgs) -> ExitCode {
+    match verify(&args.dir()) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(FAILED),
+        Err(error) => failed(&error, FAILED),
+    }
+}
+
+/// How many problems there are.
+fn verify(data: &Path) -> Result<usize, TargetError> {
+    if !data.is_dir() {
+        return Err(TargetError::Missing(data.to_path_buf()));
+    }
+    let running = is_in_use(data)?;
+    let mut report = Report::new();
+    journals(data, &mut report)?;
+    let verified = verify_storage(&RealFs, &data.join(STORAGE), &mut report)?;
+    report.clear_line();
+    if running && !report.damaged.is_empty() {
+        let files = report.damaged.iter().copied().collect();
+        let told = AdminClient::find(data)
+            .and_then(|client| client.send("POST", "/verify", &VerifyRequest { files }));
+        match told {
+            Ok(_) => {
+                println!("the node knows of the damaged files: see system_views.damaged_ranges")
+            }
+            Err(error) => eprintln!("tholos: the node was not told of the damaged files: {error}"),
+        }
+    }
+    let Verified { tables, sstables, bytes } = verified;
+    let problems = report.problems;
+    println!(
+        "verified {tables} tables, {sstables} SSTables of {bytes} bytes, and the commit log: {problems} problems"
+    );
+    Ok(problems)
+}
+
+/// The journals of the node itself.
+fn journals(data: &Path, report: &mut Report) -> Result<(), StorageError> {
+    let mut check = |result: Result<(), StorageError>| match result {
+        Err(StorageError::Corrupt { file, offset, what }) => {
+            report.problem(Problem { file, offset: Some(offset), what, subject: Subject::Journal });
+            Ok(())
+        }
+        // A node that was never started, or never had a table.
+        Err(StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(())
+        }
+        result => result,
+    };
+    check(Identity::read(&RealFs, data).map(drop))?;
+    check(schema_store::read(&RealFs, data).map(drop))
+}
+
+/// Prints problems as they come, and how far it is.
+struct Report {
+    problems: usize,
+    damaged: BTreeSet<VerifyFile>,
+    file: PathBuf,
+    files: u64,
+    bytes: u64,
+    shows_progress: bool,
+    told_at: Instant,
+}
+
+impl Report {
+    fn new() -> Report {
+        Report {
+            problems: 0,
+            damaged: BTreeSet::new(),
+            file: PathBuf::new(),
+            files: 0,
+            bytes: 0,
+            shows_progress: std::io::stderr().is_terminal(),
+            told_at: Instant::now(),
+        }
+    }
+
+    fn clear_line(&self) {
+        if self.shows_progress {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+impl Watch for Report {
+    fn begin(&mut self, file: &Path) {
+        self.file = file.to_path_buf();
+        self.files += 1;
+    }
+
+    fn read(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        if self.shows_progress && self.told_at.elapsed() >= PROGRESS_EVERY {
+            self.told_at = Instant::now();
+            let (files, mib, file) = (self.files, self.bytes >> 20, self.file.display());
+            eprint!("\r\x1b[Kverifying: {files} files, {mib} MiB: {file}");
+            // Progress that can't be shown is none.
+            let _ = std::io::stderr().flush();
+        }
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.clear_line();
+        self.problems += 1;
+        if let Subject::SsTable { id, number, .. } = problem.subject {
+            self.damaged.insert(VerifyFile { table: id, number });
+        }
+        println!("{}", problem_text(&problem));
+    }
+}
+
+/// One line on a problem.
+fn problem_text(problem: &Problem) -> String {
+    let offset = problem.offset.map(|offset| format!(" at offset {offset}")).unwrap_or_default();
+    let subject = match &problem.subject {
+        Subject::SsTable { keyspace, table, keys: Some(keys), .. } => {
+            let (first, last) = keys.tokens();
+            let upper = keys.upper.as_ref().map_or("the end".to_string(), |upper| hex(upper));
+            format!(
+                "; {keyspace}.{table}, tokens {first} to {last}, keys {} to {upper}",
+                hex(&keys.lower)
+            )
+        }
+        Subject::SsTable { keyspace, table, keys: None, .. }
+        | Subject::Manifest { keyspace, table } => format!("; {keyspace}.{table}"),
+        Subject::CommitLog | Subject::Journal => String::new(),
+    };
+    format!("{}{offset}: {}{subject}; {}", problem.file.display(), problem.what, problem.advice())
+}
