@@ -67,10 +67,14 @@ pub(crate) fn init_log(level: &str) {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
+/// Threads that may wait for the disk on behalf of requests.
+const DISK_THREADS: usize = 64;
+
 /// The runtime that serves connections.
 pub(crate) fn runtime() -> Result<Runtime, ServeError> {
     Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(DISK_THREADS)
         .thread_name("tholos")
         .build()
         .map_err(ServeError::Runtime)

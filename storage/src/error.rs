@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::fs::nowait::may_wait;
+
 /// An error of the storage engine. Every variant says what was hit and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -73,6 +75,13 @@ pub enum StorageError {
         /// The limit that flushes are to keep.
         limit: usize,
     },
+    /// The thread must not wait for the disk (see [`without_waiting`](crate::fs::nowait::without_waiting)), and would have
+    /// had to.
+    #[error("{} would have to be read from the disk: this thread must not wait for it", file.display())]
+    WouldWait {
+        /// The file.
+        file: PathBuf,
+    },
     /// The data directory is in use, of another format version, or otherwise not usable.
     #[error("{0}")]
     Unusable(String),
@@ -86,6 +95,7 @@ impl StorageError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 StorageError::DiskFull { file }
             }
+            io::ErrorKind::WouldBlock if !may_wait() => StorageError::WouldWait { file },
             _ => StorageError::Io { operation, file, source },
         }
     }

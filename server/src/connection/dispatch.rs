@@ -8,6 +8,7 @@ use std::time::Instant;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::protocol::compression::Compression;
 use tholos_grammar::protocol::decoder::Decoder;
+use tholos_grammar::protocol::encoder::OpenEnvelope;
 use tholos_grammar::protocol::envelope::{Envelope, Extras};
 use tholos_grammar::protocol::header::{Opcode, Version};
 use tholos_grammar::protocol::request::Request;
@@ -17,6 +18,7 @@ use tholos_grammar::protocol::response::Response;
 use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
 use tholos_grammar::protocol::response::result::QueryResult;
 use tholos_grammar::protocol::response::supported::Supported;
+use tholos_storage::StorageError;
 use uuid::Uuid;
 
 use super::Connection;
@@ -34,6 +36,8 @@ enum Carried {
     Out,
     /// It waits for room in memory: nothing of it was done.
     NoRoom,
+    /// It has to wait for the disk: nothing of it was done.
+    Cold,
 }
 
 /// What STARTUP agreed on: how the client's bytes are read from here on.
@@ -87,8 +91,10 @@ impl Connection {
             }
             request => {
                 let trace = message.tracing.then(Uuid::new_v4);
-                if self.statement(request, stream, trace, started) == Carried::NoRoom {
-                    self.stall(envelope, started);
+                match self.statement(request, stream, trace, started) {
+                    Carried::Out => {}
+                    Carried::NoRoom => self.stall(envelope, started),
+                    Carried::Cold => self.fetch(envelope, message.tracing, started),
                 }
                 None
             }
@@ -131,7 +137,7 @@ impl Connection {
             requests: AtomicI64::new(0),
         });
         self.client = Some((self.node.add_client(Arc::clone(&client)), client));
-        self.session = Some(Session::new(Arc::clone(&self.node), version));
+        self.session = Some(Session::without_waiting(Arc::clone(&self.node), version));
         self.timer = None;
     }
 
@@ -156,15 +162,38 @@ impl Connection {
         let outcome = run(&mut session, request, started, self.encoder.body());
         self.count(&session);
         self.session = Some(session);
-        let waits = matches!(outcome, Err(Failure { error: QueryError::NoRoom, .. }))
-            && started.elapsed() < self.node.request_timeout();
-        if waits {
-            self.encoder.abandon(open);
-            return Carried::NoRoom;
+        if let Err(failure) = &outcome {
+            let put_off = match failure.error {
+                QueryError::NoRoom if started.elapsed() < self.node.request_timeout() => {
+                    Some(Carried::NoRoom)
+                }
+                QueryError::Storage(StorageError::WouldWait { .. }) => Some(Carried::Cold),
+                _ => None,
+            };
+            if let Some(put_off) = put_off {
+                self.encoder.abandon(open);
+                return put_off;
+            }
         }
         if let Some(id) = tracing_id {
             self.record_trace(id, request, started);
         }
+        self.conclude(open, body, stream, tracing_id, started, outcome);
+        Carried::Out
+    }
+
+    /// Ends the open response of a request that was carried out, whose body begins at `body`.
+    pub(super) fn conclude(
+        &mut self,
+        open: OpenEnvelope,
+        body: usize,
+        stream: i16,
+        tracing_id: Option<Uuid>,
+        started: Instant,
+        outcome: Outcomes,
+    ) {
+        let Some(version) = self.session.as_ref().map(Session::version) else { return };
+        let extras = Extras { tracing_id, ..Extras::default() };
         match outcome {
             Ok(Answer { kind, reply, warnings }) if self.is_ready(reply) => {
                 if let Reply::Written { .. } = reply {
@@ -194,7 +223,7 @@ impl Connection {
             }
             Ok(Answer { kind, reply, warnings }) => {
                 self.encoder.abandon(open);
-                let Reply::Written { position, attempt } = reply else { return Carried::Out };
+                let Reply::Written { position, attempt } = reply else { return };
                 self.stalled.wrote = true;
                 let plain = tracing_id.is_none() && warnings.is_empty();
                 let extras = (!plain).then(|| Box::new(HeldExtras { tracing_id, warnings }));
@@ -205,7 +234,6 @@ impl Connection {
                 self.fail(version, stream, &extras, &failure, started);
             }
         }
-        Carried::Out
     }
 
     /// Whether an answer can go out now: it waits for no log, nor behind one that does.
@@ -258,7 +286,7 @@ impl Connection {
         self.tally.observe(self.node.metrics(), kind, outcome, latency);
     }
 
-    fn record_trace(&self, id: Uuid, request: &Request<'_>, started: Instant) {
+    pub(super) fn record_trace(&self, id: Uuid, request: &Request<'_>, started: Instant) {
         let (text, consistency) = match request {
             Request::Query(query) => (query.text, Some(query.parameters.consistency)),
             Request::Prepare(prepare) => (prepare.text, None),
@@ -280,7 +308,7 @@ impl Connection {
     }
 }
 
-fn run(
+pub(super) fn run(
     session: &mut Session,
     request: &Request<'_>,
     started: Instant,

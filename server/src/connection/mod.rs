@@ -8,6 +8,7 @@
 //! answers beyond the configured bytes wait, for the disk or for the client. An idle connection holds no buffers: bytes
 //! are read into one buffer per thread, and only what is left of an unfinished envelope is kept.
 
+mod cold;
 mod dispatch;
 mod held;
 pub mod listener;
@@ -36,6 +37,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use self::cold::{Cold, Fetched};
 use self::held::HeldAnswers;
 use self::stalled::Stalled;
 use crate::events::Subscription;
@@ -77,6 +79,8 @@ enum Woken {
     Stop,
     /// A held answer may be overdue.
     Overdue,
+    /// A request that waited for the disk is through.
+    Fetched(Fetched),
     /// A pause is over, or writes that wait for room are to be tried again.
     Retry,
 }
@@ -98,6 +102,7 @@ pub(crate) struct Connection {
     client: Option<(u64, Arc<Client>)>,
     held: HeldAnswers,
     stalled: Stalled,
+    cold: Cold,
     events: Option<Subscription>,
     timer: Option<Pin<Box<Sleep>>>,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -132,6 +137,7 @@ impl Connection {
             client: None,
             held: HeldAnswers::default(),
             stalled: Stalled::default(),
+            cold: Cold::default(),
             events: None,
             timer: Some(timer),
             stop: Some(Box::pin(stop.clone().cancelled_owned())),
@@ -164,7 +170,7 @@ impl Connection {
                 self.work_off_unread();
                 continue;
             }
-            if self.closing && self.held.is_empty() && self.stalled.is_empty() {
+            if self.closing && self.waits_for_nothing() {
                 self.stream.shutdown().await?;
                 if self.refused {
                     self.linger().await;
@@ -178,8 +184,14 @@ impl Connection {
                 Woken::Stop => self.closing = true,
                 Woken::Overdue => self.give_up_overdue(),
                 Woken::Retry => self.retry_stalled(),
+                Woken::Fetched(fetched) => self.answer_fetched(fetched),
             }
         }
+    }
+
+    /// Whether every request that came is answered.
+    fn waits_for_nothing(&self) -> bool {
+        self.held.is_empty() && self.stalled.is_empty() && self.cold.is_empty()
     }
 
     /// Waits for whatever comes first. A turn of work runs right here, while its bytes are in this thread's buffer.
@@ -208,11 +220,20 @@ impl Connection {
             let opened = self.session.is_some();
             return Poll::Ready(Ok(if opened { Woken::Overdue } else { Woken::GiveUp }));
         }
+        if !self.cold.is_empty()
+            && let Poll::Ready(fetched) = self.cold.poll(cx)
+        {
+            return Poll::Ready(Ok(Woken::Fetched(fetched)));
+        }
         if self.stalled.poll(cx).is_ready() {
             return Poll::Ready(Ok(Woken::Retry));
         }
         let limit = self.node.config().limits.in_flight_bytes();
-        if self.closing || self.held.bytes() > limit || self.stalled.holds_input(limit) {
+        if self.closing
+            || self.held.bytes() > limit
+            || self.stalled.holds_input(limit)
+            || self.cold.holds_input()
+        {
             return Poll::Pending;
         }
         INPUT.with_borrow_mut(|input| self.poll_turn(input, cx))

@@ -86,6 +86,8 @@ pub struct Metrics {
     pub prepared_misses: AtomicU64,
     /// Statements planned anew because the schema changed.
     pub replans: AtomicU64,
+    /// Requests that had to wait for the disk to read from it.
+    pub cold_requests: AtomicU64,
     /// Writes that had to wait for room in memory.
     pub stalled_writes: AtomicU64,
 }
@@ -173,6 +175,11 @@ impl Collector for Source {
                 load(&metrics.prepared_misses),
             ),
             counter("replans", "Plans made anew after schema changes.", load(&metrics.replans)),
+            counter(
+                "cold_requests",
+                "Requests that had to wait for the disk to read from it.",
+                load(&metrics.cold_requests),
+            ),
             counter(
                 "stalled_writes",
                 "Writes that had to wait for room in memory.",

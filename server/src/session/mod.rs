@@ -98,6 +98,7 @@ pub struct Session {
     version: Version,
     keyspace: Option<Name>,
     recent: Option<Recent>,
+    may_wait: bool,
 }
 
 /// The prepared statement that was executed last. Most clients repeat it, and then neither the cache nor any counter that
@@ -123,7 +124,20 @@ impl Recent {
 impl Session {
     /// A session of that protocol version, in no keyspace.
     pub fn new(node: Arc<Node>, version: Version) -> Session {
-        Session { node, version, keyspace: None, recent: None }
+        Session { node, version, keyspace: None, recent: None, may_wait: true }
+    }
+
+    /// A session whose thread must not wait for the disk: a request that would have to fails with
+    /// [`StorageError::WouldWait`](tholos_storage::StorageError::WouldWait) before anything of it is done, and is to be
+    /// given to a [`twin`](Self::twin).
+    pub fn without_waiting(node: Arc<Node>, version: Version) -> Session {
+        Session { may_wait: false, ..Session::new(node, version) }
+    }
+
+    /// A session in the same state for one request, in a thread that may wait.
+    pub fn twin(&self) -> Session {
+        let keyspace = self.keyspace.clone();
+        Session { keyspace, ..Session::new(Arc::clone(&self.node), self.version) }
     }
 
     /// The node.
@@ -152,7 +166,10 @@ impl Session {
         let ready =
             Ready::plan(query.text, keyspace, &snapshot.catalogue).map_err(Failure::other)?;
         let keyspace = keyspace.cloned();
-        let run = Run::new(&self.node, &snapshot, &ready, keyspace.as_ref(), started);
+        let mut run = Run::new(&self.node, &snapshot, &ready, keyspace.as_ref(), started);
+        if !self.may_wait {
+            run = run.without_waiting();
+        }
         answer(&run, &query.parameters, &mut self.keyspace, self.version, out)
     }
 
@@ -213,6 +230,9 @@ impl Session {
         };
         run.metadata_known = *known == ready.metadata_id;
         run.tells_metadata_id = self.version == Version::V5;
+        if !self.may_wait {
+            run = run.without_waiting();
+        }
         let outcomes = answer(&run, &execute.parameters, &mut self.keyspace, self.version, out);
         drop(snapshot);
         self.recent = Some(recent);

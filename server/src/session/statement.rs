@@ -12,6 +12,7 @@ use tholos_grammar::protocol::response::event::{ChangeType, SchemaChange, Schema
 use tholos_grammar::protocol::response::metadata::EncodedColumns;
 use tholos_grammar::protocol::response::result::QueryResult;
 use tholos_grammar::protocol::response::rows_writer::RowsWriter;
+use tholos_storage::fs::nowait::without_waiting;
 use uuid::Uuid;
 
 use super::bind::bind_values;
@@ -35,6 +36,8 @@ pub(super) struct Run<'a> {
     ready: &'a Ready,
     keyspace: Option<&'a Name>,
     started: Instant,
+    /// This thread may wait for the disk.
+    may_wait: bool,
     /// The client has this result's metadata.
     pub(super) metadata_known: bool,
     /// The client is told the metadata's id when it does not have it.
@@ -60,8 +63,23 @@ impl<'a> Run<'a> {
         keyspace: Option<&'a Name>,
         started: Instant,
     ) -> Run<'a> {
-        let (metadata_known, tells_metadata_id) = (false, false);
-        Run { node, snapshot, ready, keyspace, started, metadata_known, tells_metadata_id }
+        let (metadata_known, tells_metadata_id, may_wait) = (false, false, true);
+        Run {
+            node,
+            snapshot,
+            ready,
+            keyspace,
+            started,
+            may_wait,
+            metadata_known,
+            tells_metadata_id,
+        }
+    }
+
+    /// The thread serves other clients too: what would wait for the disk fails instead, before anything is done.
+    pub(super) fn without_waiting(mut self) -> Self {
+        self.may_wait = false;
+        self
     }
 
     pub(super) fn kind(&self) -> RequestKind {
@@ -90,6 +108,21 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn execute(
+        &self,
+        parameters: &QueryParameters<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Done, QueryError> {
+        match &self.ready.planned.plan {
+            // These read all they need before they write anything, so that they can be done all over elsewhere. A batch
+            // may have written something for one of its counters when it reads the next.
+            Plan::Select(_) | Plan::Modify(_) if !self.may_wait => {
+                without_waiting(|| self.carry_out(parameters, out))
+            }
+            _ => self.carry_out(parameters, out),
+        }
+    }
+
+    fn carry_out(
         &self,
         parameters: &QueryParameters<'_>,
         out: &mut Vec<u8>,

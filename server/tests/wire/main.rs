@@ -382,6 +382,53 @@ fn what_was_acknowledged_is_there_after_a_stop() {
     assert_eq!(client.run("SELECT a FROM k.t", rows).len(), 100);
 }
 
+/// After a restart no file is open, so the first reads have to wait for the disk: in threads that may.
+#[test]
+fn what_is_cold_is_read_elsewhere_and_then_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Running::start_on(false, |config| config.data_dir = dir.path().join("data"));
+    let running = start();
+    let mut client = running.client(Version::V5);
+    client.effect(KEYSPACE);
+    client.effect("CREATE TABLE k.t (a int PRIMARY KEY, b int)");
+    client.effect("CREATE TABLE k.l (a int PRIMARY KEY, b list<int>)");
+    client.effect("CREATE TABLE k.c (a int PRIMARY KEY, b counter)");
+    for i in 0..100 {
+        client.effect(&format!("INSERT INTO k.t (a, b) VALUES ({i}, {i})"));
+    }
+    client.effect("INSERT INTO k.l (a, b) VALUES (1, [1, 2, 3])");
+    client.effect("UPDATE k.c SET b = b + 5 WHERE a = 1");
+    running.stop();
+
+    let running = start();
+    let cold = || running.node.metrics().cold_requests.load(Ordering::Relaxed);
+    let mut client = running.client(Version::V5);
+    let select = prepare(&mut client, "SELECT b FROM k.t WHERE a = ?");
+    for i in 0..100 {
+        client.queue(i, &execute(&select, &ints(&[i.into()])));
+    }
+    client.flush();
+    for _ in 0..100 {
+        client.answer(|stream, message| {
+            let Response::Result(result) = message.response else { panic!("{message:?}") };
+            assert_eq!(rows(result), [[Some(i32::from(stream).to_be_bytes().to_vec())]]);
+        });
+    }
+    assert!(cold() > 0, "nothing was cold");
+    let before = cold();
+    assert_eq!(client.run("SELECT a FROM k.t WHERE a = 7", rows).len(), 1);
+    assert_eq!(cold(), before, "it is warm now");
+    // What reads before it writes is done once, wherever it is done.
+    client.effect("UPDATE k.l SET b[1] = 7 WHERE a = 1");
+    client.effect("UPDATE k.c SET b = b + 1 WHERE a = 1");
+    client.effect("UPDATE k.c SET b = b + 1 WHERE a = 1");
+    assert!(cold() > before, "lists and counters were cold too");
+    let counted = client.run("SELECT b FROM k.c WHERE a = 1", rows);
+    assert_eq!(counted, [[Some(7_i64.to_be_bytes().to_vec())]]);
+    let list = client.run("SELECT b FROM k.l WHERE a = 1 AND b CONTAINS 7 ALLOW FILTERING", rows);
+    assert_eq!(list.len(), 1);
+}
+
 #[test]
 fn health_and_metrics_are_served_over_http() {
     let running = Running::start(|_| ());

@@ -150,7 +150,7 @@ impl TableStore {
             JobKind::Expired => Vec::new(),
             JobKind::Merge | JobKind::Tombstones => self
                 .merge(context, claim, &inputs)
-                .inspect_err(|error| set_aside(&inputs, error))?,
+                .inspect_err(|error| tell_damage(&inputs, error))?,
         };
         self.replace(context, job, &inputs, outputs)
     }
@@ -262,11 +262,11 @@ fn breathe(context: &Context, pace: &mut Pace, written: u64) -> Result<(), Stora
     Ok(())
 }
 
-/// Says that a file turned out to be damaged: it keeps out of compactions, as what is left of it must not be taken for
+/// Says that an input turned out to be damaged: it keeps out of compactions, as what is left of it must not be taken for
 /// all.
-fn set_aside(inputs: &[Arc<OpenFile>], error: &StorageError) {
+fn tell_damage(inputs: &[Arc<OpenFile>], error: &StorageError) {
     let StorageError::Corrupt { file, .. } = error else { return };
-    for _ in inputs.iter().filter(|input| input.table.path() == file) {
+    if inputs.iter().any(|input| input.table.path() == file) {
         tracing::error!(file = %file.display(), "this file is damaged and will not be compacted");
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod faulty;
 pub mod memory;
+pub mod nowait;
 pub mod real;
 
 use std::fmt::Debug;

@@ -5,14 +5,16 @@
 //! when the process ends, however it ends.
 
 use std::fs::{self, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
+use crate::fs::nowait::may_wait;
 use crate::fs::{File, Fs};
 
 /// The file system of the machine.
@@ -24,13 +26,17 @@ const LOCK_FILE: &str = "LOCK";
 
 impl Fs for RealFs {
     fn open(&self, path: &Path, read_only: bool) -> io::Result<Arc<dyn File>> {
+        // Looking up a name may have to read directories.
+        if !may_wait() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let file = OpenOptions::new().read(true).write(!read_only).open(path)?;
-        Ok(Arc::new(RealFile { file, path: path.to_path_buf() }))
+        Ok(Arc::new(RealFile::new(file, path)))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        Ok(Arc::new(RealFile { file, path: path.to_path_buf() }))
+        Ok(Arc::new(RealFile::new(file, path)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -91,6 +97,34 @@ impl Fs for RealFs {
 struct RealFile {
     file: fs::File,
     path: PathBuf,
+    /// The file system can't say whether a read would wait.
+    always_waits: AtomicBool,
+}
+
+impl RealFile {
+    fn new(file: fs::File, path: &Path) -> RealFile {
+        RealFile { file, path: path.to_path_buf(), always_waits: AtomicBool::new(false) }
+    }
+
+    /// Reads what the system has in memory; `WouldBlock` if that is not all.
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let mut rest = [IoSliceMut::new(&mut buffer[filled..])];
+            let at = offset + filled as u64;
+            match rustix::io::preadv2(&self.file, &mut rest, at, ReadWriteFlags::NOWAIT) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => filled += read,
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+                    self.always_waits.store(true, Ordering::Relaxed);
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl File for RealFile {
@@ -99,7 +133,13 @@ impl File for RealFile {
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
+        if may_wait() {
+            return self.file.read_exact_at(buffer, offset);
+        }
+        if self.always_waits.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.read_at_once(buffer, offset)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -130,11 +170,44 @@ impl File for RealFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::nowait::without_waiting;
 
     #[test]
     fn files_and_names_behave_as_the_trait_says() {
         let dir = tempfile::tempdir().unwrap();
         crate::fs::tests::contract(&RealFs, dir.path());
+    }
+
+    #[test]
+    fn a_read_that_must_not_wait_says_so_or_is_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = RealFs.create(&path).unwrap();
+        let bytes: Vec<u8> = (0..100_000).map(|at| at as u8).collect();
+        file.write_all_at(&bytes, 0).unwrap();
+        file.sync_data().unwrap();
+        let all = rustix::fs::Advice::DontNeed;
+        rustix::fs::fadvise(std::fs::File::open(&path).unwrap(), 0, None, all).unwrap();
+        let read = || {
+            let mut buffer = vec![0; bytes.len()];
+            file.read_exact_at(&mut buffer, 0).map(|()| buffer)
+        };
+        match without_waiting(read) {
+            Ok(seen) => assert_eq!(seen, bytes),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+        }
+        assert_eq!(read().unwrap(), bytes, "who may wait reads it");
+        // Just read, it is in memory: unless the file system can't tell.
+        assert!(without_waiting(read).is_ok_and(|seen| seen == bytes) || !supports_nowait(&path));
+        let refused = without_waiting(|| RealFs.open(&path, true)).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    fn supports_nowait(path: &Path) -> bool {
+        let file = std::fs::File::open(path).unwrap();
+        let mut byte = [0];
+        let mut buffer = [IoSliceMut::new(&mut byte)];
+        rustix::io::preadv2(file, &mut buffer, 0, ReadWriteFlags::NOWAIT) != Err(Errno::OPNOTSUPP)
     }
 
     #[test]
