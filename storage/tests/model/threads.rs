@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tholos_storage::commitlog::CommitLogOptions;
+use tholos_storage::StorageError;
+use tholos_storage::commitlog::{CommitLogOptions, LogPosition};
 use tholos_storage::engine::{Engine, EngineOptions, TableSettings};
 use tholos_storage::fs::memory::MemoryFs;
 use tholos_storage::model::entry::Direction;
@@ -85,7 +87,7 @@ fn a_mutation_is_seen_whole_and_never_lost() {
                     for round in 1..=ROUNDS {
                         for number in 0..PARTITIONS {
                             let write = pair(&partition(writer, number), round);
-                            let position = engine.apply(&write).unwrap();
+                            let position = apply(&engine, &write);
                             if number % 16 == 0 {
                                 engine.wait_durable(position).unwrap();
                             }
@@ -121,6 +123,18 @@ fn a_mutation_is_seen_whole_and_never_lost() {
     check_all(&engine);
     drop(engine);
     check_all(&self::engine(&fs));
+}
+
+/// Applies a write once there is room for it.
+fn apply(engine: &Engine, write: &Mutation) -> LogPosition {
+    loop {
+        match engine.apply(write) {
+            Err(StorageError::MemtablesFull { .. } | StorageError::LogBehind { .. }) => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            applied => return applied.unwrap(),
+        }
+    }
 }
 
 fn check_all(engine: &Engine) {
