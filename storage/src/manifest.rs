@@ -93,6 +93,7 @@ impl Manifest {
     pub fn open(fs: Arc<dyn Fs>, dir: &Path) -> Result<Manifest, StorageError> {
         create_dir_durably(&*fs, dir).map_err(|error| StorageError::io("create", dir, error))?;
         let path = dir.join(FILE_NAME);
+        refuse_if_lost(&*fs, dir, &path)?;
         let (mut files, mut next) = (TableFiles::default(), 1);
         let journal = Journal::open_or_create(fs.clone(), &path, FORMAT, &mut |offset, record| {
             apply_record(&mut files, &mut next, record).ok_or_else(|| malformed(&path, offset))
@@ -184,15 +185,28 @@ impl Manifest {
     }
 
     fn numbers_in_dir(&self) -> Result<Vec<FileNumber>, StorageError> {
-        let names =
-            self.fs.list(&self.dir).map_err(|error| StorageError::io("list", &self.dir, error))?;
-        Ok(names.iter().filter_map(|name| name.strip_suffix(".sst")?.parse().ok()).collect())
+        numbers_in(&*self.fs, &self.dir)
     }
 }
 
 /// Path of a file in a table's directory.
 pub fn file_path(dir: &Path, number: FileNumber) -> PathBuf {
     dir.join(format!("{number}.sst"))
+}
+
+fn numbers_in(fs: &dyn Fs, dir: &Path) -> Result<Vec<FileNumber>, StorageError> {
+    let names = fs.list(dir).map_err(|error| StorageError::io("list", dir, error))?;
+    Ok(names.iter().filter_map(|name| name.strip_suffix(".sst")?.parse().ok()).collect())
+}
+
+/// A manifest is there before the first SSTable. To begin with an empty one beside SSTables would remove them all.
+fn refuse_if_lost(fs: &dyn Fs, dir: &Path, path: &Path) -> Result<(), StorageError> {
+    let exists = fs.exists(path).map_err(|error| StorageError::io("look up", path, error))?;
+    if exists || numbers_in(fs, dir)?.is_empty() {
+        return Ok(());
+    }
+    let what = "it is missing, although there are SSTables beside it".into();
+    Err(StorageError::Corrupt { file: path.to_path_buf(), offset: 0, what })
 }
 
 /// What the bytes of a manifest say, as [`Manifest::open`] would read them: for tools and fuzzing.

@@ -94,6 +94,7 @@ impl Segments {
         create_dir_durably(&*fs, dir).map_err(|error| StorageError::io("create", dir, error))?;
         let mut state = State { reserved: 1, live: BTreeMap::new() };
         let path = dir.join(JOURNAL_NAME);
+        refuse_if_lost(&*fs, dir, &path)?;
         let journal =
             Journal::open_or_create(fs.clone(), &path, JOURNAL_FORMAT, &mut |offset, record| {
                 let malformed = || StorageError::Corrupt {
@@ -103,9 +104,7 @@ impl Segments {
                 };
                 state.apply(record).then_some(()).ok_or_else(malformed)
             })?;
-        let names = fs.list(dir).map_err(|error| StorageError::io("list", dir, error))?;
-        let files: Vec<u64> =
-            names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect();
+        let files = files_in(&*fs, dir)?;
         let free = files
             .iter()
             .copied()
@@ -263,6 +262,21 @@ impl Segments {
         self.unwritten.clear();
         Ok(())
     }
+}
+
+fn files_in(fs: &dyn Fs, dir: &Path) -> Result<Vec<u64>, StorageError> {
+    let names = fs.list(dir).map_err(|error| StorageError::io("list", dir, error))?;
+    Ok(names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect())
+}
+
+/// The journal is there before the first segment. To begin with an empty one would take all segments for free.
+fn refuse_if_lost(fs: &dyn Fs, dir: &Path, path: &Path) -> Result<(), StorageError> {
+    let exists = fs.exists(path).map_err(|error| StorageError::io("look up", path, error))?;
+    if exists || files_in(fs, dir)?.is_empty() {
+        return Ok(());
+    }
+    let what = "it is missing, although there are segments beside it".into();
+    Err(StorageError::Corrupt { file: path.to_path_buf(), offset: 0, what })
 }
 
 /// The making of a new segment file.

@@ -76,7 +76,11 @@ impl Sample {
     fn fate(&self, file: &Path, damage: &dyn Fn(&mut Vec<u8>)) -> Fate {
         let fs = self.fs.copy();
         fs.damage(file, damage);
-        let engine = match open_shape(&fs, &TestClock::at(self.now), &self.shape) {
+        self.fate_on(&fs, file)
+    }
+
+    fn fate_on(&self, fs: &FaultyFs, file: &Path) -> Fate {
+        let engine = match open_shape(fs, &TestClock::at(self.now), &self.shape) {
             Ok(engine) => engine,
             Err(error) => return named(&error, file),
         };
@@ -229,4 +233,17 @@ fn rot_that_is_not_looked_for_is_found_by_these_tests() {
     let _broken = Broken::rule(Planted::IgnoreChecksums);
     let found = std::panic::catch_unwind(|| rot(".sst"));
     assert!(found.is_err());
+}
+
+#[test]
+fn a_file_that_is_gone_is_missed() {
+    let sample = sample();
+    for file in [".sst", "manifest", "segments", ".log"].iter().flat_map(|kind| sample.files(kind))
+    {
+        let fs = sample.fs.copy();
+        fs.remove(&file).unwrap();
+        let fate = sample.fate_on(&fs, &file);
+        let is_free = file.extension().is_some_and(|kind| kind == "log");
+        assert!(fate == Fate::Noticed || is_free && fate == Fate::Harmless, "{file:?}: {fate:?}");
+    }
 }
