@@ -326,7 +326,7 @@ fn check_header(path: &Path, format: JournalFormat, bytes: &[u8]) -> Result<(), 
 
 /// Visits all records and says where they end.
 fn visit_records(path: &Path, bytes: &[u8], visit: &mut Visitor<'_>) -> Result<u64, StorageError> {
-    if bytes.len() as u64 % PAGE_BYTES != 0 {
+    if !(bytes.len() as u64).is_multiple_of(PAGE_BYTES) {
         return Err(corrupt(
             path,
             bytes.len() as u64,

@@ -24,7 +24,7 @@ use tholos_storage::schema::TableId;
 use crate::database::{Model, encoded};
 use crate::engine::{Bench, Outcome, TestClock, Violation, open_shape};
 use crate::generate::{OTHER, TABLE};
-use crate::history::{Kept, Op, Shape, history};
+use crate::history::{Op, Shape, history};
 use crate::observe::live;
 use crate::planted::Broken;
 
@@ -48,6 +48,9 @@ struct Extent {
     written: usize,
 }
 
+/// What a table shows, by table, epoch, count of writes and time: the same is asked for again and again.
+type Expected = BTreeMap<(usize, usize, usize, i64), Rc<Rows>>;
+
 /// A history that was run, with its record of the disk.
 struct Recording {
     fs: FaultyFs,
@@ -55,7 +58,7 @@ struct Recording {
     marks: Vec<Mark>,
     /// Per table and epoch.
     writes: [Vec<Vec<Mutation>>; 2],
-    expected: RefCell<BTreeMap<(usize, usize, usize, i64), Rc<Rows>>>,
+    expected: RefCell<Expected>,
 }
 
 impl Recording {
@@ -67,7 +70,7 @@ impl Recording {
         for op in ops {
             let op = match op {
                 Op::CrashIn(op, ..) => op,
-                Op::Read(..) | Op::Crash(Kept::All | Kept::Synced | Kept::Some(_)) => continue,
+                Op::Read(..) | Op::Crash(_) => continue,
                 op => op,
             };
             bench.step(op)?;

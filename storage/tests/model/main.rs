@@ -1,10 +1,13 @@
 //! The storage engine against a model: a map of all writes ever made, evaluated straight from the reconciliation rules,
 //! with no merging, purging or files.
 //!
-//! - `laws.rs`: memtables and merges alone, by random cases; `THOLOS_CASES` multiplies their number.
+//! - `laws.rs`: memtables, files and merges of them, by random cases; `THOLOS_CASES` multiplies their number.
 //! - `steps.rs`: whole histories of an engine (`history.rs`, `engine.rs`, `reads.rs`); `THOLOS_MODEL_STEPS` operations.
-//! - `planted.rs`: rules broken on purpose, and that this is noticed.
-//! - `faults.rs`, `tables.rs`, `threads.rs`, `dropped.rs`: failing disks, tables that come and go, threads.
+//! - `crash.rs`: power cuts in histories; `THOLOS_CRASH_SAMPLES` choices of what was not synced beside all prefixes.
+//! - `rot.rs`: flipped bits and files cut short; all bits with `THOLOS_ROT=all`.
+//! - `faults.rs`: every call to the disk fails; `THOLOS_FAULT_HISTORIES` histories.
+//! - `planted.rs`: rules broken on purpose, and that this is noticed; some also in the files above.
+//! - `tables.rs`, `threads.rs`, `dropped.rs`: tables that come and go, threads, dropped columns.
 
 #![allow(clippy::unwrap_used)] // a test may panic
 
