@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -109,9 +109,13 @@ fn serve(args: &ServeArgs) -> ExitCode {
     };
     let served = Server::open(options).and_then(|server| {
         let runtime = runtime()?;
-        println!("{}", ready_line(&server));
         let stop = CancellationToken::new();
-        runtime.spawn(stop_on_signal(stop.clone()));
+        // Signals are caught from before the line on: whoever reads it may send one.
+        {
+            let _context = runtime.enter();
+            runtime.spawn(stop_on_signal(stop.clone())?);
+        }
+        println!("{}", ready_line(&server));
         runtime.block_on(server.run(stop))
     });
     match served {
@@ -133,14 +137,16 @@ fn ready_line(server: &Server) -> String {
     )
 }
 
-/// Stops gracefully at the first signal, at once at the second.
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::warn!("signals can't be caught: the node stops without draining");
-        return;
-    };
+/// Stops gracefully at the first signal, at once at the second. Signals are caught when this returns; the future, which
+/// must be made within a runtime, waits for them.
+fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>, ServeError> {
+    let caught = |kind| signal(kind).map_err(ServeError::Runtime);
+    let (terminate, interrupt) =
+        (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?);
+    Ok(wait_for_signals(terminate, interrupt, stop))
+}
+
+async fn wait_for_signals(mut terminate: Signal, mut interrupt: Signal, stop: CancellationToken) {
     let mut next = async || {
         tokio::select! {
             _ = terminate.recv() => {}

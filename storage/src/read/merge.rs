@@ -34,6 +34,8 @@ pub struct MergeCursor {
     /// Where the current entry's key is, and what it holds.
     at: Option<(usize, At)>,
     merged: Vec<u8>,
+    /// How far blocks may be passed over because of the range deletion in force; empty if that was not said yet.
+    skipped_until: Vec<u8>,
     budget: ReadBudget,
     walked: ReadBudget,
 }
@@ -94,6 +96,7 @@ impl MergeCursor {
             range_deletion: Deletion::NONE,
             at: None,
             merged: Vec::new(),
+            skipped_until: Vec::new(),
             budget: ReadBudget::UNLIMITED,
             walked: ReadBudget::NOTHING,
         })
@@ -117,6 +120,15 @@ impl MergeCursor {
     /// How far the walk is in its files, as bytes of them. Only a walk through whole files says something by it.
     pub fn bytes_read(&self) -> u64 {
         self.inputs.iter().map(|input| input.cursor.bytes_read()).sum()
+    }
+
+    /// Blocks of files that were passed over unread, because a deletion covers them.
+    pub fn blocks_skipped(&self) -> u64 {
+        let skipped = self.inputs.iter().map(|input| match &input.cursor {
+            SourceCursor::Memtable(_) => 0,
+            SourceCursor::Table(cursor) => cursor.blocks_skipped(),
+        });
+        skipped.sum()
     }
 
     /// The entry it is at is one that no reader sees.
@@ -164,6 +176,9 @@ impl MergeCursor {
     fn next(&mut self) -> Result<Option<(usize, At)>, StorageError> {
         loop {
             let Some(first) = self.step_inputs()? else { return Ok(None) };
+            if !self.range_deletion.is_none() {
+                self.skip_range_deleted();
+            }
             let Some(entry) = self.inputs[first].cursor.current() else { return Ok(None) };
             let position = entry.key[entry.partition_len..].first();
             let is_static = position == Some(&position::STATIC);
@@ -267,6 +282,28 @@ impl MergeCursor {
         }
     }
 
+    /// Lets SSTables pass over blocks that the range deletion in force covers wholly: as far as to the next entry of the
+    /// source that it comes from, up to which nothing can end it.
+    fn skip_range_deleted(&mut self) {
+        let deletion = self.range_deletion;
+        let Some(from) = self.inputs.iter().position(|input| input.open == deletion) else {
+            return;
+        };
+        let Some(next) = self.inputs[from].cursor.current() else { return };
+        if self.skipped_until == next.key {
+            return;
+        }
+        self.skipped_until.clear();
+        self.skipped_until.extend_from_slice(next.key);
+        for (index, input) in self.inputs.iter_mut().enumerate() {
+            if let SourceCursor::Table(cursor) = &mut input.cursor
+                && index != from
+            {
+                cursor.skip_covered(deletion, &self.skipped_until);
+            }
+        }
+    }
+
     fn effective_range_deletion(&self) -> Deletion {
         let open = self.inputs.iter().map(|input| input.open).max().unwrap_or(Deletion::NONE);
         if open > self.partition_deletion { open } else { Deletion::NONE }
@@ -329,6 +366,10 @@ impl MergeCursor {
         }
         let next = self.effective_range_deletion();
         let last = std::mem::replace(&mut self.range_deletion, next);
+        if last != next {
+            self.skipped_until.clear();
+            self.skip_deleted();
+        }
         match self.direction {
             _ if last == next => None,
             Direction::Forward => Some(At::Marker { before: last, after: next }),

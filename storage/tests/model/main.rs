@@ -25,6 +25,7 @@ mod purge;
 mod reads;
 mod rot;
 mod shift;
+mod skips;
 mod steps;
 mod tables;
 mod threads;
