@@ -2,8 +2,10 @@
 //!
 //! - [`server`]: starts and stops `tholos serve` as a process of its own, on ports it picks, and kills it by pid.
 //! - [`load`]: the load generator behind the bench program.
+//! - [`engine_bench`]: the storage engine beside its peers, behind the program `engine-bench`.
 //!
 //! The driver programs in other languages are in `tests/drivers`, fuzz targets in `tests/fuzz`.
 
+pub mod engine_bench;
 pub mod load;
 pub mod server;

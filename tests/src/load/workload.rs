@@ -156,7 +156,7 @@ fn int(n: u64) -> [u8; 4] {
 }
 
 /// A fixed permutation of 64-bit numbers that looks random (splitmix64's output function).
-fn mix(n: u64) -> u64 {
+pub fn mix(n: u64) -> u64 {
     let mut z = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
