@@ -11,7 +11,7 @@ use super::{BenchError, Outcome};
 
 /// How many operations a thread takes at a time of those that are to be done in all.
 const SHARE: u64 = 256;
-/// Linux keeps so many bytes of a thread's name: a profile can be filtered by it.
+/// Linux keeps so many bytes of a thread's name: a profile can be filtered by it, without commas and spaces.
 const NAME_BYTES: usize = 15;
 
 /// Repeats `operation` in that many threads for about that long; gives back how many units of work (what `operation`
@@ -74,7 +74,7 @@ fn per_second(
     meanwhile: impl FnOnce(),
 ) -> Outcome<f64> {
     let barrier = Barrier::new(threads + 1);
-    let name: String = name.chars().filter(char::is_ascii).take(NAME_BYTES).collect();
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).take(NAME_BYTES).collect();
     let run = |thread| {
         barrier.wait();
         work(thread)
