@@ -43,7 +43,7 @@ impl Source {
             Source::Memtable(memtable) => return Ok(memtable.partition_deletion(partition)),
             Source::Table(table) => table,
         };
-        if !table.may_contain(partition)? {
+        if !table.has_partition_deletions()? || !table.may_contain(partition)? {
             return Ok(Deletion::NONE);
         }
         let header = [partition, &[position::HEADER]].concat();

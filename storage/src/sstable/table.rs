@@ -89,6 +89,11 @@ impl SsTable {
         Ok(self.filter(&opened)?.is_none_or(|filter| filter.may_contain(filter::hash(partition))))
     }
 
+    /// Whether any partition is deleted in the file: if not, nobody needs to look for a partition's deletion.
+    pub fn has_partition_deletions(&self) -> Result<bool, StorageError> {
+        Ok(self.opened()?.statistics.partition_deletions > 0)
+    }
+
     /// A walk through `lower..upper` (`None`: to the end of the file). Deletions in force at the start are those of the
     /// partition that the starting bound lies in: in reverse that is `upper`, so give a bound inside the partition
     /// (its prefix followed by 0xFF is after everything in it).
