@@ -47,6 +47,8 @@ pub(super) struct Opened {
     pub(super) footer: Footer,
     pub(super) top_index: Arc<Block>,
     filter_is_damaged: AtomicBool,
+    /// Whether any partition is deleted in it; so it is taken to be if its statistics can't be read.
+    has_partition_deletions: bool,
 }
 
 impl SsTable {
@@ -91,7 +93,7 @@ impl SsTable {
 
     /// Whether any partition is deleted in the file: if not, nobody needs to look for a partition's deletion.
     pub fn has_partition_deletions(&self) -> Result<bool, StorageError> {
-        Ok(self.opened()?.statistics.partition_deletions > 0)
+        Ok(self.opened()?.has_partition_deletions)
     }
 
     /// A walk through `lower..upper` (`None`: to the end of the file). Deletions in force at the start are those of the
@@ -187,7 +189,15 @@ impl SsTable {
         let file = SsTableFile::open(&*self.fs, &self.path)?;
         let top_index = Arc::new(file.top_index()?);
         let (footer, filter_is_damaged) = (file.footer, AtomicBool::new(false));
-        Ok(Opened { file, footer, top_index, filter_is_damaged })
+        let has_partition_deletions = match file.statistics() {
+            Ok(statistics) => statistics.partition_deletions > 0,
+            Err(error @ StorageError::Corrupt { .. }) => {
+                self.noted(error);
+                true
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Opened { file, footer, top_index, filter_is_damaged, has_partition_deletions })
     }
 
     /// A block, from the cache or the file.
