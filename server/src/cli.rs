@@ -111,7 +111,7 @@ pub enum SnapshotCommand {
 /// `tholos restore`
 #[derive(Clone, Debug, Args)]
 pub struct RestoreArgs {
-    /// The snapshot's directory (<data>/storage/snapshots/<name>, or a copy of it)
+    /// The snapshot's directory: `snapshots/NAME` of a data directory's `storage`, or a copy of it
     pub snapshot: PathBuf,
     /// Only tables of this keyspace
     #[arg(long, value_name = "NAME")]
