@@ -1,16 +1,18 @@
 //! Memtables: what was written to a table since its last flush.
 //!
 //! A memtable is cut into shards by the token's upper bits, so that all shards in order are the table in order and a
-//! partition lies in one shard. A shard is a short-held lock around two copy-on-write B+trees: entries (partition
-//! deletions, static rows and rows), and range-tombstone markers. A reader clones the trees, which costs two reference
-//! counts, and never blocks a writer; a mutation is applied under the lock, so it is visible whole or not at all.
+//! partition lies in one shard. A shard is a short-held lock around two copy-on-write B+trees ([`tree`]): entries
+//! (partition deletions, static rows and rows), and range-tombstone markers. A reader clones the trees, which costs two
+//! reference counts, and never blocks a writer; a mutation is applied under the lock, so it is visible whole or not at
+//! all.
 //!
 //! Invariants: markers are canonical among themselves (spec 3.4) and every row is canonical (1.4), but rows that a
 //! partition deletion or a range deletes stay until a merge leaves them out.
 
 mod cursor;
-mod key;
+mod record;
 mod shard;
+mod tree;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
@@ -18,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 pub use self::cursor::MemtableCursor;
+use self::record::Record;
 use self::shard::{Shard, TimeSpan};
 use crate::StorageError;
 use crate::model::entry::Direction;
@@ -38,10 +41,21 @@ pub struct Memtable {
 /// One row and the deletions above it, as a memtable has them.
 #[derive(Clone, Debug)]
 pub struct MemtableRow {
-    /// The encoded row, relative to 0.
-    pub row: Option<Arc<[u8]>>,
+    /// The row.
+    pub row: Option<SharedRow>,
     /// The greatest of the partition's deletion and the range deletion in force.
     pub deletion: Deletion,
+}
+
+/// A row that keeps its memory while somebody reads it.
+#[derive(Clone, Debug)]
+pub struct SharedRow(Record);
+
+impl SharedRow {
+    /// The encoded row, relative to 0.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.payload()
+    }
 }
 
 /// Why a memtable took no mutation.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::StorageError;
-use crate::memtable::Memtable;
+use crate::memtable::{Memtable, SharedRow};
 use crate::model::entry::{Content, Cursor, Direction, Entry, RowRef};
 use crate::model::merge::merge_rows;
 use crate::model::position;
@@ -23,7 +23,7 @@ pub struct PointRow {
 #[derive(Clone, Debug)]
 enum PointBytes {
     /// A memtable's own.
-    Shared(Arc<[u8]>),
+    Shared(SharedRow),
     Owned(Vec<u8>),
 }
 
@@ -31,7 +31,7 @@ impl PointRow {
     /// The row, without anything that a deletion above it deletes.
     pub fn row(&self) -> RowRef<'_> {
         let bytes = match &self.bytes {
-            PointBytes::Shared(bytes) => bytes,
+            PointBytes::Shared(row) => row.bytes(),
             PointBytes::Owned(bytes) => bytes.as_slice(),
         };
         RowRef { bytes, base: self.base }

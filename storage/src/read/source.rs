@@ -28,7 +28,7 @@ impl Source {
     ) -> Result<SourceCursor, StorageError> {
         match self {
             Source::Memtable(memtable) => {
-                Ok(SourceCursor::Memtable(memtable.cursor(lower, upper, direction)))
+                Ok(SourceCursor::Memtable(Box::new(memtable.cursor(lower, upper, direction))))
             }
             Source::Table(table) => {
                 let upper = Some(upper).filter(|upper| !upper.is_empty());
@@ -60,7 +60,7 @@ impl Source {
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub enum SourceCursor {
-    Memtable(MemtableCursor),
+    Memtable(Box<MemtableCursor>),
     Table(Box<SsTableCursor>),
 }
 
