@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use mimalloc::MiMalloc;
 use serde_json::{Value, json};
 use tholos_server::cli::Cli;
 use tholos_tests::load::run::{Outcome, Shape, run};
-use tholos_tests::load::workload::{Kind, Prepared, Workload};
-use tholos_tests::load::{echo, setup};
+use tholos_tests::load::workload::{Kind, Prepared, Values, Workload};
+use tholos_tests::load::{echo, setup, volume};
 use tholos_tests::server::{Server, Start, cpu_micros, ready_addresses};
 
 /// How long a row of the standard set runs.
@@ -63,6 +63,21 @@ enum Mode {
         #[arg(long)]
         response_bytes: usize,
     },
+    /// Load some millions of rows: bytes on disk and written, memory, latency while compacting, restart.
+    Volume {
+        /// How many rows.
+        #[arg(long, default_value_t = 5_000_000)]
+        rows: u64,
+        /// Keys of 16 bytes with values of 100 (`words`, a part of them words), or of 32 random ones (`random`).
+        #[arg(long, value_enum, default_value_t = CliValues::Words)]
+        values: CliValues,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum CliValues {
+    Words,
+    Random,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -105,6 +120,7 @@ fn main() -> ExitCode {
         Some(Mode::Echo { response_bytes }) => {
             echo::serve(*response_bytes).map_err(|error| error.to_string())
         }
+        Some(Mode::Volume { rows, values }) => volume(&arguments, *rows, *values),
         None => bench(&arguments),
     };
     match result {
@@ -116,12 +132,50 @@ fn main() -> ExitCode {
     }
 }
 
+/// Where a server under test has its data, and its configuration.
+struct Site {
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    fn new(arguments: &Arguments) -> Result<Site, String> {
+        let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let config = format!("[commit_log]\nmode = \"{}\"\n", arguments.log);
+        std::fs::write(dir.path().join("tholos.toml"), config).map_err(|e| e.to_string())?;
+        Ok(Site { dir })
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn start(&self) -> Result<Server, String> {
+        let config = self.dir.path().join("tholos.toml");
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let arguments = ["--config", &config.to_string_lossy()];
+        Start { arguments: &arguments, program: Some(program), ..Start::new(&self.data()) }.run()
+    }
+}
+
+fn volume(arguments: &Arguments, rows: u64, values: CliValues) -> Result<(), String> {
+    let site = Site::new(arguments)?;
+    let values = match values {
+        CliValues::Words => Values::Words,
+        CliValues::Random => Values::Random,
+    };
+    let figures = volume::measure(|| site.start(), &site.data(), rows, values)?.figures;
+    if arguments.json {
+        let rows = figures.iter().map(|(name, value)| json!({"name": name, "value": value}));
+        println!("{}", Value::Array(rows.collect()));
+    } else {
+        figures.iter().for_each(|(name, value)| println!("{name:<32} {value:>12.2}"));
+    }
+    Ok(())
+}
+
 fn bench(arguments: &Arguments) -> Result<(), String> {
-    let data = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let config = data.path().join("tholos.toml");
-    std::fs::write(&config, format!("[commit_log]\nmode = \"{}\"\n", arguments.log))
-        .map_err(|e| e.to_string())?;
-    let server = start(&data.path().join("data"), &config)?;
+    let site = Site::new(arguments)?;
+    let server = site.start()?;
     let prepared = setup::set_up(server.address).map_err(|error| error.to_string())?;
     let idle_kib = server.resident_kib();
     let mut rows = Vec::new();
@@ -145,12 +199,6 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
         );
     }
     server.stop()
-}
-
-fn start(data: &Path, config: &Path) -> Result<Server, String> {
-    let config = config.to_string_lossy();
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    Start { arguments: &["--config", &config], program: Some(program), ..Start::new(data) }.run()
 }
 
 /// The standard set, or the one that was asked for.
@@ -194,7 +242,7 @@ fn measure(
     shape: Shape,
     floor: bool,
 ) -> Result<Row, String> {
-    let workload = Workload { kind, prepared: prepared.clone() };
+    let workload = Workload::new(kind, prepared.clone());
     let (outcome, server_cpu) = costed(server.pid(), server.address, &workload, shape)
         .map_err(|error| format!("{name}: {error}; the server said:\n{}", server.errors()))?;
     if let Some(error) = &outcome.first_error {

@@ -8,4 +8,5 @@ pub mod connection;
 pub mod echo;
 pub mod run;
 pub mod setup;
+pub mod volume;
 pub mod workload;

@@ -2,6 +2,8 @@
 
 use tholos_grammar::consistency::Consistency;
 
+use crate::engine_bench::workload::{self as words, KEY_BYTES, key};
+
 /// Rows of the key-value table.
 pub const KEYS: u64 = 1_000_000;
 /// Partitions of the series table.
@@ -11,10 +13,6 @@ pub const SERIES_ROWS: u64 = 1_000;
 /// Rows that a slice reads.
 pub const SLICE_ROWS: u64 = 100;
 
-/// Bytes of a key.
-const KEY_BYTES: usize = 16;
-/// Bytes of a value.
-const VALUE_BYTES: usize = 32;
 /// Protocol version of every request: v4, whose framing costs the client least.
 const VERSION_BYTE: u8 = 0x04;
 const OPCODE_EXECUTE: u8 = 0x0A;
@@ -67,6 +65,15 @@ pub enum Kind {
     Mixed,
 }
 
+/// What is written as a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// 32 bytes, all random.
+    Random,
+    /// 100 bytes, a part of them words, so that compression finds something.
+    Words,
+}
+
 /// Makes requests: the `n`-th is always the same.
 #[derive(Clone, Debug)]
 pub struct Workload {
@@ -74,18 +81,38 @@ pub struct Workload {
     pub kind: Kind,
     /// With which statements.
     pub prepared: Prepared,
+    /// Rows of the key-value table.
+    pub keys: u64,
+    /// Its values.
+    pub values: Values,
+}
+
+impl Values {
+    /// Bytes of a key and a value.
+    pub fn row_bytes(self) -> u64 {
+        KEY_BYTES as u64
+            + match self {
+                Values::Random => 32,
+                Values::Words => words::VALUE_BYTES as u64,
+            }
+    }
 }
 
 impl Workload {
+    /// The standard workload: [`KEYS`] rows of random values.
+    pub fn new(kind: Kind, prepared: Prepared) -> Self {
+        Workload { kind, prepared, keys: KEYS, values: Values::Random }
+    }
+
     /// Appends the frame of the `n`-th request, to be answered on that stream.
     pub fn request(&self, n: u64, stream: i16, out: &mut Vec<u8>) {
         let random = mix(n ^ 0x5bd1_e995);
         match self.kind {
-            Kind::Load => self.write(n % KEYS, n, stream, out),
-            Kind::Write => self.write(random % KEYS, n, stream, out),
-            Kind::Read => self.read(random % KEYS, stream, out),
-            Kind::Mixed if n.is_multiple_of(2) => self.write(random % KEYS, n, stream, out),
-            Kind::Mixed => self.read(random % KEYS, stream, out),
+            Kind::Load => self.write(n % self.keys, n, stream, out),
+            Kind::Write => self.write(random % self.keys, n, stream, out),
+            Kind::Read => self.read(random % self.keys, stream, out),
+            Kind::Mixed if n.is_multiple_of(2) => self.write(random % self.keys, n, stream, out),
+            Kind::Mixed => self.read(random % self.keys, stream, out),
             Kind::LoadSeries => {
                 let (part, clust) = (int(n / SERIES_ROWS), int(n % SERIES_ROWS));
                 execute(&self.prepared.insert_series, &[&part, &clust, &value(n)], stream, out);
@@ -101,14 +128,20 @@ impl Workload {
     /// How many requests fill the table; none for kinds that go on for ever.
     pub fn requests(&self) -> Option<u64> {
         match self.kind {
-            Kind::Load => Some(KEYS),
+            Kind::Load => Some(self.keys),
             Kind::LoadSeries => Some(SERIES * SERIES_ROWS),
             _ => None,
         }
     }
 
     fn write(&self, index: u64, n: u64, stream: i16, out: &mut Vec<u8>) {
-        execute(&self.prepared.insert, &[&key(index), &value(n)], stream, out);
+        let key = key(index);
+        match self.values {
+            Values::Random => execute(&self.prepared.insert, &[&key, &value(n)], stream, out),
+            Values::Words => {
+                execute(&self.prepared.insert, &[&key, &words::value(n)], stream, out);
+            }
+        }
     }
 
     fn read(&self, index: u64, stream: i16, out: &mut Vec<u8>) {
@@ -136,15 +169,8 @@ fn execute(id: &[u8], values: &[&[u8]], stream: i16, out: &mut Vec<u8>) {
     out[start + 5..start + 9].copy_from_slice(&length.to_be_bytes());
 }
 
-fn key(index: u64) -> [u8; KEY_BYTES] {
-    let mut key = [0; KEY_BYTES];
-    key[..8].copy_from_slice(&mix(index).to_be_bytes());
-    key[8..].copy_from_slice(&mix(index ^ u64::MAX).to_be_bytes());
-    key
-}
-
-fn value(n: u64) -> [u8; VALUE_BYTES] {
-    let mut value = [0; VALUE_BYTES];
+fn value(n: u64) -> [u8; 32] {
+    let mut value = [0; 32];
     for (i, part) in value.chunks_exact_mut(8).enumerate() {
         part.copy_from_slice(&mix(n.wrapping_mul(4).wrapping_add(i as u64)).to_be_bytes());
     }
@@ -170,7 +196,7 @@ mod tests {
     #[test]
     fn frames_are_whole() {
         let prepared = Prepared { insert: vec![7; 16], ..Prepared::default() };
-        let workload = Workload { kind: Kind::Write, prepared };
+        let workload = Workload::new(Kind::Write, prepared);
         let mut out = Vec::new();
         workload.request(3, 9, &mut out);
         assert_eq!(&out[..5], &[4, 0, 0, 9, 0x0A]);
