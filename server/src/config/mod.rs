@@ -317,10 +317,11 @@ impl Config {
         }
     }
 
-    /// Bytes of all memtables.
+    /// Bytes of all memtables, those that are being flushed included. The default leaves memory to the rest of the
+    /// machine, and to the page cache, which holds blocks compressed: larger memtables hardly make writes cheaper.
     pub fn memtable_bytes(&self) -> u64 {
         match self.memory.memtable_mib {
-            0 => (system_memory_bytes() / 6).clamp(32 * MIB, 2048 * MIB),
+            0 => (system_memory_bytes() / 64).clamp(32 * MIB, 320 * MIB),
             mib => mib * MIB,
         }
     }
@@ -328,7 +329,7 @@ impl Config {
     /// Bytes of the block cache.
     pub fn block_cache_bytes(&self) -> u64 {
         match self.memory.block_cache_mib {
-            0 => (system_memory_bytes() / 6).clamp(32 * MIB, 4096 * MIB),
+            0 => (system_memory_bytes() / 256).clamp(32 * MIB, 1024 * MIB),
             mib => mib * MIB,
         }
     }

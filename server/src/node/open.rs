@@ -172,7 +172,8 @@ fn engine_options(config: &Config, set_aside_damaged: bool) -> EngineOptions {
     };
     EngineOptions {
         commit_log,
-        memtable_bytes: usize::try_from(config.memtable_bytes()).unwrap_or(usize::MAX),
+        // The engine flushes at its limit, and lets writers wait at twice that.
+        memtable_bytes: usize::try_from(config.memtable_bytes() / 2).unwrap_or(usize::MAX),
         shards: (cores() * 4).next_power_of_two(),
         block_cache_bytes: config.block_cache_bytes(),
         compaction_bytes_per_second: config.compaction.calm_mib_per_s * MIB,
