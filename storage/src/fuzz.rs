@@ -49,7 +49,8 @@ fn walk(
 
 /// Reads the bytes as a commit log segment with the id 1, and as one mutation.
 pub fn commit_log_segment(bytes: &[u8]) {
-    let _ = (read_segment(Path::new("/fuzz/1.log"), 1, bytes), record::decode_mutation(bytes));
+    let _ =
+        (read_segment(Path::new("/fuzz/1.log"), 1, bytes), record::decode_mutation(bytes, None));
 }
 
 /// Reads the bytes as a manifest.

@@ -168,6 +168,8 @@ fn engine_options(config: &Config, set_aside_damaged: bool) -> EngineOptions {
         segment_bytes: log.segment_mib << 20,
         total_bytes: log.total_mib * MIB,
         set_aside_damaged,
+        // Zeros keep syncs short, which is nothing to writers that do not wait for them.
+        zero_fill: log.mode != CommitLogMode::Periodic,
         ..CommitLogOptions::default()
     };
     EngineOptions {

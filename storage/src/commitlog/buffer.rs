@@ -10,6 +10,7 @@ use super::options::CommitLogOptions;
 use super::record::encode_mutation;
 use crate::StorageError;
 use crate::model::mutation::Mutation;
+use crate::schema::TableId;
 
 /// What was appended and is not written yet, and all that an append needs.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) struct Buffer {
     offset: u32,
     /// The open frame, with room for its header; empty if there is none.
     frame: Vec<u8>,
+    /// The table of the open frame's last record.
+    last_table: Option<TableId>,
     /// Frames that were closed because their segment was full.
     closed: VecDeque<Chunk>,
     pending_bytes: usize,
@@ -72,6 +75,7 @@ impl Buffer {
             segment: first_segment,
             offset: FILE_HEADER_BYTES,
             frame: Vec::new(),
+            last_table: None,
             closed: VecDeque::new(),
             pending_bytes: 0,
             reserved,
@@ -97,37 +101,42 @@ impl Buffer {
         if pending > self.pending_limit {
             return Err(StorageError::LogBehind { pending });
         }
-        if self.frame.is_empty() {
-            self.frame.resize(FRAME_HEADER_BYTES, 0);
-        }
-        let start = self.frame.len();
-        self.frame.extend_from_slice(&[0; 4]);
-        encode_mutation(&mut self.frame, mutation);
-        let bytes = self.frame.len() - start - 4;
+        let (start, bytes) = self.push(mutation);
         let limit = self.segment_bytes as usize / 2;
         if bytes > limit {
             self.take_back(start);
             return Err(StorageError::MutationTooLarge { bytes, limit });
         }
-        self.frame[start..start + 4].copy_from_slice(&(bytes as u32).to_le_bytes());
-        let mut position =
-            LogPosition { segment: self.segment, offset: self.offset + start as u32 };
+        let mut at = start;
         // There is always room left for a seal.
         if self.offset as usize + self.frame.len() + FRAME_HEADER_BYTES
             > self.segment_bytes as usize
         {
+            self.take_back(start);
             if self.segment + 1 >= self.reserved {
-                self.take_back(start);
                 return Err(StorageError::LogBehind { pending });
             }
-            self.roll(start);
-            position = LogPosition {
-                segment: self.segment,
-                offset: self.offset + FRAME_HEADER_BYTES as u32,
-            };
+            self.roll();
+            (at, _) = self.push(mutation);
         }
+        self.last_table = Some(mutation.table);
+        let position = LogPosition { segment: self.segment, offset: self.offset + at as u32 };
         self.accounting.appended(mutation.table, position);
         Ok(position)
+    }
+
+    /// Adds a record to the open frame; says where in it, and how long the mutation is.
+    fn push(&mut self, mutation: &Mutation) -> (usize, usize) {
+        if self.frame.is_empty() {
+            self.frame.resize(FRAME_HEADER_BYTES, 0);
+            self.last_table = None;
+        }
+        let start = self.frame.len();
+        self.frame.extend_from_slice(&[0; 4]);
+        encode_mutation(&mut self.frame, mutation, self.last_table);
+        let bytes = self.frame.len() - start - 4;
+        self.frame[start..start + 4].copy_from_slice(&(bytes as u32).to_le_bytes());
+        (start, bytes)
     }
 
     /// Undoes the record that begins at `start` of the open frame.
@@ -138,12 +147,9 @@ impl Buffer {
         }
     }
 
-    /// Ends the segment before the record at `start` of the open frame, which becomes the next segment's first.
-    fn roll(&mut self, start: usize) {
-        let mut next = vec![0; FRAME_HEADER_BYTES];
-        next.extend_from_slice(&self.frame[start..]);
-        self.take_back(start);
-        self.close_frame(true, next);
+    /// Ends the segment.
+    fn roll(&mut self) {
+        self.close_frame(true, Vec::new());
         self.segment += 1;
         self.offset = FILE_HEADER_BYTES;
         self.accounting.begin(self.segment);

@@ -17,7 +17,7 @@ use crate::model::mutation::Mutation;
 /// First bytes of every segment file.
 pub(super) const MAGIC: [u8; 8] = *b"THLSclog";
 /// The format version that is written, and the only one that is read.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Where frames begin in a segment file.
 pub(super) const FILE_HEADER_BYTES: u32 = 16;
 pub(super) const FRAME_HEADER_BYTES: usize = 16;
@@ -83,14 +83,16 @@ impl Frame<'_> {
         let first = self.offset + FRAME_HEADER_BYTES as u32;
         let mut rest = self.body;
         let total = rest.len();
+        let mut table = None;
         std::iter::from_fn(move || {
             if rest.is_empty() {
                 return None;
             }
             let offset = first + (total - rest.len()) as u32;
-            let mutation = take_record(&mut rest).and_then(decode_mutation);
-            if mutation.is_none() {
-                rest = &[];
+            let mutation = take_record(&mut rest).and_then(|record| decode_mutation(record, table));
+            match &mutation {
+                Some(mutation) => table = Some(mutation.table),
+                None => rest = &[],
             }
             Some(mutation.map(|mutation| (offset, mutation)).ok_or(offset))
         })

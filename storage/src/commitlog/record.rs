@@ -1,7 +1,8 @@
 //! A mutation as bytes: the payload of a log record.
 //!
-//! Table id (16 bytes), partition prefix (varint length, bytes), number of updates (varint), then each update: a tag
-//! byte and its fields. Deletions are two zigzag varints, positions and rows a varint length and their bytes.
+//! 1 and the table's id (16 bytes), or 0 for the table of the record before it in the frame; partition prefix (varint
+//! length, bytes), number of updates (varint), then each update: a tag byte and its fields. Deletions are two zigzag
+//! varints, positions and rows a varint length and their bytes.
 
 use smallvec::SmallVec;
 use uuid::Uuid;
@@ -12,13 +13,21 @@ use crate::model::mutation::{Mutation, Update};
 use crate::schema::TableId;
 use crate::varint::{decode_i64, decode_slice, decode_u64, encode_i64, encode_slice, encode_u64};
 
+const SAME_TABLE: u8 = 0;
+const TABLE: u8 = 1;
+
 const PARTITION: u8 = 0;
 const ROW: u8 = 1;
 const RANGE: u8 = 2;
 
-/// Appends an encoded mutation.
-pub fn encode_mutation(out: &mut Vec<u8>, mutation: &Mutation) {
-    out.extend_from_slice(mutation.table.0.as_bytes());
+/// Appends an encoded mutation. `previous` is the table of the record before it in the same frame.
+pub fn encode_mutation(out: &mut Vec<u8>, mutation: &Mutation, previous: Option<TableId>) {
+    if previous == Some(mutation.table) {
+        out.push(SAME_TABLE);
+    } else {
+        out.push(TABLE);
+        out.extend_from_slice(mutation.table.0.as_bytes());
+    }
     encode_slice(out, &mutation.partition);
     encode_u64(out, mutation.updates.len() as u64);
     for update in &mutation.updates {
@@ -42,18 +51,30 @@ pub fn encode_mutation(out: &mut Vec<u8>, mutation: &Mutation) {
     }
 }
 
-/// Decodes a mutation; `None` if the bytes are not exactly one.
-pub fn decode_mutation(mut input: &[u8]) -> Option<Mutation> {
-    let (table, rest) = input.split_first_chunk::<16>()?;
-    input = rest;
+/// Decodes a mutation; `None` if the bytes are not exactly one. `previous` as for [`encode_mutation`].
+pub fn decode_mutation(mut input: &[u8], previous: Option<TableId>) -> Option<Mutation> {
+    let table = decode_table(&mut input, previous)?;
     let partition = SmallVec::from_slice(decode_slice(&mut input)?);
     let count = decode_u64(&mut input)?;
     let mut updates = SmallVec::new();
     for _ in 0..count {
         updates.push(decode_update(&mut input)?);
     }
-    let table = TableId(Uuid::from_bytes(*table));
     input.is_empty().then_some(Mutation { table, partition, updates })
+}
+
+fn decode_table(input: &mut &[u8], previous: Option<TableId>) -> Option<TableId> {
+    let (tag, rest) = input.split_first()?;
+    *input = rest;
+    match *tag {
+        SAME_TABLE => previous,
+        TABLE => {
+            let (id, rest) = input.split_first_chunk::<16>()?;
+            *input = rest;
+            Some(TableId(Uuid::from_bytes(*id)))
+        }
+        _ => None,
+    }
 }
 
 fn decode_update(input: &mut &[u8]) -> Option<Update> {
@@ -115,16 +136,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn mutations_come_back_and_cut_off_ones_do_not(mutation in mutations(), cut: prop::sample::Index) {
+        fn mutations_come_back_and_cut_off_ones_do_not(
+            mutation in mutations(),
+            follows_its_table: bool,
+            cut: prop::sample::Index,
+        ) {
+            let previous = follows_its_table.then_some(mutation.table);
             let mut bytes = Vec::new();
-            encode_mutation(&mut bytes, &mutation);
-            prop_assert_eq!(decode_mutation(&bytes), Some(mutation));
-            prop_assert_eq!(decode_mutation(&bytes[..cut.index(bytes.len())]), None);
+            encode_mutation(&mut bytes, &mutation, previous);
+            prop_assert_eq!(decode_mutation(&bytes[..cut.index(bytes.len())], previous), None);
+            prop_assert_eq!(decode_mutation(&bytes, previous), Some(mutation));
+            prop_assert_eq!(decode_mutation(&bytes, None).is_none(), follows_its_table);
         }
 
         #[test]
         fn any_bytes_are_a_mutation_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            decode_mutation(&bytes);
+            decode_mutation(&bytes, None);
         }
     }
 }

@@ -435,6 +435,9 @@ fn the_format_is_this() {
         .updates
         .push(Update::Partition(crate::model::Deletion { timestamp: 5, deleted_at: 6 }));
     log.append(&mutation).unwrap();
+    // Of the same table: its id goes without saying.
+    mutation.updates.truncate(1);
+    log.append(&mutation).unwrap();
     log.sync().unwrap();
     let hex = |path: &Path| -> String {
         let content = fs.content(path).unwrap();
@@ -448,8 +451,9 @@ fn the_format_is_this() {
     assert_eq!(
         hex(&segment_files(&fs)[0].1),
         concat!(
-            "54484c53636c6f6701000000000000003500000010000000b1479efb201ed55f3100000000000000000000000000000000000102",
-            "080000000000000003030101380800000000000000030201200160d00f01000a0c"
+            "54484c53636c6f6702000000000000005100000010000000f0e93faf475ef479",
+            "320000000100000000000000000000000000000102080000000000000003030101380800000000000000030201200160d00f01000a0c",
+            "170000000008000000000000000301010138080000000000000003"
         )
     );
 }
