@@ -4,10 +4,12 @@
 //! of restarts (u32). A *change* is an entry that changes which deletions are in force (a partition header or a range
 //! marker); listing them makes the state at any key findable without walking the block.
 //!
-//! Entry: head byte, varint length shared with the previous stored key, then those of {varint length of the rest of the
-//! key, varint length of the partition prefix, varint length of the payload} that the head announces (otherwise: the
-//! stored key, prefix or payload is as long as the previous entry's), the rest of the key, the payload. At a restart
-//! nothing is shared and everything is announced. The stored key leaves out the last byte where the kind implies it.
+//! Entry: head byte, then those of {varint length shared with the previous stored key, varint length of the rest of the
+//! key, varint length of the partition prefix, varint length of the payload} that the head announces, the rest of the
+//! key, the payload. What is not announced is as at the previous entry: as much is shared, the stored key is as long, the
+//! payload too; the partition is the same if its whole prefix is shared, and otherwise as much follows its prefix in the
+//! stored key. At a restart nothing is shared and the lengths are announced. The stored key leaves out the last byte
+//! where the kind implies it.
 
 use super::format::{Malformed, RESTART_INTERVAL};
 use crate::model::position;
@@ -32,7 +34,8 @@ const KIND_MASK: u8 = 0x07;
 const HAS_PARTITION_LEN: u8 = 0x08;
 const HAS_KEY_LEN: u8 = 0x10;
 const HAS_PAYLOAD_LEN: u8 = 0x20;
-const KNOWN_BITS: u8 = KIND_MASK | HAS_PARTITION_LEN | HAS_KEY_LEN | HAS_PAYLOAD_LEN;
+const HAS_SHARED: u8 = 0x40;
+const KNOWN_BITS: u8 = KIND_MASK | HAS_PARTITION_LEN | HAS_KEY_LEN | HAS_PAYLOAD_LEN | HAS_SHARED;
 
 impl Kind {
     fn of(head: u8) -> Option<Kind> {
@@ -71,8 +74,7 @@ pub(super) struct BlockBuilder {
     changes: Vec<u32>,
     entries: usize,
     stored_key: Vec<u8>,
-    partition_len: usize,
-    payload_len: usize,
+    previous: Previous,
 }
 
 impl BlockBuilder {
@@ -100,18 +102,24 @@ impl BlockBuilder {
         if kind.is_change() {
             self.changes.push(start);
         }
+        if restart {
+            self.previous = Previous::default();
+        }
         let shared = if restart { 0 } else { common_prefix(&self.stored_key, stored) };
+        let previous = &self.previous;
+        let otherwise = previous.partition_len(shared, stored.len());
         let mut head = kind as u8;
-        for (differs, bit) in [
-            (stored.len() != self.stored_key.len(), HAS_KEY_LEN),
-            (partition_len != self.partition_len, HAS_PARTITION_LEN),
-            (payload.len() != self.payload_len, HAS_PAYLOAD_LEN),
+        for (announced, bit) in [
+            (shared != previous.shared, HAS_SHARED),
+            (restart || stored.len() != previous.key_len, HAS_KEY_LEN),
+            (restart || Some(partition_len) != otherwise, HAS_PARTITION_LEN),
+            (restart || payload.len() != previous.payload_len, HAS_PAYLOAD_LEN),
         ] {
-            head |= if restart || differs { bit } else { 0 };
+            head |= if announced { bit } else { 0 };
         }
         self.bytes.push(head);
-        encode_u64(&mut self.bytes, shared as u64);
         for (bit, len) in [
+            (HAS_SHARED, shared),
             (HAS_KEY_LEN, stored.len() - shared),
             (HAS_PARTITION_LEN, partition_len),
             (HAS_PAYLOAD_LEN, payload.len()),
@@ -124,8 +132,8 @@ impl BlockBuilder {
         self.bytes.extend_from_slice(payload);
         self.stored_key.truncate(shared);
         self.stored_key.extend_from_slice(&stored[shared..]);
-        self.partition_len = partition_len;
-        self.payload_len = payload.len();
+        let (key_len, payload_len) = (stored.len(), payload.len());
+        self.previous = Previous { shared, key_len, partition_len, payload_len };
         self.entries += 1;
     }
 
@@ -293,8 +301,9 @@ fn read_u32(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// Lengths that the next entry may refer to.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Previous {
+    shared: usize,
     key_len: usize,
     partition_len: usize,
     payload_len: usize,
@@ -308,22 +317,30 @@ struct RawEntry<'a> {
 }
 
 impl Previous {
+    /// The length of the partition prefix where it is not announced; `None` if it must be.
+    fn partition_len(&self, shared: usize, key_len: usize) -> Option<usize> {
+        if shared >= self.partition_len {
+            return Some(self.partition_len);
+        }
+        key_len.checked_sub(self.key_len.checked_sub(self.partition_len)?)
+    }
+
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Option<RawEntry<'a>> {
         let (&head, rest) = input.split_first()?;
         *input = rest;
         let kind = Kind::of(head).filter(|_| head & !KNOWN_BITS == 0)?;
-        let shared =
-            usize::try_from(decode_u64(input)?).ok().filter(|shared| *shared <= self.key_len)?;
         let mut len = |bit, otherwise: Option<usize>| {
             if head & bit == 0 { otherwise } else { usize::try_from(decode_u64(input)?).ok() }
         };
+        let shared = len(HAS_SHARED, Some(self.shared)).filter(|len| *len <= self.key_len)?;
         let rest_len = len(HAS_KEY_LEN, self.key_len.checked_sub(shared))?;
-        self.partition_len = len(HAS_PARTITION_LEN, Some(self.partition_len))?;
+        let key_len = shared.checked_add(rest_len)?;
+        self.partition_len = len(HAS_PARTITION_LEN, self.partition_len(shared, key_len))?;
         self.payload_len = len(HAS_PAYLOAD_LEN, Some(self.payload_len))?;
         let (rest, after) = input.split_at_checked(rest_len)?;
         let (_, after) = after.split_at_checked(self.payload_len)?;
         *input = after;
-        self.key_len = shared + rest_len;
+        (self.shared, self.key_len) = (shared, key_len);
         Some(RawEntry { kind, shared, rest, payload_len: self.payload_len })
     }
 }
