@@ -6,12 +6,11 @@ use smallvec::SmallVec;
 
 use crate::StorageError;
 use crate::memtable::{Memtable, SharedRow};
-use crate::model::entry::{Content, Cursor, Direction, Entry, RowRef};
+use crate::model::entry::RowRef;
 use crate::model::merge::merge_rows;
-use crate::model::position;
 use crate::model::row::{CellRef, RowBuilder, RowItem};
 use crate::model::{ColumnId, Deletion, Liveness, Seconds, Timestamp};
-use crate::sstable::SsTable;
+use crate::sstable::{BlockRow, SsTable};
 
 /// A row that was read, with its bytes.
 #[derive(Clone, Debug)]
@@ -24,6 +23,8 @@ pub struct PointRow {
 enum PointBytes {
     /// A memtable's own.
     Shared(SharedRow),
+    /// An SSTable's own.
+    Block(BlockRow),
     Owned(Vec<u8>),
 }
 
@@ -32,6 +33,7 @@ impl PointRow {
     pub fn row(&self) -> RowRef<'_> {
         let bytes = match &self.bytes {
             PointBytes::Shared(row) => row.bytes(),
+            PointBytes::Block(row) => row.row().bytes,
             PointBytes::Owned(bytes) => bytes.as_slice(),
         };
         RowRef { bytes, base: self.base }
@@ -86,20 +88,11 @@ impl<'a> PointRead<'a> {
     /// # Errors
     /// What its blocks meet.
     pub fn table(&mut self, table: &Arc<SsTable>) -> Result<(), StorageError> {
-        if !table.may_contain(&self.key[..self.partition_len])? {
-            return Ok(());
-        }
-        let mut after: SmallVec<[u8; 96]> = SmallVec::from_slice(self.key);
-        after.push(0);
-        let mut cursor = table.cursor(self.key, Some(&after), Direction::Forward)?;
-        self.deletion = self.deletion.max(cursor.partition_deletion());
-        if self.key[self.partition_len..] != [position::STATIC] {
-            self.deletion = self.deletion.max(cursor.open_deletion());
-        }
-        if let Some(Entry { content: Content::Row(row), .. }) = cursor.advance()? {
-            let bytes = PointBytes::Owned(row.bytes.to_vec());
-            self.versions.push(PointRow { bytes, base: row.base });
-        }
+        let found = table.row(self.key, self.partition_len)?;
+        self.deletion = self.deletion.max(found.deletion);
+        let row =
+            found.row.map(|row| PointRow { base: row.row().base, bytes: PointBytes::Block(row) });
+        self.versions.extend(row);
         Ok(())
     }
 

@@ -219,6 +219,16 @@ impl Block {
         read_u32(&self.bytes, self.entries_len + 4 * (self.changes + index)) as usize
     }
 
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes of the entries from one restart to the next, and the offset where they end.
+    pub(super) fn interval(&self, restart: usize) -> (&[u8], usize) {
+        let end = self.interval_end(restart);
+        (&self.bytes[self.restart(restart)..end], end)
+    }
+
     fn interval_end(&self, restart: usize) -> usize {
         if restart + 1 < self.restarts { self.restart(restart + 1) } else { self.entries_len }
     }
@@ -265,9 +275,8 @@ impl Block {
     ) -> Result<(), Malformed> {
         into.keys.clear();
         into.entries.clear();
-        let end = self.interval_end(restart);
         let start = self.restart(restart);
-        let mut input = &self.bytes[start..end];
+        let (mut input, end) = self.interval(restart);
         let mut previous = Previous::default();
         while !input.is_empty() {
             let offset = end - input.len();
@@ -292,7 +301,7 @@ impl Block {
     }
 }
 
-const MALFORMED_ENTRY: Malformed = Malformed("an entry of a block is malformed");
+pub(super) const MALFORMED_ENTRY: Malformed = Malformed("an entry of a block is malformed");
 
 /// The caller has checked that the four bytes are there.
 fn read_u32(bytes: &[u8], at: usize) -> u32 {
@@ -302,18 +311,18 @@ fn read_u32(bytes: &[u8], at: usize) -> u32 {
 
 /// Lengths that the next entry may refer to.
 #[derive(Debug, Default)]
-struct Previous {
+pub(super) struct Previous {
     shared: usize,
     key_len: usize,
     partition_len: usize,
     payload_len: usize,
 }
 
-struct RawEntry<'a> {
-    kind: Kind,
-    shared: usize,
-    rest: &'a [u8],
-    payload_len: usize,
+pub(super) struct RawEntry<'a> {
+    pub(super) kind: Kind,
+    pub(super) shared: usize,
+    pub(super) rest: &'a [u8],
+    pub(super) payload_len: usize,
 }
 
 impl Previous {
@@ -325,7 +334,7 @@ impl Previous {
         key_len.checked_sub(self.key_len.checked_sub(self.partition_len)?)
     }
 
-    fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Option<RawEntry<'a>> {
+    pub(super) fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Option<RawEntry<'a>> {
         let (&head, rest) = input.split_first()?;
         *input = rest;
         let kind = Kind::of(head).filter(|_| head & !KNOWN_BITS == 0)?;

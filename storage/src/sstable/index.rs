@@ -88,16 +88,17 @@ impl IndexEntry {
         }
     }
 
-    /// Decodes the entry under `key`; a pointer that leads out of the file or to absurd sizes is malformed.
+    /// Decodes the entry under a key of that length; a pointer that leads out of the file or to absurd sizes is
+    /// malformed.
     pub(super) fn decode(
-        key: &[u8],
+        key_len: usize,
         bytes: &[u8],
         base: Timestamp,
         file_len: u64,
     ) -> Result<IndexEntry, Malformed> {
         Self::decode_fields(bytes, base)
             .filter(|entry| {
-                entry.start.partition_len <= key.len() && entry.pointer.is_plausible(file_len)
+                entry.start.partition_len <= key_len && entry.pointer.is_plausible(file_len)
             })
             .ok_or(Malformed("an index entry is malformed"))
     }

@@ -192,7 +192,7 @@ impl Inspector {
         loop {
             cursor.next().map_err(malformed)?;
             let Some(stored) = cursor.entry() else { break };
-            let entry = IndexEntry::decode(stored.key, stored.payload, base, file_len)
+            let entry = IndexEntry::decode(stored.key.len(), stored.payload, base, file_len)
                 .map_err(malformed)?;
             if let Some(last) = found.back_mut() {
                 last.keys.upper = Some(stored.key.to_vec());

@@ -1,10 +1,9 @@
 //! An SSTable for reading: its file, opened on first use, and its blocks by way of the cache.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
 use super::block::Block;
@@ -33,7 +32,7 @@ pub struct SsTable {
     cache: Arc<BlockCache>,
     /// This table's number in the cache.
     number: u64,
-    opened: ArcSwapOption<Opened>,
+    opened: OnceLock<Arc<Opened>>,
     /// Held while opening, so that it happens once.
     opening: Mutex<()>,
     obsolete: AtomicBool,
@@ -65,7 +64,7 @@ impl SsTable {
         damage: Arc<DamageLog>,
     ) -> Arc<SsTable> {
         let number = cache.register_table();
-        let (opened, opening) = (ArcSwapOption::empty(), Mutex::new(()));
+        let (opened, opening) = (OnceLock::new(), Mutex::new(()));
         let obsolete = AtomicBool::new(false);
         Arc::new(SsTable { fs, path, cache, number, opened, opening, obsolete, damage })
     }
@@ -88,7 +87,7 @@ impl SsTable {
     /// Whether the file may hold anything of a partition (its whole prefix).
     pub fn may_contain(&self, partition: &[u8]) -> Result<bool, StorageError> {
         let opened = self.opened()?;
-        Ok(self.filter(&opened)?.is_none_or(|filter| filter.may_contain(filter::hash(partition))))
+        Ok(self.filter(opened)?.is_none_or(|filter| filter.may_contain(filter::hash(partition))))
     }
 
     /// Whether any partition is deleted in the file: if not, nobody needs to look for a partition's deletion.
@@ -105,7 +104,7 @@ impl SsTable {
         upper: Option<&[u8]>,
         direction: Direction,
     ) -> Result<SsTableCursor, StorageError> {
-        SsTableCursor::open(self.clone(), self.opened()?, lower, upper, direction)
+        SsTableCursor::open(self.clone(), self.opened()?.clone(), lower, upper, direction)
     }
 
     /// Reads and checks every byte and every entry; remembers what is damaged, and answers the first of it.
@@ -172,17 +171,16 @@ impl SsTable {
         error
     }
 
-    fn opened(&self) -> Result<Arc<Opened>, StorageError> {
-        if let Some(opened) = self.opened.load_full() {
+    pub(super) fn opened(&self) -> Result<&Arc<Opened>, StorageError> {
+        if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
         let _once = self.opening.lock();
-        if let Some(opened) = self.opened.load_full() {
+        if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
-        let opened = Arc::new(self.open().map_err(|error| self.noted(error))?);
-        self.opened.store(Some(opened.clone()));
-        Ok(opened)
+        let opened = self.open().map_err(|error| self.noted(error))?;
+        Ok(self.opened.get_or_init(|| Arc::new(opened)))
     }
 
     fn open(&self) -> Result<Opened, StorageError> {
@@ -254,7 +252,7 @@ impl SsTable {
     ) -> Result<Option<IndexEntry>, StorageError> {
         let Some(entry) = cursor.entry() else { return Ok(None) };
         let Footer { base, file_len, top_index, .. } = opened.footer;
-        IndexEntry::decode(entry.key, entry.payload, base, file_len)
+        IndexEntry::decode(entry.key.len(), entry.payload, base, file_len)
             .map(Some)
             .map_err(|what| self.malformed(top_index.offset, what))
     }

@@ -45,6 +45,14 @@ enum Value {
     Marker(Deletion, Deletion),
 }
 
+impl Value {
+    fn of(stored: RowRef<'_>) -> Value {
+        let mut bytes = Vec::new();
+        opaque(stored, 0, &mut bytes).unwrap();
+        Value::Row(bytes)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 struct Item {
     key: Vec<u8>,
@@ -65,11 +73,7 @@ impl Item {
     fn of(entry: Entry<'_>) -> Item {
         let value = match entry.content {
             Content::Partition(deletion) => Value::Header(deletion),
-            Content::Row(stored) => {
-                let mut bytes = Vec::new();
-                opaque(stored, 0, &mut bytes).unwrap();
-                Value::Row(bytes)
-            }
+            Content::Row(stored) => Value::of(stored),
             Content::Marker { before, after } => Value::Marker(before, after),
         };
         Item { key: entry.key.to_vec(), partition_len: entry.partition_len, value }
@@ -245,6 +249,21 @@ fn check_slice(table: &Arc<SsTable>, items: &[Item], lower: &[u8], upper: Option
     assert_eq!(walk(reverse).unwrap(), expected);
 }
 
+/// A row is found, or not, as a search through all items finds it; so are the deletions above it.
+fn check_row(table: &Arc<SsTable>, items: &[Item], key: &[u8], partition_len: usize) {
+    let found = table.row(key, partition_len).unwrap();
+    let row = found.row.as_ref().map(|row| Value::of(row.row()));
+    let expected = items
+        .iter()
+        .find(|item| item.key == key && matches!(item.value, Value::Row(_)))
+        .map(|item| item.value.clone());
+    assert_eq!(row, expected);
+    let (partition, range, _) = state_before(items, key);
+    let is_static = key[partition_len..] == [position::STATIC];
+    let above = if is_static { partition } else { partition.max(range) };
+    assert_eq!(found.deletion, above);
+}
+
 fn compressions() -> impl Strategy<Value = Compression> {
     prop_oneof![
         Just(Compression::None),
@@ -284,6 +303,11 @@ proptest! {
             check_slice(&table, &items, &lower, None);
             let item = &items[first.index(items.len())];
             prop_assert!(table.may_contain(&item.key[..item.partition_len]).unwrap());
+            check_row(&table, &items, &item.key, item.partition_len);
+            let other = bound(first, change);
+            if other.len() >= item.partition_len {
+                check_row(&table, &items, &other, item.partition_len);
+            }
         }
         table.verify().unwrap();
     }
