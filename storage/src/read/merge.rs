@@ -194,8 +194,10 @@ impl MergeCursor {
             }
             let partition = &entry.key[..entry.partition_len];
             if self.partition != partition {
-                let partition = partition.to_vec();
-                self.enter(partition)?;
+                let is_first = self.partition.is_empty();
+                self.partition.clear();
+                self.partition.extend_from_slice(partition);
+                self.enter(is_first)?;
             }
             let at = match content {
                 Kind::Partition => self.partition_entry(),
@@ -243,12 +245,12 @@ impl MergeCursor {
     }
 
     /// Finds the deletions in force where the walk enters a partition.
-    fn enter(&mut self, partition: Vec<u8>) -> Result<(), StorageError> {
-        let starts_here = self.partition.is_empty() && self.start.starts_with(&partition);
+    fn enter(&mut self, is_first: bool) -> Result<(), StorageError> {
+        let starts_here = is_first && self.start.starts_with(&self.partition);
         self.partition_deletion = Deletion::NONE;
         if self.direction == Direction::Reverse {
             for source in &self.sources {
-                let deletion = source.partition_deletion(&partition)?;
+                let deletion = source.partition_deletion(&self.partition)?;
                 self.partition_deletion = self.partition_deletion.max(deletion);
             }
         }
@@ -261,7 +263,6 @@ impl MergeCursor {
             }
         }
         self.range_deletion = self.effective_range_deletion();
-        self.partition = partition;
         self.skip_deleted();
         Ok(())
     }
