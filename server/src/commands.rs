@@ -160,3 +160,10 @@ async fn wait_for_signals(mut terminate: Signal, mut interrupt: Signal, stop: Ca
     tracing::warn!("stopping at once: what is in memory stays in the commit log");
     std::process::exit(130);
 }
+
+/// A number of things: `1 table`, `2 tables`.
+fn counted(number: impl TryInto<u64>, what: &str) -> String {
+    let number: u64 = number.try_into().unwrap_or(u64::MAX);
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use tholos_grammar::value::literal::time::format_timestamp;
 
 use super::target::{Target, TargetError};
-use super::{FAILED, failed};
+use super::{FAILED, counted, failed};
 use crate::admin::operations::{restored_json, snapshot_json, snapshots};
 use crate::admin::{RestoreRequest, SnapshotRequest};
 use crate::cli::{DataArgs, RestoreArgs, SnapshotCommand};
@@ -56,9 +56,9 @@ fn create(data: &DataArgs, request: &SnapshotRequest) -> Result<(), TargetError>
     target.close()?;
     let name = created["name"].as_str().unwrap_or_default();
     println!(
-        "snapshot {name}: {}, {} files, {} bytes, in {}",
+        "snapshot {name}: {}, {}, {} bytes, in {}",
         tables_text(&created),
-        created["files"],
+        files_text(&created),
         created["bytes"],
         snapshots_dir(&dir).join(name).display()
     );
@@ -86,8 +86,9 @@ fn list(data: &DataArgs) -> Result<(), TargetError> {
         let created = format_timestamp(created.div_euclid(1000)).unwrap_or_default();
         let tables = tables_text(&snapshot);
         println!(
-            "{name}: {created}, {tables}, {} files, {} bytes",
-            snapshot["files"], snapshot["bytes"]
+            "{name}: {created}, {tables}, {}, {} bytes",
+            files_text(&snapshot),
+            snapshot["bytes"]
         );
     }
     Ok(())
@@ -130,6 +131,10 @@ fn restored(args: &RestoreArgs) -> Result<(), TargetError> {
         println!("restored {name}: {} files{created}", table["files"]);
     }
     Ok(())
+}
+
+fn files_text(snapshot: &Json) -> String {
+    counted(snapshot["files"].as_u64().unwrap_or_default(), "file")
 }
 
 fn tables_text(snapshot: &Json) -> String {

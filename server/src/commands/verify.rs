@@ -15,7 +15,7 @@ use tholos_storage::verify::{Problem, Subject, Verified, Watch, verify_storage};
 
 use super::dump::hex;
 use super::target::{AdminClient, TargetError, is_in_use};
-use super::{FAILED, failed};
+use super::{FAILED, counted, failed};
 use crate::admin::{VerifyFile, VerifyRequest};
 use crate::cli::DataArgs;
 use crate::identity::Identity;
@@ -58,7 +58,10 @@ fn verify(data: &Path) -> Result<usize, TargetError> {
     let Verified { tables, sstables, bytes } = verified;
     let problems = report.problems;
     println!(
-        "verified {tables} tables, {sstables} SSTables of {bytes} bytes, and the commit log: {problems} problems"
+        "verified {}, {} of {bytes} bytes, and the commit log: {}",
+        counted(tables, "table"),
+        counted(sstables, "SSTable"),
+        counted(problems, "problem")
     );
     Ok(problems)
 }
