@@ -171,16 +171,11 @@ impl TableStore {
         let mut added = Vec::with_capacity(files.len());
         let brought =
             self.bring(context, files, &mut added).and_then(|()| self.add(context, &added));
-        if brought.is_err() {
-            let manifest = self.manifest.lock();
-            // After a failed sync nobody knows whether the edit is on disk: the next start removes what is not named.
-            let is_unknown = match &brought {
-                Err(StorageError::Io { operation, .. }) => operation.starts_with("sync"),
-                Err(StorageError::Fenced { .. }) => true,
-                _ => false,
-            };
+        let manifest = self.manifest.lock();
+        // After a failed sync nobody knows whether the edit is on disk: the next start removes what is not named.
+        if brought.is_err() && !manifest.is_fenced() {
             let orphans = added.iter().map(|file: &TableFile| manifest.path(file.number));
-            orphans.filter(|_| !is_unknown).for_each(|path| remove_orphan(&*context.fs, &path));
+            orphans.for_each(|path| remove_orphan(&*context.fs, &path));
         }
         brought
     }

@@ -189,6 +189,41 @@ fn a_failing_disk_fails_the_snapshot_and_nothing_else() {
 }
 
 #[test]
+fn a_failing_disk_fails_the_restore_and_nothing_else() {
+    let ready = || {
+        let fs = FaultyFs::new();
+        let engine = start(&fs);
+        engine.snapshot("s", schema()).unwrap();
+        engine.truncate(TABLE).unwrap();
+        (fs, engine)
+    };
+    let calls = {
+        let (fs, engine) = ready();
+        let before = fs.calls();
+        restore(&fs, &engine, &dir("s"), TABLE).unwrap();
+        fs.calls() - before
+    };
+    // A sync may also say that the disk is full: then nobody knows what of the manifest is there.
+    for failure in [Failure::Device, Failure::Full] {
+        for call in 0..calls {
+            let (fs, engine) = ready();
+            fs.fail(None, call, failure);
+            let restored = restore(&fs, &engine, &dir("s"), TABLE);
+            fs.heal();
+            let expected = vec![2; if restored.is_ok() { ROWS } else { 0 }];
+            assert_eq!(values(&engine, TABLE).unwrap(), expected, "{failure:?} at {call}");
+            drop(engine);
+            for crash in [Crash::KeepSynced, Crash::KeepAll] {
+                let engine = open(&fs.crash(crash)).unwrap();
+                let found = values(&engine, TABLE).unwrap();
+                let fits = found == [2; ROWS] || restored.is_err() && found.is_empty();
+                assert!(fits, "{failure:?} at {call}, {crash:?}: {found:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_not_as_the_snapshot_says_is_refused() {
     let fs = FaultyFs::new();
     let engine = start(&fs);
