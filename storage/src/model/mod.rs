@@ -14,6 +14,7 @@ pub mod position;
 pub mod purge;
 pub mod read;
 pub mod row;
+pub mod token_range;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

@@ -61,7 +61,7 @@ impl Kind {
         }
     }
 
-    fn is_change(self) -> bool {
+    pub(super) fn is_change(self) -> bool {
         matches!(self, Kind::Header | Kind::Open | Kind::Close | Kind::Boundary)
     }
 }

@@ -41,6 +41,11 @@ impl BlockCursor {
         })
     }
 
+    /// Offset in the block of the entry it is at.
+    pub(super) fn offset(&self) -> Option<usize> {
+        Some(self.interval.entries.get(self.at?)?.offset)
+    }
+
     /// Goes to the first entry at or after `target`; nowhere if there is none.
     pub(super) fn seek_at_or_after(&mut self, target: &[u8]) -> Result<(), Malformed> {
         self.seek(target, Ordering::Less)?;
@@ -140,7 +145,7 @@ impl BlockCursor {
     /// Offset of the last entry before `target`.
     pub(super) fn offset_before(&mut self, target: &[u8]) -> Result<Option<usize>, Malformed> {
         self.seek_before(target)?;
-        Ok(self.at.and_then(|at| Some(self.interval.entries.get(at)?.offset)))
+        Ok(self.offset())
     }
 
     /// Goes to the last change at or before an offset, to the last header if `headers_only`; nowhere if there is none.

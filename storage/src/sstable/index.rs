@@ -12,6 +12,18 @@ pub(super) enum Codec {
     Zstd = 2,
 }
 
+impl Codec {
+    /// The codec of that number.
+    pub(super) fn of(number: u8) -> Option<Codec> {
+        match number {
+            0 => Some(Codec::Raw),
+            1 => Some(Codec::Lz4),
+            2 => Some(Codec::Zstd),
+            _ => None,
+        }
+    }
+}
+
 /// Where a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockPointer {
@@ -106,12 +118,7 @@ impl IndexEntry {
     fn decode_fields(mut input: &[u8], base: Timestamp) -> Option<IndexEntry> {
         let (&flags, rest) = input.split_first()?;
         input = rest;
-        let codec = match flags & CODEC_MASK {
-            0 => Codec::Raw,
-            1 => Codec::Lz4,
-            2 => Codec::Zstd,
-            _ => return None,
-        };
+        let codec = Codec::of(flags & CODEC_MASK)?;
         let offset = decode_u64(&mut input)?;
         let len = u32::try_from(decode_u64(&mut input)?).ok()?;
         let raw_len = u32::try_from(decode_u64(&mut input)?).ok()?;

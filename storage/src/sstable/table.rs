@@ -13,10 +13,11 @@ use super::cursor::SsTableCursor;
 use super::damage::{self, Damage, DamageLog};
 use super::file::{self, SsTableFile};
 use super::filter::{self, Filter};
-use super::format::{Footer, Malformed};
+use super::format::{Footer, Malformed, Section};
 use super::index::{BlockPointer, IndexEntry};
 use super::inspect;
-use super::options::RowCheck;
+use super::options::{Compression, RowCheck};
+use super::portion::Portions;
 use super::statistics::Statistics;
 use super::verify;
 use crate::StorageError;
@@ -105,6 +106,22 @@ impl SsTable {
         direction: Direction,
     ) -> Result<SsTableCursor, StorageError> {
         SsTableCursor::open(self.clone(), self.opened()?.clone(), lower, upper, direction)
+    }
+
+    /// The blocks that hold anything of `lower..upper` (`None`: to the end): those wholly within it as they are stored,
+    /// those at its edges cut anew and compressed like that. Both bounds must be bounds of partitions. `keys` are the
+    /// least and the greatest of the file.
+    ///
+    /// # Errors
+    /// `Corrupt` and `Io` for the index.
+    pub fn portions(
+        self: &Arc<Self>,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+        keys: (&[u8], &[u8]),
+        compression: Compression,
+    ) -> Result<Portions, StorageError> {
+        Portions::open(self.clone(), Arc::clone(self.opened()?), (lower, upper), keys, compression)
     }
 
     /// Reads and checks every byte and every entry; remembers what is damaged, and answers the first of it.
@@ -212,6 +229,16 @@ impl SsTable {
         let block = Arc::new(block);
         self.cache.insert(key, Cached::Block(block.clone()));
         Ok(block)
+    }
+
+    /// The bytes of a block as they are stored, past the cache, their checksum verified.
+    pub(super) fn stored_block(
+        &self,
+        opened: &Opened,
+        pointer: BlockPointer,
+    ) -> Result<Vec<u8>, StorageError> {
+        let section = Section { offset: pointer.offset, len: pointer.len, crc: pointer.crc };
+        opened.file.section(section).map_err(|error| self.noted(error))
     }
 
     /// The filter, if there is one and it is whole: reads go on without.

@@ -1,8 +1,11 @@
 //! Writing an SSTable: one pass over ascending entries, constant memory but for 8 bytes per partition (for the filter).
 
+mod append;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::append::AppendError;
 use super::block::{BlockBuilder, Kind, common_prefix};
 use super::compression::compress;
 use super::filter;
@@ -91,38 +94,14 @@ impl SsTableWriter {
     /// `Unusable` if they do not, or if the row codec refuses a row: the file must then be given up.
     pub fn add(&mut self, entry: Entry<'_>) -> Result<(), StorageError> {
         let Entry { key, partition_len, content } = entry;
-        let new_partition = self.last_key.get(..self.last_partition_len)
-            != key.get(..partition_len)
-            || self.statistics.statistics.partitions == 0;
-        self.check_order(key, partition_len, new_partition)?;
+        self.check_order(key, partition_len).map_err(|why| self.refuse(why))?;
         if self.data.len() >= self.options.block_bytes && !self.data.is_empty() {
             self.finish_data_block()?;
-            let differs_at = common_prefix(&self.last_key, key);
-            self.separator.extend_from_slice(&key[..key.len().min(differs_at + 1)]);
         }
-        if new_partition {
-            (self.partition_deletion, self.range_deletion) = (Deletion::NONE, Deletion::NONE);
-            self.statistics.statistics.partitions += 1;
-            self.hashes.push(filter::hash(&key[..partition_len]));
-        }
-        if self.data.is_empty() {
-            let (partition, range) = (self.partition_deletion, self.range_deletion);
-            self.start = StartState { partition_len, partition, range };
-            self.one_partition = true;
-        } else {
-            self.one_partition &= !new_partition;
-        }
+        self.enter(key, partition_len, self.data.is_empty());
         let (kind, max_timestamp) = self.encode_content(key, content)?;
         self.data.add(kind, key, partition_len, &self.payload);
-        self.block_max_timestamp = self.block_max_timestamp.max(max_timestamp);
-        self.last_key.clear();
-        self.last_key.extend_from_slice(key);
-        self.last_partition_len = partition_len;
-        if self.statistics.statistics.partitions == 1
-            && self.statistics.statistics.min_key.is_empty()
-        {
-            self.statistics.statistics.min_key = key.to_vec();
-        }
+        self.leave(key, partition_len, max_timestamp);
         Ok(())
     }
 
@@ -181,22 +160,56 @@ impl SsTableWriter {
         ))
     }
 
-    fn check_order(
-        &self,
-        key: &[u8],
-        partition_len: usize,
-        new_partition: bool,
-    ) -> Result<(), StorageError> {
+    fn begins_partition(&self, key: &[u8], partition_len: usize) -> bool {
+        self.statistics.statistics.partitions == 0
+            || self.last_key.get(..self.last_partition_len) != key.get(..partition_len)
+    }
+
+    /// Why an entry can't come next, if it can't.
+    fn check_order(&self, key: &[u8], partition_len: usize) -> Result<(), &'static str> {
         if partition_len >= key.len() {
-            return Err(self.refuse("a key has no position"));
+            return Err("a key has no position");
         }
         if key <= self.last_key.as_slice() {
-            return Err(self.refuse("keys do not ascend"));
+            return Err("keys do not ascend");
         }
-        if new_partition && !self.range_deletion.is_none() {
-            return Err(self.refuse("a range deletion is not closed at the end of its partition"));
+        if self.begins_partition(key, partition_len) && !self.range_deletion.is_none() {
+            return Err("a range deletion is not closed at the end of its partition");
         }
         Ok(())
+    }
+
+    /// Before an entry: what a new partition and a new block begin with.
+    fn enter(&mut self, key: &[u8], partition_len: usize, begins_block: bool) {
+        let new_partition = self.begins_partition(key, partition_len);
+        if new_partition {
+            (self.partition_deletion, self.range_deletion) = (Deletion::NONE, Deletion::NONE);
+            self.statistics.statistics.partitions += 1;
+            self.hashes.push(filter::hash(&key[..partition_len]));
+        }
+        if !begins_block {
+            self.one_partition &= !new_partition;
+            return;
+        }
+        self.separator.clear();
+        if !self.last_key.is_empty() {
+            let differs_at = common_prefix(&self.last_key, key);
+            self.separator.extend_from_slice(&key[..key.len().min(differs_at + 1)]);
+        }
+        let (partition, range) = (self.partition_deletion, self.range_deletion);
+        self.start = StartState { partition_len, partition, range };
+        self.one_partition = true;
+    }
+
+    /// After an entry.
+    fn leave(&mut self, key: &[u8], partition_len: usize, max_timestamp: Timestamp) {
+        self.block_max_timestamp = self.block_max_timestamp.max(max_timestamp);
+        if self.last_key.is_empty() {
+            self.statistics.statistics.min_key = key.to_vec();
+        }
+        self.last_key.clear();
+        self.last_key.extend_from_slice(key);
+        self.last_partition_len = partition_len;
     }
 
     /// Encodes the content into `payload`, tracks deletions and statistics. Returns the kind of entry and its greatest
@@ -251,6 +264,15 @@ impl SsTableWriter {
     fn finish_data_block(&mut self) -> Result<(), StorageError> {
         let has_changes = self.data.has_changes();
         let pointer = self.out.block(&mut self.data, &self.options)?;
+        self.index_data_block(pointer, has_changes)
+    }
+
+    /// Enters a data block that was written into the index.
+    fn index_data_block(
+        &mut self,
+        pointer: BlockPointer,
+        has_changes: bool,
+    ) -> Result<(), StorageError> {
         self.statistics.statistics.uncompressed_bytes += u64::from(pointer.raw_len);
         let mut start = self.start;
         if start.partition.is_none() && start.range.is_none() {
@@ -271,7 +293,6 @@ impl SsTableWriter {
         self.index.add(Kind::Whole, &self.separator, 0, &self.payload);
         self.index_max_timestamp = self.index_max_timestamp.max(self.block_max_timestamp);
         self.block_max_timestamp = Timestamp::MIN;
-        self.separator.clear();
         if self.index.len() >= self.options.block_bytes {
             self.finish_index_block()
         } else {
@@ -324,16 +345,18 @@ impl Output {
             |_| StorageError::MutationTooLarge { bytes: self.raw.len(), limit: u32::MAX as usize };
         let pointer = BlockPointer {
             codec,
-            offset: self.offset + self.gathered.len() as u64,
+            offset: self.end(),
             len: u32::try_from(stored.len()).map_err(too_large)?,
             raw_len: u32::try_from(self.raw.len()).map_err(too_large)?,
             crc: crc32fast::hash(stored),
         };
         self.gathered.extend_from_slice(stored);
-        if self.gathered.len() >= WRITE_BYTES {
-            self.write()?;
-        }
+        self.write_if_much()?;
         Ok(pointer)
+    }
+
+    fn write_if_much(&mut self) -> Result<(), StorageError> {
+        if self.gathered.len() >= WRITE_BYTES { self.write() } else { Ok(()) }
     }
 
     fn section(&mut self, bytes: &[u8]) -> Result<Section, StorageError> {
