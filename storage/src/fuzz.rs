@@ -4,11 +4,23 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::commitlog::{read_segment, record};
+use uuid::Uuid;
+
+use crate::StorageError;
+use crate::commitlog::{CommitLogOptions, SyncDriver, read_segment, record};
+use crate::engine::{
+    BackgroundDriver, Clock, Engine, EngineOptions, ReceivedStream, TableSettings,
+};
 use crate::fs::memory::MemoryFs;
 use crate::manifest::read_manifest;
 use crate::model::entry::{Cursor, Direction};
-use crate::sstable::{BlockCache, SsTable};
+use crate::model::token_range::TokenRanges;
+use crate::schema::TableId;
+use crate::sstable::{BlockCache, SsTable, StoredBlock};
+use crate::stream::{
+    ChunkWriter, Header, Record, Run, SchemaFingerprint, StreamError, split_chunk,
+};
+use crate::varint::encode_u64;
 
 /// Reads the bytes as an SSTable: whole in both directions, slices, the filter, and verification.
 pub fn sstable(bytes: &[u8]) {
@@ -58,16 +70,124 @@ pub fn manifest(bytes: &[u8]) {
     let _ = read_manifest(Path::new("/fuzz/manifest"), bytes);
 }
 
+/// Takes the bytes as a stream into an empty table; by the first byte as chunks, as records in sound chunks, or as one
+/// block in a sound record. What is taken must be sound.
+///
+/// # Panics
+/// If a file that was made of a stream is not as it should be.
+pub fn stream(bytes: &[u8]) {
+    let Some((mode, bytes)) = bytes.split_first() else { return };
+    let Some(chunks) = chunks(*mode, bytes) else { return };
+    let Ok(engine) = empty_engine() else { return };
+    let taken = receive(&engine, &chunks);
+    let files = engine.stats().tables.into_iter().flat_map(|table| table.files);
+    for (number, _) in files {
+        let damage = engine.verify_file(STREAMED, number);
+        assert!(matches!(&damage, Ok(Some(found)) if found.is_empty()), "{taken:?}: {damage:?}");
+        for direction in [Direction::Forward, Direction::Reverse] {
+            let table = engine.table(STREAMED).expect("the engine was opened with it");
+            let Ok(mut rows) = table.scan(&[], &[], direction, 0) else { continue };
+            while let Ok(Some(_)) = rows.next() {}
+        }
+    }
+}
+
+const STREAMED: TableId = TableId(Uuid::from_u128(1));
+const COLUMNS: SchemaFingerprint = SchemaFingerprint(0);
+
+/// Chunks as the first byte of the input says.
+fn chunks(mode: u8, bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    if mode.is_multiple_of(3) {
+        let (mut rest, mut chunks) = (bytes, Vec::new());
+        while let Ok(Some((chunk, after))) = split_chunk(rest) {
+            chunks.push(chunk.to_vec());
+            rest = after;
+        }
+        chunks.extend((!rest.is_empty()).then(|| rest.to_vec()));
+        return Some(chunks);
+    }
+    let ranges = TokenRanges::all();
+    let header = Header { table: STREAMED, fingerprint: COLUMNS, ranges, created_at: 0 };
+    let (mut writer, first) = ChunkWriter::begin(&header, 1 << 16);
+    let mut chunks = vec![first];
+    if mode % 3 == 1 {
+        writer.add_encoded(bytes);
+    } else {
+        let run = Run { base: 5, file_bytes: 1 << 10, slices: 1 << (mode / 3 % 4) };
+        writer.add(&Record::Run(run)).ok()?;
+        let mut block = Vec::from([0]);
+        encode_u64(&mut block, bytes.len() as u64);
+        block.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+        block.extend_from_slice(bytes);
+        writer.add(&Record::Block(StoredBlock::decode(&block).ok()?)).ok()?;
+    }
+    while let Some(chunk) = writer.full_chunk() {
+        chunks.push(chunk);
+    }
+    chunks.extend(writer.last_chunk());
+    chunks.push(writer.end().0);
+    Some(chunks)
+}
+
+fn receive(engine: &Engine, chunks: &[Vec<u8>]) -> Result<ReceivedStream, StreamError> {
+    let mut receiver = engine.receive_stream(STREAMED, COLUMNS, &TokenRanges::all())?;
+    chunks.iter().try_for_each(|chunk| receiver.receive(chunk))?;
+    receiver.finish()
+}
+
+/// An engine of one empty table.
+fn empty_engine() -> Result<Engine, StorageError> {
+    struct Never;
+    impl Clock for Never {
+        fn now_micros(&self) -> i64 {
+            0
+        }
+    }
+    let commit_log = CommitLogOptions {
+        segment_bytes: 1 << 12,
+        driver: SyncDriver::Caller,
+        zero_fill: false,
+        ..CommitLogOptions::default()
+    };
+    let options = EngineOptions {
+        commit_log,
+        shards: 1,
+        block_cache_bytes: 1 << 16,
+        background: BackgroundDriver::Caller,
+        ..EngineOptions::new("/fuzz")
+    };
+    let table = TableSettings::new(STREAMED, "ks", "t");
+    Engine::open(Arc::new(MemoryFs::new()), Arc::new(Never), options, [table])
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    const BLOCK: &[u8] = include_bytes!("../../tests/fuzz/corpus/stream/seed-block");
+    const RECORDS: &[u8] = include_bytes!("../../tests/fuzz/corpus/stream/seed-records");
+
     proptest! {
+        #[test]
+        fn a_bent_stream_is_refused_or_sound(
+            is_block: bool,
+            bent in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut bytes = if is_block { BLOCK } else { RECORDS }.to_vec();
+            for (place, byte) in bent {
+                // Not the first: it says what the rest is.
+                let place = 1 + place.index(bytes.len() - 1);
+                bytes[place] = byte;
+            }
+            super::stream(&bytes);
+        }
+
         #[test]
         fn noise_does_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             super::sstable(&bytes);
             super::commit_log_segment(&bytes);
             super::manifest(&bytes);
+            super::stream(&bytes);
         }
     }
 }

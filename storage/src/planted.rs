@@ -34,6 +34,8 @@ pub enum Planted {
     RetryFailedSync,
     /// A block that does not match its checksum is read all the same.
     IgnoreChecksums,
+    /// 4.2: a tombstone is purged although what it deletes may still be on its way in.
+    IgnorePurgeHolds,
 }
 
 #[cfg(feature = "planted-bugs")]

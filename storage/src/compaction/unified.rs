@@ -80,7 +80,7 @@ impl Unified {
     }
 
     /// Into how many slices of the ring the ring-wide equivalent of `bytes` in one of `widest` slices is to be cut.
-    fn slices(&self, bytes: u64, widest: u32) -> u32 {
+    pub(crate) fn slices(&self, bytes: u64, widest: u32) -> u32 {
         let density = bytes.saturating_mul(u64::from(widest));
         let wanted = density.div_ceil(self.fragment_bytes.max(1));
         let (base, min_bytes) = self.base_slices;

@@ -17,6 +17,7 @@ use crate::compaction::{
 };
 use crate::manifest::{FileNumber, ManifestEdit, TableFile};
 use crate::model::entry::Direction;
+use crate::model::position::token_of;
 use crate::model::{Seconds, Timestamp};
 use crate::planted::planted;
 use crate::read::merge::MergeCursor;
@@ -126,11 +127,15 @@ impl TableStore {
     pub(super) fn files_at(&self, context: &Context) -> (Vec<(FileStats, bool)>, Moment) {
         let now = context.now();
         let gc_before = self.gc_before(now);
+        // Asked for first: a hold that is gone by then has let go of what the state has.
+        let held = self.holds.any();
         let state = self.state.load();
         let stats =
             |file: &Arc<OpenFile>| (FileStats::of(&file.meta, gc_before), file.is_damaged());
         let files = state.files.iter().map(stats).collect();
         let memory = state.memtables().map(|memtable| memtable.timestamps().0).min();
+        // What is inbound may be of any age: nothing is worth a job for its tombstones, or goes unread.
+        let memory = if held { Some(Timestamp::MIN) } else { memory };
         (files, Moment { now, gc_before, memory: memory.unwrap_or(Timestamp::MAX) })
     }
 
@@ -231,8 +236,12 @@ impl TableStore {
     }
 
     /// The least timestamp that any source but the inputs may hold of a partition (4.2). Memtables count, and with them
-    /// all of the log that could be replayed.
+    /// all of the log that could be replayed; so does what may be inbound.
     fn least_outside(&self, inputs: &[Arc<OpenFile>], partition: &[u8]) -> Timestamp {
+        // Before the state is looked at: a hold ends when the state has what it was for.
+        if self.holds.hold(token_of(partition)) {
+            return Timestamp::MIN;
+        }
         let state = self.state.load();
         let is_input =
             |file: &OpenFile| inputs.iter().any(|input| input.meta.number == file.meta.number);

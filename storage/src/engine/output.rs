@@ -117,7 +117,7 @@ impl<'a> Output<'a> {
 }
 
 /// Which of so many equal slices of the ring a token lies in.
-fn slice_of(token: i64, slices: u32) -> u64 {
+pub(super) fn slice_of(token: i64, slices: u32) -> u64 {
     let sorted = (token ^ i64::MIN) as u64;
     match slices.trailing_zeros() {
         0 => 0,
@@ -125,7 +125,7 @@ fn slice_of(token: i64, slices: u32) -> u64 {
     }
 }
 
-fn create(
+pub(super) fn create(
     context: &Context,
     table: &TableStore,
     base: Timestamp,

@@ -14,8 +14,10 @@ use super::context::{Context, remove_orphan};
 use super::state::TableState;
 use super::table::{TableStore, open_file};
 use crate::StorageError;
+use crate::commitlog::LogPosition;
 use crate::fs::{Fs, create_dir_durably};
 use crate::manifest::{self, ManifestEdit, TableFile};
+use crate::model::Timestamp;
 use crate::schema::{Schema, TableId};
 use crate::snapshot::{self, Listed, Snapshot, SnapshotTable};
 use crate::sstable::Inspector;
@@ -206,9 +208,23 @@ impl TableStore {
     }
 
     fn add(&self, context: &Context, added: &[TableFile]) -> Result<(), StorageError> {
+        self.add_if(context, added, |_| true).map(drop)
+    }
+
+    /// Makes files under numbers of this table part of it, in one edit, if its last truncation is as it should be;
+    /// whether it was. The files must be synced.
+    pub(super) fn add_if(
+        &self,
+        context: &Context,
+        added: &[TableFile],
+        fits: impl FnOnce(Option<(LogPosition, Timestamp)>) -> bool,
+    ) -> Result<bool, StorageError> {
         let mut manifest = self.manifest.lock();
         if self.is_dropped() {
             return Err(StorageError::UnknownTable(self.id()));
+        }
+        if !fits(manifest.files().truncated) {
+            return Ok(false);
         }
         manifest.apply(ManifestEdit { add: added.to_vec(), ..ManifestEdit::default() })?;
         let state = self.state.load_full();
@@ -216,7 +232,7 @@ impl TableStore {
         files.extend(added.iter().map(|meta| open_file(context, &manifest, meta.clone())));
         let (active, frozen) = (Arc::clone(&state.active), state.frozen.clone());
         self.state.store(Arc::new(TableState::new(active, frozen, files)));
-        Ok(())
+        Ok(true)
     }
 }
 

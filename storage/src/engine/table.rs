@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 
 use super::context::{Context, remove_orphan};
+use super::hold::Holds;
 use super::options::TableSettings;
 use super::state::{OpenFile, TableState};
 use super::stats::{DamagedRange, TableStats};
@@ -38,6 +39,8 @@ pub struct TableStore {
     /// Files that a compaction has for itself; the condition is told when it lets go of them.
     pub(super) claimed: Mutex<BTreeSet<FileNumber>>,
     pub(super) unclaimed: Condvar,
+    /// Where nothing is purged for now.
+    pub(super) holds: Holds,
     dropped: AtomicBool,
     writes: AtomicU64,
     reads: AtomicU64,
@@ -63,6 +66,7 @@ impl TableStore {
             flushing: Mutex::new(()),
             claimed: Mutex::new(BTreeSet::new()),
             unclaimed: Condvar::new(),
+            holds: Holds::default(),
             dropped: AtomicBool::new(false),
             writes: AtomicU64::new(0),
             reads: AtomicU64::new(0),

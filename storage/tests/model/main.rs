@@ -7,6 +7,7 @@
 //! - `rot.rs`: flipped bits and files cut short; all bits with `THOLOS_ROT=all`.
 //! - `faults.rs`: every call to the disk fails; `THOLOS_FAULT_HISTORIES` histories.
 //! - `planted.rs`: rules broken on purpose, and that this is noticed; some also in the files above.
+//! - `stream/`: parts of tables streamed from engine to engine.
 //! - `tables.rs`, `threads.rs`, `dropped.rs`: tables that come and go, threads, dropped columns.
 
 #![allow(clippy::unwrap_used)] // a test may panic
@@ -27,6 +28,7 @@ mod rot;
 mod shift;
 mod skips;
 mod steps;
+mod stream;
 mod tables;
 mod threads;
 mod time_series;
