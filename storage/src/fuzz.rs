@@ -164,16 +164,87 @@ fn empty_engine() -> Result<Engine, StorageError> {
 mod tests {
     use proptest::prelude::*;
 
-    const BLOCK: &[u8] = include_bytes!("../../tests/fuzz/corpus/stream/seed-block");
-    const RECORDS: &[u8] = include_bytes!("../../tests/fuzz/corpus/stream/seed-records");
+    use super::*;
+    use crate::model::mutation::{Mutation, Update};
+    use crate::model::position::{AFTER, BEFORE, COMPONENT, ROW, token_prefix};
+    use crate::model::row::RowBuilder;
+    use crate::model::{Deletion, Liveness};
+    use crate::sstable::Compression;
+    use crate::stream::ChunkReader;
+
+    thread_local! {
+        static SOUND: [Vec<u8>; 3] = streams();
+    }
+
+    /// A sound stream in each of the ways that the target takes bytes: as chunks, as records, as a block.
+    fn streams() -> [Vec<u8>; 3] {
+        let engine = empty_engine().unwrap();
+        for token in [-7_i64, 3, 4, 900] {
+            let deletion = |timestamp| Deletion { timestamp, deleted_at: 2 };
+            let mut row = RowBuilder::new();
+            row.liveness(Liveness { timestamp: 7, ttl: 0, expires_at: 0 });
+            let row = row.finish();
+            let insert = |clustering| Update::Row {
+                position: [COMPONENT, clustering, ROW][..].into(),
+                row: row.clone(),
+            };
+            let range = Update::Range {
+                start: [COMPONENT, 2, BEFORE][..].into(),
+                end: [COMPONENT, 4, AFTER][..].into(),
+                deletion: deletion(6),
+            };
+            let updates = [Update::Partition(deletion(4)), insert(1), insert(5), range];
+            let partition = [&token_prefix(token)[..], &[1, 9]].concat()[..].into();
+            let updates = updates.into_iter().collect();
+            engine.apply(&Mutation { table: STREAMED, partition, updates }).unwrap();
+        }
+        let all = TokenRanges::all();
+        let mut sender = engine.send_stream(STREAMED, COLUMNS, &all, 1 << 16).unwrap();
+        let (mut reader, mut whole, mut records) = (ChunkReader::new(), vec![0], vec![1]);
+        let mut stored = None;
+        while let Some(chunk) = sender.next_chunk().unwrap() {
+            whole.extend_from_slice(&chunk);
+            reader.add(&chunk).unwrap();
+            while let Some(record) = reader.next_record().unwrap() {
+                record.encode(&mut records).unwrap();
+                if let Record::Block(block) = record {
+                    stored = Some(block);
+                }
+            }
+        }
+        let decoded = stored.unwrap().into_decoded().unwrap();
+        let raw = decoded.cut(&[], None, Compression::None).unwrap().unwrap();
+        let mut encoded = Vec::new();
+        raw.encode(&mut encoded);
+        let head = encoded.len() - raw.stored_bytes() as usize;
+        [whole, records, [&[2], &encoded[head..]].concat()]
+    }
+
+    /// The target begins from streams that are taken. `THOLOS_WRITE_CORPUS=1` writes them anew.
+    #[test]
+    fn the_corpus_has_sound_streams() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/stream");
+        for (name, bytes) in
+            ["seed-chunks", "seed-records", "seed-block"].into_iter().zip(streams())
+        {
+            let engine = empty_engine().unwrap();
+            let received = receive(&engine, &chunks(bytes[0], &bytes[1..]).unwrap()).unwrap();
+            assert_eq!((received.files, received.partitions, received.rows), (1, 4, 8), "{name}");
+            let path = corpus.join(name);
+            if std::env::var_os("THOLOS_WRITE_CORPUS").is_some() {
+                std::fs::write(&path, &bytes).unwrap();
+            }
+            assert!(std::fs::read(&path).unwrap() == bytes, "{name} is of another format version");
+        }
+    }
 
     proptest! {
         #[test]
         fn a_bent_stream_is_refused_or_sound(
-            is_block: bool,
+            kind in 1..3_usize,
             bent in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         ) {
-            let mut bytes = if is_block { BLOCK } else { RECORDS }.to_vec();
+            let mut bytes = SOUND.with(|sound| sound[kind].clone());
             for (place, byte) in bent {
                 // Not the first: it says what the rest is.
                 let place = 1 + place.index(bytes.len() - 1);

@@ -33,6 +33,7 @@ mod tests;
 pub use self::cache::BlockCache;
 pub use self::cursor::SsTableCursor;
 pub use self::damage::{Damage, DamageLog, FoundDamage, KeyRange};
+pub use self::format::VERSION;
 pub use self::inspect::{BlockTotals, InspectedBlock, Inspector, Overview, Step};
 pub use self::options::{Compression, RowCheck, RowTranscode, SsTableOptions};
 pub use self::portion::{DecodedBlock, Portion, Portions, StoredBlock};

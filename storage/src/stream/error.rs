@@ -61,6 +61,15 @@ pub enum StreamError {
         /// The stream's.
         found: u32,
     },
+    /// Blocks of another version of the SSTable format.
+    #[error(
+        "the stream's blocks are of SSTable format version {found}, this release takes {}: compact the table there with this release, then stream again",
+        crate::sstable::VERSION
+    )]
+    BlockVersion {
+        /// The stream's.
+        found: u32,
+    },
     /// Another table.
     #[error("the stream is of table {found}, not of {expected}")]
     OtherTable {

@@ -41,7 +41,7 @@ impl ChunkReader {
     /// [`next_record`](Self::next_record) until there is none.
     ///
     /// # Errors
-    /// `Chunk`, `OutOfOrder`, `Version` and `Malformed`.
+    /// `Chunk`, `OutOfOrder`, `Version`, `BlockVersion` and `Malformed`.
     pub fn add(&mut self, bytes: &[u8]) -> Result<Option<Header>, StreamError> {
         let expected = self.sequence;
         let wrong = |what| StreamError::Chunk { expected, what };

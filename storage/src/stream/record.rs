@@ -1,7 +1,7 @@
 //! What a stream says: its header, its records and its trailer.
 //!
 //! ```text
-//! header  = version (u32), table id (16 bytes), schema fingerprint (u64), time (i64), varint number of spans,
+//! header  = version (u32), SSTable format version of the blocks (u32), table id (16 bytes), schema fingerprint (u64), time (i64), varint number of spans,
 //!           for each span its first and last token (i64)
 //! record  = kind (u8), length of the rest (u32), the rest
 //! run     = kind 1: zigzag base, varint bytes of the source file, varint slices of the ring that it was cut into
@@ -17,7 +17,7 @@ use super::{SchemaFingerprint, StreamError, VERSION};
 use crate::model::Timestamp;
 use crate::model::token_range::{TokenRanges, TokenSpan};
 use crate::schema::TableId;
-use crate::sstable::StoredBlock;
+use crate::sstable::{self, StoredBlock};
 use crate::varint::{decode_i64, decode_u64, encode_i64, encode_u64};
 
 /// More spans than any node asks for at once; also bounds what a header may take.
@@ -82,6 +82,7 @@ pub struct Totals {
 impl Header {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::from(VERSION.to_le_bytes());
+        out.extend_from_slice(&sstable::VERSION.to_le_bytes());
         out.extend_from_slice(self.table.0.as_bytes());
         out.extend_from_slice(&self.fingerprint.0.to_le_bytes());
         out.extend_from_slice(&self.created_at.to_le_bytes());
@@ -94,11 +95,15 @@ impl Header {
     }
 
     /// # Errors
-    /// `Version` and `Malformed`.
+    /// `Version`, `BlockVersion` and `Malformed`.
     pub(super) fn decode(mut input: &[u8]) -> Result<Header, StreamError> {
         let version = take(&mut input).map(u32::from_le_bytes).ok_or_else(malformed_header)?;
         if version != VERSION {
             return Err(StreamError::Version { found: version });
+        }
+        let blocks = take(&mut input).map(u32::from_le_bytes).ok_or_else(malformed_header)?;
+        if blocks != sstable::VERSION {
+            return Err(StreamError::BlockVersion { found: blocks });
         }
         Self::decode_fields(input).ok_or_else(malformed_header)
     }
@@ -132,7 +137,11 @@ fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 impl Record {
-    pub(super) fn encode(&self, out: &mut Vec<u8>) -> Result<(), StreamError> {
+    /// Appends the encoded record.
+    ///
+    /// # Errors
+    /// `MutationTooLarge` for a block that no receiver takes.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), StreamError> {
         let start = out.len();
         out.extend_from_slice(&[0; RECORD_HEAD_BYTES]);
         let kind = match self {

@@ -109,6 +109,10 @@ fn another_version_is_refused_and_named() {
     payload[0] = 2;
     let error = ChunkReader::new().add(&first_chunk(&payload)).unwrap_err();
     assert!(matches!(error, StreamError::Version { found: 2 }), "{error}");
+    let mut payload = header([(1, 2)]).encode();
+    payload[4] = 0xff;
+    let error = ChunkReader::new().add(&first_chunk(&payload)).unwrap_err();
+    assert!(matches!(error, StreamError::BlockVersion { found: 0xff }), "{error}");
 }
 
 #[test]
