@@ -67,7 +67,7 @@ impl Recording {
         let mut bench = Bench::new(shape)?;
         let mut marks = vec![mark(&bench)];
         let mut writes = [vec![Vec::new()], vec![Vec::new()]];
-        for op in ops {
+        for op in ops.iter().filter(|op| op.is_plain()) {
             let op = match op {
                 Op::CrashIn(op, ..) => op,
                 Op::Read(..) | Op::Crash(_) => continue,

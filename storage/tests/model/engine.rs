@@ -14,11 +14,14 @@ use tholos_storage::engine::{BackgroundDriver, Clock, Engine, EngineOptions, Tab
 use tholos_storage::fs::faulty::FaultyFs;
 use tholos_storage::model::mutation::Mutation;
 use tholos_storage::schema::TableId;
+use uuid::Uuid;
 
 use crate::database::Model;
 use crate::generate::{OTHER, STILL, TABLE};
 use crate::history::{Op, Shape};
+use crate::reads::Rows;
 use crate::shift::shifted;
+use crate::snapshots::{Outcomes, Snapshots};
 
 /// Longer than writes lag behind, so that what is purged can't be missed by a late write.
 pub(crate) const GC_GRACE: i64 = STILL.lag + 1;
@@ -84,7 +87,7 @@ impl Known {
     }
 
     /// Everything is durable.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.writes[self.settled..].iter().for_each(|write| self.durable.write(write));
         self.settled = self.writes.len();
     }
@@ -94,8 +97,25 @@ impl Known {
         &self.writes[self.settled..]
     }
 
-    fn truncate(&mut self) {
+    pub(crate) fn truncate(&mut self) {
         *self = Known { epoch: self.epoch + 1, ..Known::new(self.id) };
+    }
+
+    /// There is another table in its place.
+    pub(crate) fn recreate(&mut self) {
+        self.id = TableId(Uuid::from_u128(self.id.0.as_u128() + 16));
+        self.truncate();
+    }
+
+    /// These writes are there too, durably.
+    pub(crate) fn bring(&mut self, mut writes: Vec<Mutation>) {
+        for write in &writes {
+            self.model.write(write);
+            self.durable.write(write);
+        }
+        self.settled += writes.len();
+        writes.append(&mut self.writes);
+        self.writes = writes;
     }
 }
 
@@ -106,6 +126,7 @@ pub(crate) struct Bench {
     clock: Arc<TestClock>,
     engine: Option<Engine>,
     pub(crate) tables: [Known; 2],
+    pub(crate) snapshots: Snapshots,
 }
 
 pub(crate) fn options(shape: &Shape) -> EngineOptions {
@@ -133,8 +154,19 @@ pub(crate) fn settings(shape: &Shape, id: TableId) -> TableSettings {
         compression: shape.compression,
         filter_false_positives: shape.filter_false_positives,
         compaction: CompactionOptions { enabled: true, strategy: shape.strategy.clone() },
-        ..TableSettings::new(id, "ks", if id == TABLE { "t" } else { "other" })
+        ..TableSettings::new(id, "ks", name(id))
     }
+}
+
+/// Which of the two tables an id is of. Operations name them [`TABLE`] and [`OTHER`]; one that was created anew has
+/// another id, a multiple of 16 away.
+pub(crate) fn slot(id: TableId) -> usize {
+    usize::from(id.0.as_u128() % 16 == OTHER.0.as_u128())
+}
+
+/// The table's name.
+pub(crate) fn name(id: TableId) -> &'static str {
+    if slot(id) == 0 { "t" } else { "other" }
 }
 
 /// An engine of one table.
@@ -150,7 +182,16 @@ pub(crate) fn open_shape(
     clock: &Arc<TestClock>,
     shape: &Shape,
 ) -> Result<Engine, StorageError> {
-    let tables = [TABLE, OTHER].map(|id| settings(shape, id));
+    open_tables(fs, clock, shape, [TABLE, OTHER])
+}
+
+fn open_tables(
+    fs: &FaultyFs,
+    clock: &Arc<TestClock>,
+    shape: &Shape,
+    ids: [TableId; 2],
+) -> Result<Engine, StorageError> {
+    let tables = ids.map(|id| settings(shape, id));
     Engine::open(Arc::new(fs.clone()), clock.clone(), options(shape), tables)
 }
 
@@ -160,7 +201,8 @@ impl Bench {
         let fs = FaultyFs::new();
         let engine = Some(open_shape(&fs, &clock, shape)?);
         let tables = [TABLE, OTHER].map(Known::new);
-        Ok(Bench { fs, shape: shape.clone(), clock, engine, tables })
+        let snapshots = Snapshots::default();
+        Ok(Bench { fs, shape: shape.clone(), clock, engine, tables, snapshots })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -176,7 +218,12 @@ impl Bench {
     }
 
     pub(crate) fn known(&mut self, id: TableId) -> &mut Known {
-        &mut self.tables[usize::from(id == OTHER)]
+        &mut self.tables[slot(id)]
+    }
+
+    /// The id that a table has now.
+    pub(crate) fn id(&self, table: TableId) -> TableId {
+        self.tables[slot(table)].id
     }
 
     /// Does one operation, and checks what it may have changed.
@@ -184,7 +231,11 @@ impl Bench {
         match op {
             Op::Read(table, ahead, read) => self.check_read(*table, *ahead, read),
             Op::Write(_) | Op::Sync | Op::Advance(_) => self.step(op),
-            Op::Flush(table) | Op::Truncate(table) | Op::CompactSome(table, _) => {
+            Op::Flush(table)
+            | Op::Truncate(table)
+            | Op::CompactSome(table, _)
+            | Op::Restore(table, _)
+            | Op::Recreate(table) => {
                 self.step(op)?;
                 self.check(*table)
             }
@@ -197,7 +248,7 @@ impl Bench {
                 self.crash_in(op, *share, (*kept).into())?;
                 self.check_all()
             }
-            Op::Step | Op::Restart(_) | Op::Close | Op::Crash(_) => {
+            Op::Step | Op::Snapshot | Op::Restart(_) | Op::Close | Op::Crash(_) => {
                 self.step(op)?;
                 self.check_all()
             }
@@ -214,23 +265,23 @@ impl Bench {
         match op {
             Op::Write(write) => {
                 let write = shifted(write, self.now() - STILL.now);
-                self.engine().apply(&write)?;
+                self.apply(&write)?;
                 self.known(write.table).write(write);
             }
             Op::Sync => self.sync()?,
             Op::Flush(table) => {
-                self.engine().flush(*table)?;
+                self.engine().flush(self.id(*table))?;
                 self.known(*table).settle();
             }
             Op::Compact(table) => {
-                self.engine().compact(*table)?;
+                self.engine().compact(self.id(*table))?;
                 self.known(*table).settle();
             }
             Op::CompactSome(table, bits) => {
                 let numbers = self.file_numbers(*table);
                 let chosen = numbers.iter().zip(0..32).filter(|(_, bit)| bits >> bit & 1 == 1);
                 let chosen: Vec<u64> = chosen.map(|(number, _)| *number).collect();
-                self.engine().compact_files(*table, &chosen)?;
+                self.engine().compact_files(self.id(*table), &chosen)?;
             }
             Op::Step => drop(self.engine().background_step()?),
             Op::Advance(seconds) => {
@@ -239,8 +290,17 @@ impl Bench {
                 self.advance(*seconds);
             }
             Op::Truncate(table) => {
-                self.engine().truncate(*table)?;
+                self.engine().truncate(self.id(*table))?;
                 self.known(*table).truncate();
+            }
+            Op::Snapshot => self.take_snapshot()?,
+            Op::Restore(table, emptied) => self.restore(*table, *emptied)?,
+            Op::Recreate(table) => {
+                // The schema says so before the engine is told.
+                let old = self.id(*table);
+                self.known(*table).recreate();
+                self.engine().drop_table(old)?;
+                self.engine().create_table(settings(&self.shape, self.id(*table)))?;
             }
             Op::Restart(times) => {
                 self.sync()?;
@@ -254,7 +314,9 @@ impl Bench {
                 self.reopen(self.fs.clone())?;
             }
             Op::Crash(kept) => {
+                let saved = self.snapshots.saved.clone();
                 self.reopen(self.fs.crash((*kept).into()))?;
+                self.recover_snapshots(saved, op)?;
                 self.recover(None)?;
             }
             Op::CrashIn(..) | Op::Read(..) => unreachable!("not a step"),
@@ -262,10 +324,16 @@ impl Bench {
         Ok(())
     }
 
+    fn apply(&self, write: &Mutation) -> Outcome {
+        let write = Mutation { table: self.id(write.table), ..write.clone() };
+        self.engine().apply(&write)?;
+        Ok(())
+    }
+
     /// Numbers of a table's files.
     pub(crate) fn file_numbers(&self, table: TableId) -> Vec<u64> {
         let stats = self.engine().stats();
-        let of_table = stats.tables.into_iter().find(|stats| stats.id == table);
+        let of_table = stats.tables.into_iter().find(|stats| stats.id == self.id(table));
         of_table.into_iter().flat_map(|stats| stats.files).map(|(number, _)| number).collect()
     }
 
@@ -278,7 +346,8 @@ impl Bench {
     fn reopen(&mut self, fs: FaultyFs) -> Outcome {
         self.engine = None;
         self.fs = fs;
-        self.engine = Some(open_shape(&self.fs, &self.clock, &self.shape)?);
+        let ids = self.tables.each_ref().map(|known| known.id);
+        self.engine = Some(open_tables(&self.fs, &self.clock, &self.shape, ids)?);
         Ok(())
     }
 
@@ -289,51 +358,64 @@ impl Bench {
         crash: tholos_storage::fs::faulty::Crash,
     ) -> Outcome {
         self.fs.forget_record();
-        let before = self.tables.clone();
+        let (before, saved) = (self.tables.clone(), self.snapshots.saved.clone());
         self.step(op)?;
         if matches!(op, Op::Write(_)) {
             self.engine().sync_log()?;
         }
         let at = (self.fs.recorded() as f64 * share) as usize;
         self.reopen(self.fs.crash_at(at, crash))?;
-        if !matches!(op, Op::Write(_)) {
-            self.tables = before;
+        for (known, before) in self.tables.iter_mut().zip(before) {
+            // A table that was dropped is gone, as far as the schema goes, before anything is done.
+            if !matches!(op, Op::Write(_)) && known.id == before.id {
+                *known = before;
+            }
         }
-        self.recover(if let Op::Truncate(table) = op { Some(*table) } else { None })
+        self.recover_snapshots(saved, op)?;
+        self.recover(Some(op))
     }
 
-    /// Checks what a crash left, and brings it up to date. `emptied` was perhaps being truncated.
-    fn recover(&mut self, emptied: Option<TableId>) -> Outcome {
+    /// Checks what a crash left, and brings it up to date. An operation that was under way is done again.
+    fn recover(&mut self, under_way: Option<&Op>) -> Outcome {
         for known in &self.tables {
             let seen = self.seen_ahead(known.id)?;
-            let mut candidate = known.durable.clone();
-            let mut fits = emptied == Some(known.id) && seen.iter().all(Vec::is_empty);
-            fits |= self.is_as(&candidate, &seen);
-            for write in known.since() {
-                if fits {
-                    break;
-                }
-                candidate.write(write);
-                fits = self.is_as(&candidate, &seen);
+            let since = known.since();
+            let mut fits = self.is_as_some(known.durable.clone(), since, &seen);
+            for outcome in under_way.iter().flat_map(|op| self.outcomes(op, known)) {
+                let (model, since) = match outcome {
+                    Outcomes::Only(model) => (model, &[][..]),
+                    Outcomes::With(mut model) => {
+                        known.writes[..known.settled].iter().for_each(|write| model.write(write));
+                        (model, since)
+                    }
+                };
+                fits = fits || self.is_as_some(model, since, &seen);
             }
             if !fits {
                 let what = format!(
                     "after a crash {:?} reads as none of 0 to {} of the writes since the last that is durable: {:?}",
                     known.id,
-                    known.since().len(),
+                    since.len(),
                     seen[0]
                 );
                 return Err(Violation(what));
             }
         }
-        let engine = self.engine.as_ref().expect("just opened");
         for write in self.tables.iter().flat_map(Known::since) {
-            engine.apply(write)?;
+            self.apply(write)?;
         }
-        if let Some(table) = emptied {
-            engine.truncate(table)?;
-            self.known(table).truncate();
+        if let Some(op @ (Op::Truncate(_) | Op::Restore(..))) = under_way {
+            self.step(op)?;
         }
         self.sync()
+    }
+
+    /// Whether a model would have shown that after none, some or all of the writes.
+    fn is_as_some(&self, mut model: Model, writes: &[Mutation], seen: &[Rows]) -> bool {
+        self.is_as(&model, seen)
+            || writes.iter().any(|write| {
+                model.write(write);
+                self.is_as(&model, seen)
+            })
     }
 }

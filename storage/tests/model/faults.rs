@@ -68,7 +68,7 @@ struct Script {
 
 fn script(seed: u64) -> Script {
     let (shape, ops) = history(seed);
-    let ops = ops.into_iter().filter_map(|op| match op {
+    let ops = ops.into_iter().filter(Op::is_plain).filter_map(|op| match op {
         Op::CrashIn(op, ..) => Some(*op),
         Op::Crash(_) | Op::Read(..) | Op::Restart(_) | Op::Advance(_) => None,
         op => Some(op),

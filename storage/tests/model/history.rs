@@ -1,5 +1,7 @@
 //! Histories: sequences of operations on an engine, each made from a seed. Half of all operations delete something.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -30,6 +32,12 @@ pub(crate) enum Op {
     Step,
     Advance(i64),
     Truncate(TableId),
+    /// Of both tables, in the place of the last one.
+    Snapshot,
+    /// Gives a table what the snapshot has of it, if there is one; empties it before, if so said.
+    Restore(TableId, bool),
+    /// Drops a table and creates it anew.
+    Recreate(TableId),
     /// Reopens so many times, nothing lost.
     Restart(u32),
     Close,
@@ -197,6 +205,8 @@ fn ops() -> impl Strategy<Value = Op> {
         (tables(), mutations(STILL))
             .prop_map(|(table, mutation)| Op::Write(Mutation { table, ..mutation }))
     };
+    let restore =
+        || (tables(), any::<bool>()).prop_map(|(table, emptied)| Op::Restore(table, emptied));
     let some = || (tables(), any::<u32>()).prop_map(|(table, bits)| Op::CompactSome(table, bits));
     let crashable = prop_oneof![
         2 => write(),
@@ -205,6 +215,9 @@ fn ops() -> impl Strategy<Value = Op> {
         2 => some(),
         2 => Just(Op::Step),
         1 => tables().prop_map(Op::Truncate),
+        1 => Just(Op::Snapshot),
+        1 => restore(),
+        1 => tables().prop_map(Op::Recreate),
         1 => Just(Op::Close),
     ];
     prop_oneof![
@@ -217,6 +230,9 @@ fn ops() -> impl Strategy<Value = Op> {
         8 => Just(Op::Step),
         8 => (1..7_i64).prop_map(Op::Advance),
         1 => tables().prop_map(Op::Truncate),
+        1 => Just(Op::Snapshot),
+        1 => restore(),
+        1 => tables().prop_map(Op::Recreate),
         2 => (1..3_u32).prop_map(Op::Restart),
         1 => Just(Op::Close),
         2 => kept().prop_map(Op::Crash),
@@ -245,12 +261,22 @@ pub(crate) fn runner(seed: u64) -> TestRunner {
     TestRunner::new_with_rng(Config::default(), rng)
 }
 
+impl Op {
+    /// Whether it is about the tables of now alone: no snapshot, no table in the place of another.
+    pub(crate) fn is_plain(&self) -> bool {
+        match self {
+            Op::CrashIn(op, ..) => op.is_plain(),
+            op => !matches!(op, Op::Snapshot | Op::Restore(..) | Op::Recreate(_)),
+        }
+    }
+}
+
 /// Whether an operation writes a deletion of any kind.
 pub(crate) fn deletes(op: &Op) -> bool {
     match op {
         Op::Write(mutation) => mutation.updates.iter().any(update_deletes),
         Op::CrashIn(op, ..) => deletes(op),
-        Op::Truncate(_) => true,
+        Op::Truncate(_) | Op::Recreate(_) => true,
         _ => false,
     }
 }
@@ -263,6 +289,27 @@ fn update_deletes(update: &Update) -> bool {
         RowItem::Cell(cell) => matches!(cell.state, CellState::Tombstone { .. }),
     };
     header.deletion.is_some() || items.map(Result::unwrap).any(is_tombstone)
+}
+
+#[test]
+fn every_kind_of_operation_is_among_them() {
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for op in (0..40).flat_map(|seed| history(seed).1) {
+        let name = |op: &Op| format!("{op:?}").split('(').next().unwrap_or_default().to_string();
+        *kinds.entry(name(&op)).or_default() += 1;
+        if let Op::CrashIn(op, ..) = &op {
+            *kinds.entry(format!("crash in {}", name(op))).or_default() += 1;
+        }
+    }
+    for kind in
+        ["Flush", "CompactSome", "Crash", "Restart", "Truncate", "Snapshot", "Restore", "Recreate"]
+    {
+        assert!(kinds.get(kind).is_some_and(|count| *count > 10), "{kind}: {kinds:?}");
+    }
+    for kind in ["Write", "Flush", "CompactSome", "Truncate", "Snapshot", "Restore", "Recreate"] {
+        let kind = format!("crash in {kind}");
+        assert!(kinds.contains_key(&kind), "{kind}: {kinds:?}");
+    }
 }
 
 #[test]

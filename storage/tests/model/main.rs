@@ -2,7 +2,7 @@
 //! with no merging, purging or files.
 //!
 //! - `laws.rs`: memtables, files and merges of them, by random cases; `THOLOS_CASES` multiplies their number.
-//! - `steps.rs`: whole histories of an engine (`history.rs`, `engine.rs`, `reads.rs`); `THOLOS_MODEL_STEPS` operations.
+//! - `steps.rs`: whole histories of an engine (`history.rs`, `engine.rs`, `reads.rs`, `snapshots.rs`); `THOLOS_MODEL_STEPS` operations.
 //! - `crash.rs`: power cuts in histories; `THOLOS_CRASH_SAMPLES` choices of what was not synced beside all prefixes.
 //! - `rot.rs`: flipped bits and files cut short; all bits with `THOLOS_ROT=all`.
 //! - `faults.rs`: every call to the disk fails; `THOLOS_FAULT_HISTORIES` histories.
@@ -27,6 +27,7 @@ mod reads;
 mod rot;
 mod shift;
 mod skips;
+mod snapshots;
 mod steps;
 mod stream;
 mod tables;

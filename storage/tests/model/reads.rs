@@ -12,14 +12,13 @@ use tholos_storage::schema::TableId;
 use tholos_storage::sstable::{BlockCache, SsTable};
 
 use crate::database::{Model, Seen};
-use crate::engine::{AHEAD, Bench, GC_GRACE, Outcome, Violation};
-use crate::generate::TABLE;
+use crate::engine::{AHEAD, Bench, GC_GRACE, Outcome, Violation, name, slot};
 use crate::history::Read;
 use crate::observe::{entries, live, point};
 use crate::purge::purged;
 
 /// Keys and rows.
-type Rows = Vec<(Vec<u8>, Row)>;
+pub(crate) type Rows = Vec<(Vec<u8>, Row)>;
 
 /// That what was read is what should be.
 fn equal<T: PartialEq + Debug>(found: &T, expected: &T, what: impl Debug) -> Outcome {
@@ -31,7 +30,7 @@ fn equal<T: PartialEq + Debug>(found: &T, expected: &T, what: impl Debug) -> Out
 
 impl Bench {
     fn model(&self, table: TableId) -> &Model {
-        &self.tables[usize::from(table != TABLE)].model
+        &self.tables[slot(table)].model
     }
 
     fn slice(
@@ -42,7 +41,7 @@ impl Bench {
         direction: Direction,
         now: i64,
     ) -> Result<Rows, Violation> {
-        let rows = self.engine().table(table)?.scan(lower, upper, direction, now)?;
+        let rows = self.engine().table(self.id(table))?.scan(lower, upper, direction, now)?;
         Ok(live(rows, direction, now)?)
     }
 
@@ -86,7 +85,7 @@ impl Bench {
             Read::Partition(partition, lower, upper, direction) => {
                 let lower = [&partition[..], lower].concat();
                 let upper = [&partition[..], upper].concat();
-                let store = self.engine().table(table)?;
+                let store = self.engine().table(self.id(table))?;
                 let len = partition.len();
                 let rows = store.scan_partition(len, &lower, &upper, *direction, now)?;
                 equal(&live(rows, *direction, now)?, &model.live(&lower, &upper, now), read)
@@ -116,7 +115,8 @@ impl Bench {
         let (mut lower, mut upper) = (lower.to_vec(), upper.to_vec());
         let mut pages = Vec::new();
         loop {
-            let mut page = self.engine().table(table)?.scan(&lower, &upper, direction, now)?;
+            let mut page =
+                self.engine().table(self.id(table))?.scan(&lower, &upper, direction, now)?;
             page.set_budget(ReadBudget { entries, ..ReadBudget::UNLIMITED });
             let mut rows = Vec::new();
             while let Some(row) = page.next()? {
@@ -148,7 +148,7 @@ impl Bench {
         let key = [partition, position].concat();
         let after = [&key[..], &[0]].concat();
         let mut expected = self.model(table).live(&key, &after, now).pop().map(|(_, row)| row);
-        let store = self.engine().table(table)?;
+        let store = self.engine().table(self.id(table))?;
         let Some(columns) = columns else {
             let found = point(store.row(&key, partition.len(), now)?, now);
             return equal(&found, &expected, (key, now));
@@ -171,7 +171,8 @@ impl Bench {
         let (mut lower, mut upper) = (vec![], vec![]);
         let mut found = Vec::new();
         loop {
-            let mut rows = self.engine().table(table)?.scan(&lower, &upper, direction, now)?;
+            let mut rows =
+                self.engine().table(self.id(table))?.scan(&lower, &upper, direction, now)?;
             let Some(row) = rows.next()? else { return Ok(found) };
             let partition = row.partition().to_vec();
             match direction {
@@ -187,8 +188,7 @@ impl Bench {
     pub(crate) fn check_compacted(&self, table: TableId) -> Outcome {
         let mut found: Vec<Seen> = Vec::new();
         for number in self.file_numbers(table) {
-            let name = if table == TABLE { "t" } else { "other" };
-            let dir = format!("/data/data/ks/{name}-{}", table.0.simple());
+            let dir = format!("/data/data/ks/{}-{}", name(table), self.id(table).0.simple());
             let path = PathBuf::from(dir).join(format!("{number}.sst"));
             let cache = Arc::new(BlockCache::new(1 << 16));
             let file = SsTable::new(Arc::new(self.fs.clone()), path, cache);

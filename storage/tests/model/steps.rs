@@ -48,13 +48,14 @@ fn nothing_deleted_stays(bench: &mut Bench) -> Outcome {
             let partition = [&token_prefix(token)[..], &[1, key]].concat();
             let updates = [Update::Partition(deletion)].into_iter().collect();
             let partition = SmallVec::from_vec(partition);
+            let table = bench.id(table);
             bench.engine().apply(&Mutation { table, partition, updates })?;
         }
-        bench.engine().flush(table)?;
+        bench.engine().flush(bench.id(table))?;
     }
     bench.advance(GC_GRACE + 2);
     for table in [TABLE, OTHER] {
-        bench.engine().compact(table)?;
+        bench.engine().compact(bench.id(table))?;
         if !bench.file_numbers(table).is_empty() {
             return Err(Violation("files are left, although all in them was deleted".into()));
         }
