@@ -108,7 +108,7 @@ impl MemtableCursor {
 }
 
 impl Cursor for MemtableCursor {
-    fn advance(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
+    fn move_on(&mut self) -> Result<(), StorageError> {
         if self.started {
             let walk = if self.at_marker { &mut self.markers } else { &mut self.entries };
             walk.advance(&self.lower, &self.upper);
@@ -119,7 +119,7 @@ impl Cursor for MemtableCursor {
             self.open(trees);
         }
         self.choose();
-        Ok(self.current())
+        Ok(())
     }
 
     fn current(&self) -> Option<Entry<'_>> {

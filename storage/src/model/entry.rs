@@ -61,10 +61,22 @@ pub enum Direction {
 /// bounds cut through a range deletion does *not* make up markers at its bounds: it says by
 /// [`open_deletion`](Cursor::open_deletion) what is in force where it starts, and the reader closes it at the end.
 pub trait Cursor {
-    /// Moves to the next entry; `None` at the end. After an error the cursor is at its end.
-    fn advance(&mut self) -> Result<Option<Entry<'_>>, StorageError>;
+    /// Moves to the next entry. After an error the cursor is at its end.
+    ///
+    /// # Errors
+    /// What reading meets.
+    fn move_on(&mut self) -> Result<(), StorageError>;
 
-    /// The entry it is at: what the last `advance` returned.
+    /// Moves to the next entry; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`move_on`](Cursor::move_on).
+    fn advance(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
+        self.move_on()?;
+        Ok(self.current())
+    }
+
+    /// The entry it is at; `None` before the first one and at the end.
     fn current(&self) -> Option<Entry<'_>>;
 
     /// The range deletion in force, in walking direction, at the place where this cursor starts; fixed once opened.

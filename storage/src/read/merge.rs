@@ -149,13 +149,7 @@ impl MergeCursor {
     /// What a source's walk meets, and rows that do not decode. The walk is over then.
     pub fn advance(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
         self.at = None;
-        match self.next() {
-            Ok(at) => self.at = at,
-            Err(error) => {
-                self.inputs.clear();
-                return Err(error);
-            }
-        }
+        self.at = self.next().inspect_err(|_| self.inputs.clear())?;
         Ok(self.current())
     }
 
@@ -218,9 +212,13 @@ impl MergeCursor {
     fn step_inputs(&mut self) -> Result<Option<usize>, StorageError> {
         for input in &mut self.inputs {
             if input.taken {
-                input.cursor.advance()?;
+                input.cursor.move_on()?;
                 input.taken = false;
             }
+        }
+        if let [only] = self.inputs.as_mut_slice() {
+            only.taken = true;
+            return Ok(Some(0));
         }
         let mut least: Option<(usize, &[u8])> = None;
         let mut ties: SmallVec<[usize; 8]> = SmallVec::new();

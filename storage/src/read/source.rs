@@ -75,13 +75,14 @@ impl SourceCursor {
 }
 
 impl Cursor for SourceCursor {
-    fn advance(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
+    fn move_on(&mut self) -> Result<(), StorageError> {
         match self {
-            SourceCursor::Memtable(cursor) => cursor.advance(),
-            SourceCursor::Table(cursor) => cursor.advance(),
+            SourceCursor::Memtable(cursor) => cursor.move_on(),
+            SourceCursor::Table(cursor) => cursor.move_on(),
         }
     }
 
+    #[inline]
     fn current(&self) -> Option<Entry<'_>> {
         match self {
             SourceCursor::Memtable(cursor) => cursor.current(),

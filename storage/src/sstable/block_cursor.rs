@@ -31,6 +31,7 @@ impl BlockCursor {
     }
 
     /// The entry it is at.
+    #[inline]
     pub(super) fn entry(&self) -> Option<BlockEntry<'_>> {
         let decoded = self.interval.entries.get(self.at?)?;
         Some(BlockEntry {

@@ -254,14 +254,11 @@ impl SsTableCursor {
 }
 
 impl Cursor for SsTableCursor {
-    fn advance(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
-        if let Err(error) = self.step_within_bounds() {
-            self.place = Place::Ended;
-            return Err(error);
-        }
-        Ok(self.current())
+    fn move_on(&mut self) -> Result<(), StorageError> {
+        self.step_within_bounds().inspect_err(|_| self.place = Place::Ended)
     }
 
+    #[inline]
     fn current(&self) -> Option<Entry<'_>> {
         let entry = self.data.entry().filter(|_| self.place == Place::AtEntry)?;
         let content = decode_content(&entry, self.opened.footer.base).ok()?;
@@ -277,17 +274,23 @@ impl Cursor for SsTableCursor {
     }
 }
 
+#[inline]
 pub(super) fn decode_content<'a>(
     entry: &BlockEntry<'a>,
     base: Timestamp,
 ) -> Result<Content<'a>, Malformed> {
+    match entry.kind {
+        Kind::Row | Kind::StaticRow => Ok(Content::Row(RowRef { bytes: entry.payload, base })),
+        _ => decode_deletions(entry, base),
+    }
+}
+
+fn decode_deletions<'a>(entry: &BlockEntry<'a>, base: Timestamp) -> Result<Content<'a>, Malformed> {
     let mut input = entry.payload;
     let mut deletion =
         || decode_deletion(&mut input, base).ok_or(Malformed("a deletion is malformed"));
     let (before, after) = match entry.kind {
-        Kind::Row | Kind::StaticRow => {
-            return Ok(Content::Row(RowRef { bytes: entry.payload, base }));
-        }
+        Kind::Row | Kind::StaticRow => return Err(Malformed("a row is no deletion")),
         Kind::Header => return Ok(Content::Partition(deletion()?)),
         Kind::Open => (Deletion::NONE, deletion()?),
         Kind::Close => (deletion()?, Deletion::NONE),
