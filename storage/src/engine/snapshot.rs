@@ -18,6 +18,7 @@ use crate::commitlog::LogPosition;
 use crate::fs::{Fs, create_dir_durably};
 use crate::manifest::{self, ManifestEdit, TableFile};
 use crate::model::Timestamp;
+use crate::model::token_range::TokenRanges;
 use crate::schema::{Schema, TableId};
 use crate::snapshot::{self, Listed, Snapshot, SnapshotTable};
 use crate::sstable::Inspector;
@@ -107,6 +108,7 @@ impl Engine {
     }
 
     /// Makes files from elsewhere part of a table, all in one manifest edit: linked, or copied where links can't reach.
+    /// Meanwhile no deletion is purged there.
     /// Their rows must be encoded with this table's column ids. Returns how many there are.
     ///
     /// # Errors
@@ -117,6 +119,7 @@ impl Engine {
         files: &[(PathBuf, TableFile)],
     ) -> Result<usize, StorageError> {
         let table = self.table(id)?;
+        let _hold = self.hold_purges(id, &TokenRanges::all())?;
         table.ingest(&self.0.context, files)?;
         self.0.signals.want_compaction();
         Ok(files.len())
