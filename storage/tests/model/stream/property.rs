@@ -104,8 +104,12 @@ proptest! {
 
 /// A row in each of many partitions, so that blocks are many.
 fn many(end: &mut End, timestamp: i64) {
-    for number in 0..2_000_i64 {
-        let partition = [&token_prefix(number * 10)[..], &[1, 1]].concat();
+    rows_at(end, timestamp, (0..2_000).map(|number| number * 10));
+}
+
+fn rows_at(end: &mut End, timestamp: i64, tokens: impl Iterator<Item = i64>) {
+    for token in tokens {
+        let partition = [&token_prefix(token)[..], &[1, 1]].concat();
         let liveness = Some(Liveness { timestamp, ttl: 0, expires_at: 0 });
         let row = encoded(&Row { liveness, ..Row::default() });
         let position = [COMPONENT, 0, COMPONENT, 0, ROW][..].into();
@@ -150,6 +154,25 @@ fn blocks_are_copied_but_at_the_edges() {
     assert_eq!(stored, came);
     assert_eq!(to.rows(STILL.now), within(&from.rows(STILL.now), &ranges));
     assert_eq!(received.rows, 2 * (101 + 499 + 499));
+}
+
+#[test]
+fn files_end_where_others_of_the_table_do() {
+    let large = Shape { block_bytes: 16 << 10, ..roomy() };
+    let small = Shape { memtable_bytes: 1 << 20, ..Shape::default() };
+    let (mut from, to) = (End::new(&large), End::new(&small));
+    rows_at(&mut from, 7, (-1_000..1_000).map(|number| number * (i64::MAX / 1_000)));
+    let ranges = TokenRanges::all();
+    let (chunks, sent) = from.send(&ranges, 1 << 16);
+    let received = to.receive(&ranges, &chunks).unwrap();
+    let files = to.manifest().files;
+    assert!(received.cut_blocks > sent.copied_blocks && files.len() > 8, "{received:?}");
+    assert!(files.values().all(|file| file.slices > 2), "as many slices as its size asks for");
+    assert_sound(&to).unwrap();
+    let mut runs: Vec<u64> = files.values().map(|file| file.run).collect();
+    runs.dedup();
+    assert_eq!(runs, [*files.keys().next().unwrap()], "one run, of the number of its first file");
+    assert_eq!(to.rows(STILL.now), from.rows(STILL.now));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use tholos_storage::stream::{
 };
 
 use super::{COLUMNS, End, dir, drained, range, roomy, within};
+use crate::engine::{TestClock, open_shape};
 use crate::generate::{OTHER, STILL, TABLE};
 use crate::history::Shape;
 
@@ -260,6 +261,40 @@ fn damaged_bytes_never_travel() {
         assert_eq!(to.rows(STILL.now), within(&from.rows(STILL.now), &rest));
         assert!(!to.rows(STILL.now).is_empty());
     }
+}
+
+/// Whichever byte of a file is damaged, index and all: it is noticed, or makes no difference.
+#[test]
+fn a_damaged_file_is_sent_as_it_was_or_not_at_all() {
+    let shape = Shape { block_bytes: 100, ..roomy() };
+    let from = End::of_history(&shape, 5);
+    from.engine.compact(TABLE).unwrap();
+    let ranges = TokenRanges::all();
+    let (sound, _) = from.send(&ranges, 600);
+    let (number, _) = from.manifest().files.pop_last().unwrap();
+    let path = dir().join(format!("{number}.sst"));
+    drop(from.engine);
+    let (mut noticed, mut harmless) = (0, 0);
+    for byte in 0..from.fs.content(&path).unwrap().len() {
+        let fs = from.fs.copy();
+        fs.damage(&path, |bytes| bytes[byte] ^= 1 << (byte % 8));
+        let engine = open_shape(&fs, &TestClock::at(STILL.now), &shape).unwrap();
+        let sent = engine
+            .send_stream(TABLE, COLUMNS, &ranges, 600)
+            .and_then(|mut sender| drained(&mut sender));
+        match sent {
+            Ok(chunks) => {
+                assert!(chunks == sound, "byte {byte} was sent damaged");
+                harmless += 1;
+            }
+            Err(StreamError::Damaged { file, .. }) => {
+                assert_eq!(file, path);
+                noticed += 1;
+            }
+            Err(error) => panic!("byte {byte}: {error}"),
+        }
+    }
+    assert!(noticed > 500 && harmless > 20, "{noticed} noticed, {harmless} harmless");
 }
 
 fn check_damage(error: &StreamError, path: &std::path::Path, at: u64) -> (i64, i64) {
