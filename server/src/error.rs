@@ -55,6 +55,9 @@ pub enum QueryError {
         /// Replicas alive.
         alive: u32,
     },
+    /// A read is too long for a thread that serves connections: it is done all over by another one. No client sees this.
+    #[error("the read is too long for this thread")]
+    TooLong,
     /// 0x1001: too much work; nothing was done.
     #[error("{0}")]
     Overloaded(String),
@@ -140,7 +143,9 @@ impl QueryError {
                 required: i32::try_from(*required).unwrap_or(i32::MAX),
                 alive: i32::try_from(*alive).unwrap_or(i32::MAX),
             },
-            QueryError::Overloaded(_) | QueryError::NoRoom => ErrorKind::Overloaded,
+            QueryError::Overloaded(_) | QueryError::NoRoom | QueryError::TooLong => {
+                ErrorKind::Overloaded
+            }
             QueryError::Truncate(_) => ErrorKind::Truncate,
             QueryError::ReadTimeout(_) => {
                 ErrorKind::ReadTimeout { consistency, received, required, data_present: false }
@@ -173,9 +178,10 @@ impl QueryError {
             | QueryError::Unauthorized(_)
             | QueryError::Unprepared { .. }
             | QueryError::Protocol(_) => Outcome::ClientError,
-            QueryError::Unavailable { .. } | QueryError::Overloaded(_) | QueryError::NoRoom => {
-                Outcome::Unavailable
-            }
+            QueryError::Unavailable { .. }
+            | QueryError::Overloaded(_)
+            | QueryError::NoRoom
+            | QueryError::TooLong => Outcome::Unavailable,
             QueryError::ReadTimeout(_) | QueryError::WriteTimeout(_) => Outcome::Timeout,
             QueryError::Truncate(_) | QueryError::Storage(_) | QueryError::Internal(_) => {
                 Outcome::ServerError

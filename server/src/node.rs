@@ -40,8 +40,9 @@ use crate::config::Config;
 use crate::error::QueryError;
 use crate::events::EventHub;
 use crate::execute::replica::LocalReplica;
+use crate::execute::tombstones::TombstoneLog;
 use crate::identity::Identity;
-use crate::metrics::{Gauge, Gauges, Metrics, counter, gauge};
+use crate::metrics::{Gauges, Metrics, Sample, counter, gauge};
 use crate::prepared::PreparedCache;
 use crate::query::catalogue::Catalogue;
 use crate::query::functions::Random;
@@ -79,6 +80,7 @@ pub struct Node {
     clients: DashMap<u64, Arc<Client>>,
     next_client: AtomicU64,
     traces: Traces,
+    tombstone_log: TombstoneLog,
     stopping: AtomicBool,
     /// The data directory, locked for as long as the node lives.
     _directory: Box<dyn Send + Sync>,
@@ -138,6 +140,11 @@ impl Node {
     /// What is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Where reads over many tombstones are told.
+    pub fn tombstone_log(&self) -> &TombstoneLog {
+        &self.tombstone_log
     }
 
     /// How long a request may take.
@@ -244,15 +251,14 @@ impl std::fmt::Debug for Node {
 }
 
 impl Gauges for Node {
-    fn gauges(&self) -> Vec<Gauge> {
+    fn sample(&self) -> Sample {
         let stats = self.engine().stats();
         let files = || stats.tables.iter().flat_map(|table| &table.files);
         let sum = |of: fn(&tholos_storage::engine::TableStats) -> u64| {
             stats.tables.iter().map(of).sum::<u64>()
         };
-        vec![
+        let gauges = vec![
             gauge("memtable_bytes", "Bytes of all memtables.", stats.memtable_bytes as u64),
-            gauge("commitlog_bytes", "Bytes of commit log segments in use.", stats.log_bytes),
             gauge("sstables", "SSTables of all tables.", files().count() as u64),
             gauge("sstable_bytes", "Bytes of all SSTables.", files().map(|file| file.1).sum()),
             gauge(
@@ -280,8 +286,6 @@ impl Gauges for Node {
             counter("compactions", "Compactions finished.", stats.compactions),
             counter("compacted_bytes", "Bytes that compactions wrote.", stats.compacted_bytes),
             counter("expired_sstables", "SSTables that expired whole.", stats.expired_files),
-            counter("table_writes", "Mutations applied to tables.", sum(|table| table.writes)),
-            counter("table_reads", "Reads of tables.", sum(|table| table.reads)),
             gauge(
                 "damaged_ranges",
                 "Parts of SSTables that were found to be damaged.",
@@ -291,7 +295,9 @@ impl Gauges for Node {
             gauge("prepared_statements", "Prepared statements.", self.prepared.len() as u64),
             gauge("prepared_bytes", "Bytes of prepared statements.", self.prepared.bytes()),
             gauge("schema_epoch", "Schema changes ever.", self.snapshot().catalogue.schema.epoch),
-        ]
+        ];
+        let most_tables = self.config.admin.table_metrics;
+        Sample { gauges, tables: stats.tables, most_tables, log: stats.log }
     }
 }
 

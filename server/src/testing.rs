@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use tholos_cluster::coordinator::Coordinator;
 use tholos_cluster::placement::Placements;
 use tholos_cluster::ring::{Node, Ring};
@@ -22,7 +23,8 @@ use uuid::Uuid;
 
 use crate::error::QueryError;
 use crate::execute::replica::LocalReplica;
-use crate::execute::{ExecuteContext, modify, select};
+use crate::execute::tombstones::TombstoneRead;
+use crate::execute::{ExecuteContext, ReadWatch, modify, select};
 use crate::query::catalogue::Catalogue;
 use crate::query::ddl::{self, DdlContext};
 use crate::query::functions::Random;
@@ -40,6 +42,10 @@ pub(crate) struct Bench {
     /// Seconds since 1970.
     pub(crate) now: AtomicI64,
     tables: AtomicU64,
+    /// Reads that walk over more tombstones are noted.
+    pub(crate) tombstone_threshold: u64,
+    /// The last one that did.
+    pub(crate) over_threshold: Mutex<Option<TombstoneRead>>,
 }
 
 /// A page of a result: text of the values (`null` for null), names and types of the columns.
@@ -94,6 +100,8 @@ impl Bench {
             keyspace: Name::exact("ks"),
             now: AtomicI64::new(1_000_000),
             tables: AtomicU64::new(1),
+            tombstone_threshold: 0,
+            over_threshold: Mutex::default(),
         };
         bench.run("CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
         bench
@@ -168,7 +176,9 @@ impl Bench {
         };
         let seconds = self.now.load(Ordering::Relaxed);
         let values: BoundValues<'_> = values.iter().copied().collect();
-        run(&ExecuteContext {
+        let watch =
+            ReadWatch { tombstone_threshold: self.tombstone_threshold, ..ReadWatch::default() };
+        let result = run(&ExecuteContext {
             coordinator: &self.coordinator,
             placements: &self.placements,
             catalogue: &self.catalogue,
@@ -178,7 +188,12 @@ impl Bench {
             values: &values,
             random: &Counting(AtomicU64::new(1)),
             deadline: std::time::Instant::now() + std::time::Duration::from_secs(60),
-        })
+            watch: &watch,
+        });
+        if let Some(read) = watch.over_threshold.take() {
+            *self.over_threshold.lock() = Some(read);
+        }
+        result
     }
 
     /// One page of a SELECT.

@@ -30,6 +30,7 @@ pub struct Config {
     pub commit_log: CommitLogConfig,
     pub memory: MemoryConfig,
     pub compaction: CompactionConfig,
+    pub reads: ReadsConfig,
     pub limits: LimitsConfig,
     pub log: LogConfig,
 }
@@ -52,6 +53,15 @@ pub struct AdminConfig {
     pub enabled: bool,
     pub address: IpAddr,
     pub port: u16,
+    pub table_metrics: usize,
+}
+
+/// When reads are worth a warning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct ReadsConfig {
+    pub tombstone_warn_threshold: u64,
 }
 
 /// When a write is acknowledged.
@@ -158,6 +168,7 @@ impl Default for Config {
             commit_log: CommitLogConfig::default(),
             memory: MemoryConfig::default(),
             compaction: CompactionConfig::default(),
+            reads: ReadsConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
         }
@@ -176,7 +187,18 @@ impl Default for ListenConfig {
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        AdminConfig { enabled: true, address: Ipv4Addr::LOCALHOST.into(), port: 9180 }
+        AdminConfig {
+            enabled: true,
+            address: Ipv4Addr::LOCALHOST.into(),
+            port: 9180,
+            table_metrics: 200,
+        }
+    }
+}
+
+impl Default for ReadsConfig {
+    fn default() -> Self {
+        ReadsConfig { tombstone_warn_threshold: 1000 }
     }
 }
 

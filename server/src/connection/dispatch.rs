@@ -22,6 +22,7 @@ use tholos_storage::StorageError;
 use uuid::Uuid;
 
 use super::Connection;
+use super::cold::Wait;
 use super::held::{HeldAnswer, HeldExtras};
 use crate::error::QueryError;
 use crate::metrics::{Outcome, RequestKind};
@@ -38,6 +39,8 @@ enum Carried {
     NoRoom,
     /// It has to wait for the disk: nothing of it was done.
     Cold,
+    /// It is a long read, which others must not wait for: nothing of it is to be told.
+    Long,
 }
 
 /// What STARTUP agreed on: how the client's bytes are read from here on.
@@ -94,7 +97,8 @@ impl Connection {
                 match self.statement(request, stream, trace, started) {
                     Carried::Out => {}
                     Carried::NoRoom => self.stall(envelope, started),
-                    Carried::Cold => self.fetch(envelope, message.tracing, started),
+                    Carried::Cold => self.fetch(envelope, message.tracing, started, Wait::Disk),
+                    Carried::Long => self.fetch(envelope, message.tracing, started, Wait::Turn),
                 }
                 None
             }
@@ -168,6 +172,7 @@ impl Connection {
                     Some(Carried::NoRoom)
                 }
                 QueryError::Storage(StorageError::WouldWait { .. }) => Some(Carried::Cold),
+                QueryError::TooLong => Some(Carried::Long),
                 _ => None,
             };
             if let Some(put_off) = put_off {

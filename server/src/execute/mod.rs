@@ -8,7 +8,9 @@ pub mod modify;
 pub mod paging;
 pub mod replica;
 pub mod select;
+pub mod tombstones;
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use tholos_cluster::coordinator::Coordinator;
@@ -23,6 +25,7 @@ use tholos_storage::schema::TableId;
 
 use crate::error::QueryError;
 use crate::execute::replica::{LiveRows, LocalReplica, LogPosition, PointRow, ReplicaRows};
+use crate::execute::tombstones::TombstoneRead;
 use crate::query::catalogue::Catalogue;
 use crate::query::functions::{CallContext, Random};
 use crate::query::values::{Bound, RequestOptions, RequestTime};
@@ -50,6 +53,17 @@ pub struct ExecuteContext<'a> {
     pub random: &'a dyn Random,
     /// When the request is given up: long reads look at it now and then.
     pub deadline: Instant,
+    /// What to warn of.
+    pub watch: &'a ReadWatch,
+}
+
+/// What one request's reads are watched for.
+#[derive(Debug, Default)]
+pub struct ReadWatch {
+    /// More tombstones than this are worth a warning; 0: never.
+    pub tombstone_threshold: u64,
+    /// A read that walked over more.
+    pub over_threshold: RefCell<Option<TombstoneRead>>,
 }
 
 impl<'a> ExecuteContext<'a> {

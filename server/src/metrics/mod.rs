@@ -4,6 +4,7 @@
 //! log, SSTables) is asked of them at each scrape, as [`Gauges`].
 
 mod histogram;
+mod tables;
 mod tally;
 
 use std::fmt;
@@ -15,6 +16,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
+use tholos_storage::commitlog::CommitLogStats;
+use tholos_storage::engine::TableStats;
 
 pub use self::histogram::Histogram;
 pub use self::tally::Tally;
@@ -90,6 +93,10 @@ pub struct Metrics {
     pub cold_requests: AtomicU64,
     /// Writes that had to wait for room in memory.
     pub stalled_writes: AtomicU64,
+    /// Reads that were too long for the threads that serve connections.
+    pub long_reads: AtomicU64,
+    /// Reads, or pages of them, that walked over more tombstones than `reads.tombstone_warn_threshold`.
+    pub tombstone_warnings: AtomicU64,
 }
 
 impl Metrics {
@@ -112,10 +119,23 @@ pub struct Gauge {
     pub value: u64,
 }
 
+/// What other parts know of themselves at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Sample {
+    /// Single figures.
+    pub gauges: Vec<Gauge>,
+    /// Tables.
+    pub tables: Vec<TableStats>,
+    /// How many of those, the largest, are told one by one; the others are told together.
+    pub most_tables: usize,
+    /// The commit log.
+    pub log: CommitLogStats,
+}
+
 /// Who knows gauges.
 pub trait Gauges: Send + Sync + 'static {
     /// All of them, now.
-    fn gauges(&self) -> Vec<Gauge>;
+    fn sample(&self) -> Sample;
 }
 
 /// Metrics in Prometheus' text format.
@@ -156,6 +176,9 @@ impl fmt::Debug for Source {
 impl Collector for Source {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.encode_requests(&mut encoder)?;
+        let sample = self.gauges.sample();
+        tables::encode_tables(&mut encoder, &sample.tables, sample.most_tables)?;
+        tables::encode_syncs(&mut encoder, &sample.log)?;
         let metrics = &*self.metrics;
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let open = u64::try_from(metrics.connections.load(Ordering::Relaxed)).unwrap_or(0);
@@ -186,7 +209,29 @@ impl Collector for Source {
                 load(&metrics.stalled_writes),
             ),
         ];
-        all.extend(self.gauges.gauges());
+        let log = &sample.log;
+        all.extend([
+            counter(
+                "long_reads",
+                "Reads that were too long for the threads that serve connections.",
+                load(&metrics.long_reads),
+            ),
+            counter(
+                "tombstone_warnings",
+                "Reads, or pages of them, over reads.tombstone_warn_threshold.",
+                load(&metrics.tombstone_warnings),
+            ),
+            gauge("commitlog_bytes", "Bytes of commit log segments in use.", log.bytes),
+            gauge("commitlog_segments", "Commit log segments in use.", log.segments),
+            counter("commitlog_written_bytes", "Bytes of the commit log.", log.written_bytes),
+            counter("commitlog_syncs", "Syncs of the commit log.", log.syncs.count()),
+            counter(
+                "commitlog_recycled_segments",
+                "Commit log segments done with, whose files are used again.",
+                log.recycled_segments,
+            ),
+        ]);
+        all.extend(sample.gauges);
         for Gauge { name, help, counter, value } in all {
             if counter {
                 let metric = ConstCounter::new(value);
@@ -246,8 +291,9 @@ mod tests {
     struct Two;
 
     impl Gauges for Two {
-        fn gauges(&self) -> Vec<Gauge> {
-            vec![gauge("memtable_bytes", "m", 7), counter("commitlog_syncs", "s", 9)]
+        fn sample(&self) -> Sample {
+            let gauges = vec![gauge("memtable_bytes", "m", 7), counter("flushes", "f", 9)];
+            Sample { gauges, ..Sample::default() }
         }
     }
 
@@ -269,7 +315,7 @@ mod tests {
             "tholos_request_duration_seconds_bucket{le=\"+Inf\",kind=\"write\"} 1",
             "tholos_connections 3",
             "tholos_memtable_bytes 7",
-            "tholos_commitlog_syncs_total 9",
+            "tholos_flushes_total 9",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }

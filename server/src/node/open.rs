@@ -27,6 +27,7 @@ use crate::config::{CommitLogMode, Config, cores};
 use crate::error::QueryError;
 use crate::events::EventHub;
 use crate::execute::replica::LocalReplica;
+use crate::execute::tombstones::TombstoneLog;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::prepared::PreparedCache;
@@ -135,6 +136,7 @@ impl Node {
             clients: DashMap::new(),
             next_client: AtomicU64::new(0),
             traces: Traces::default(),
+            tombstone_log: TombstoneLog::default(),
             stopping: AtomicBool::new(false),
             config,
             fs,

@@ -1,5 +1,6 @@
 //! Running one planned statement: its context made, its plan carried out, its rows written.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tholos_grammar::ast::Statement;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use super::bind::bind_values;
 use crate::error::{Attempt, QueryError};
 use crate::execute::replica::LogPosition;
-use crate::execute::{self, ExecuteContext};
+use crate::execute::{self, ExecuteContext, ReadWatch};
 use crate::metrics::RequestKind;
 use crate::node::{Node, Snapshot};
 use crate::prepared::Ready;
@@ -138,12 +139,15 @@ impl<'a> Run<'a> {
             now_in_seconds: parameters.now_in_seconds,
             skip_metadata: parameters.skip_metadata,
         };
-        let cx = context(self.node, self.snapshot, &options, &values, self.started);
+        let watch = watch(self.node);
+        let cx = context(self.node, self.snapshot, &options, &values, self.started, &watch);
         let written = |position| Ok(Done { position: Some(position), ..Done::default() });
         match &planned.plan {
-            Plan::Select(plan) => self.rows(&options, out, |writer, out| {
-                execute::select::select(&cx, plan, options.consistency, out, writer)
-            }),
+            Plan::Select(plan) => self
+                .rows(&options, out, |writer, out| {
+                    execute::select::select(&cx, plan, options.consistency, out, writer)
+                })
+                .map(|done| self.warned(done, &watch)),
             Plan::Describe(plan) => self.rows(&options, out, |writer, out| {
                 execute::describe::describe(&cx, plan, out, writer).map(|()| None)
             }),
@@ -163,6 +167,16 @@ impl<'a> Run<'a> {
             Plan::Use(keyspace) => self.use_keyspace(keyspace),
             Plan::Schema(statement) => self.schema(statement, cx.time, out),
         }
+    }
+
+    /// Tells the client, and now and then the log, of a read that walked over many tombstones.
+    fn warned(&self, mut done: Done, watch: &ReadWatch) -> Done {
+        if let Some(read) = watch.over_threshold.take() {
+            self.node.metrics().tombstone_warnings.fetch_add(1, Ordering::Relaxed);
+            self.node.tombstone_log().tell(&read, Instant::now());
+            done.warnings.push(read.warning());
+        }
+        done
     }
 
     fn use_keyspace(&self, keyspace: &Name) -> Result<Done, QueryError> {
@@ -246,7 +260,8 @@ pub(super) fn run_batch(
     started: Instant,
 ) -> Result<LogPosition, QueryError> {
     admit(node)?;
-    let cx = context(node, snapshot, options, &[], started);
+    let watch = watch(node);
+    let cx = context(node, snapshot, options, &[], started, &watch);
     execute::modify::batch_of(&cx, kind, items)
 }
 
@@ -261,6 +276,7 @@ fn context<'a>(
     options: &'a RequestOptions<'a>,
     values: &'a [Bound<'a>],
     started: Instant,
+    watch: &'a ReadWatch,
 ) -> ExecuteContext<'a> {
     let mut time = node.clock().next();
     if let Some(seconds) = options.now_in_seconds {
@@ -276,7 +292,13 @@ fn context<'a>(
         values,
         random: node.random(),
         deadline: started + node.request_timeout(),
+        watch,
     }
+}
+
+fn watch(node: &Node) -> ReadWatch {
+    let tombstone_threshold = node.config().reads.tombstone_warn_threshold;
+    ReadWatch { tombstone_threshold, ..ReadWatch::default() }
 }
 
 fn serial(level: Option<Consistency>) -> Result<Consistency, QueryError> {

@@ -12,6 +12,7 @@
 mod accounting;
 mod buffer;
 mod durable;
+mod figures;
 mod frame;
 mod options;
 pub mod record;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use self::accounting::Accounting;
 use self::buffer::Buffer;
+pub use self::figures::CommitLogStats;
 pub use self::options::{CommitLogOptions, ReplayReport, Replayed, SetAside, SyncDriver, SyncMode};
 use self::replay::Replay;
 pub use self::replay::read_segment;
@@ -256,10 +258,15 @@ impl CommitLog {
         }
     }
 
-    /// Bytes of segments in use.
-    pub fn bytes(&self) -> u64 {
-        self.shared.buffer.lock().accounting.in_use() as u64
-            * u64::from(self.shared.options.segment_bytes)
+    /// Figures of this moment.
+    pub fn stats(&self) -> CommitLogStats {
+        let segments = self.shared.buffer.lock().accounting.in_use() as u64;
+        self.shared.figures.snapshot(segments, self.shared.options.segment_bytes)
+    }
+
+    /// Lets syncs be timed, for [`stats`](Self::stats), by a clock that tells microseconds.
+    pub fn time_syncs(&self, clock: impl Fn() -> i64 + Send + Sync + 'static) {
+        self.shared.figures.set_clock(Box::new(clock));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What appending, waiting and syncing threads share, and the thread that syncs.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::buffer::{Buffer, Health};
 use super::durable::Durable;
+use super::figures::LogFigures;
 use super::segments::Segments;
 use super::writer::{LogWriter, WriteError};
 use super::{CommitLogOptions, FULL_DISK_RETRY, LogPosition, SyncMode};
@@ -23,6 +25,7 @@ pub(super) struct Shared {
     pub(super) signals: Mutex<Signals>,
     pub(super) writer: Mutex<LogWriter>,
     pub(super) durable: Durable,
+    pub(super) figures: Arc<LogFigures>,
 }
 
 /// What the sync thread should know.
@@ -35,13 +38,15 @@ pub(super) struct Signals {
 
 impl Shared {
     pub(super) fn new(options: CommitLogOptions, buffer: Buffer, segments: Segments) -> Self {
+        let figures = Arc::<LogFigures>::default();
         Shared {
             options,
             buffer: Mutex::new(buffer),
             work: Condvar::new(),
             signals: Mutex::default(),
-            writer: Mutex::new(LogWriter::new(segments)),
+            writer: Mutex::new(LogWriter::new(segments, Arc::clone(&figures))),
             durable: Durable::default(),
+            figures,
         }
     }
 
@@ -82,6 +87,8 @@ impl Shared {
         let result = self.write_and_sync(&mut writer, sync);
         match result {
             Ok(durable) => {
+                let recycled = &self.figures.recycled_segments;
+                recycled.fetch_add(released.len() as u64, Ordering::Relaxed);
                 released.into_iter().for_each(|segment| writer.segments.release(segment));
                 let reserved = writer.segments.reserve(end.segment + 1);
                 let mut buffer = self.buffer.lock();

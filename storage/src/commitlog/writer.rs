@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::LogPosition;
 use super::buffer::Chunk;
+use super::figures::LogFigures;
 use super::frame::{FILE_HEADER_BYTES, finish_frame, seal_frame};
 use super::segments::Segments;
 use crate::StorageError;
@@ -24,6 +26,7 @@ pub(super) struct LogWriter {
     spare: Vec<u8>,
     /// Segments to recycle once everything before is written.
     pub(super) released: Vec<u64>,
+    figures: Arc<LogFigures>,
 }
 
 #[derive(Debug)]
@@ -42,13 +45,14 @@ pub(super) struct WriteError {
 }
 
 impl LogWriter {
-    pub(super) fn new(segments: Segments) -> Self {
+    pub(super) fn new(segments: Segments, figures: Arc<LogFigures>) -> Self {
         LogWriter {
             segments,
             backlog: VecDeque::new(),
             active: None,
             spare: Vec::new(),
             released: Vec::new(),
+            figures,
         }
     }
 
@@ -82,7 +86,7 @@ impl LogWriter {
         let Some(active) = &mut self.active else { return Ok(None) };
         if active.synced < active.written {
             if !planted!(AcknowledgeBeforeSync) {
-                active.file.sync_data().map_err(|error| {
+                self.figures.time_sync(|| active.file.sync_data()).map_err(|error| {
                     let error = StorageError::io("sync", active.file.path(), error);
                     WriteError { error, lasting: !planted!(RetryFailedSync) }
                 })?;
@@ -114,6 +118,7 @@ impl LogWriter {
             WriteError { lasting: !matches!(error, StorageError::DiskFull { .. }), error }
         })?;
         active.written = end;
+        self.figures.written_bytes.fetch_add(u64::from(end - chunk.offset), Ordering::Relaxed);
         // A segment is whole on disk before the next one begins: a gap before valid frames is damage, never a crash.
         if chunk.seals { self.sync().map(drop) } else { Ok(()) }
     }

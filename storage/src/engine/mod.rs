@@ -40,7 +40,7 @@ pub use self::hold::PurgeHold;
 pub use self::options::{BackgroundDriver, Clock, EngineOptions, TableSettings};
 pub use self::receive::{ReceivedStream, StreamReceiver};
 pub use self::send::{SentStream, StreamSender};
-pub use self::stats::{DamagedRange, EngineStats, JobStats, TableStats};
+pub use self::stats::{DamagedRange, EngineStats, JobStats, SsTableStats, TableStats};
 pub use self::table::TableStore;
 use crate::StorageError;
 use crate::commitlog::{CommitLog, LogPosition};
@@ -292,6 +292,12 @@ impl Engine {
         file.table.verify_with(Some(crate::model::row::check)).map(Some)
     }
 
+    /// The SSTables of all tables, of each with the newest data first.
+    pub fn sstables(&self) -> Vec<SsTableStats> {
+        let Inner { context, tables, .. } = &*self.0;
+        tables.load().values().flat_map(|table| table.sstables(context)).collect()
+    }
+
     /// Figures of this moment.
     pub fn stats(&self) -> EngineStats {
         let Inner { context, log, tables, .. } = &*self.0;
@@ -299,7 +305,7 @@ impl Engine {
             tables.load().values().map(|table| table.stats(context)).collect();
         EngineStats {
             memtable_bytes: tables.iter().map(|table| table.memtable_bytes).sum(),
-            log_bytes: log.bytes(),
+            log: log.stats(),
             flushes: context.flushes.load(Ordering::Relaxed),
             compactions: context.compactions.load(Ordering::Relaxed),
             compacted_bytes: context.compacted_bytes.load(Ordering::Relaxed),

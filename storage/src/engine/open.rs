@@ -52,6 +52,8 @@ impl Engine {
             closed: AtomicBool::new(false),
             _lock: lock,
         });
+        let clock = Arc::clone(&inner.context.clock);
+        inner.log.time_syncs(move || clock.now_micros());
         if inner.context.options.background == BackgroundDriver::Threads {
             *inner.threads.lock() = background::start(&inner)?;
         }

@@ -140,6 +140,7 @@ pub(super) fn create(
         compression: settings.compression,
         block_bytes: settings.block_bytes,
         filter_false_positives: settings.filter_false_positives,
+        written_at: context.clock.now_micros(),
         ..SsTableOptions::new(base, transcode)
     };
     let writer = SsTableWriter::create(Arc::clone(&context.fs), path, options)?;

@@ -12,7 +12,7 @@ use super::context::{Context, remove_orphan};
 use super::hold::Holds;
 use super::options::TableSettings;
 use super::state::{OpenFile, TableState};
-use super::stats::{DamagedRange, TableStats};
+use super::stats::{DamagedRange, SsTableStats, TableStats};
 use crate::StorageError;
 use crate::compaction::{FileStats, Moment, Strategy};
 use crate::manifest::{FileNumber, Manifest, TableFile};
@@ -20,6 +20,7 @@ use crate::memtable::{Memtable, NotApplied};
 use crate::model::entry::Direction;
 use crate::model::mutation::Mutation;
 use crate::model::{ColumnId, Seconds};
+use crate::read::figures::{PointOutcome, ReadFigures};
 use crate::read::live::LiveRows;
 use crate::read::merge::MergeCursor;
 use crate::read::point::{PointRead, PointRow};
@@ -43,7 +44,7 @@ pub struct TableStore {
     pub(super) holds: Holds,
     dropped: AtomicBool,
     writes: AtomicU64,
-    reads: AtomicU64,
+    figures: Arc<ReadFigures>,
 }
 
 impl TableStore {
@@ -69,7 +70,7 @@ impl TableStore {
             holds: Holds::default(),
             dropped: AtomicBool::new(false),
             writes: AtomicU64::new(0),
-            reads: AtomicU64::new(0),
+            figures: Arc::default(),
         })
     }
 
@@ -95,10 +96,9 @@ impl TableStore {
         direction: Direction,
         now: Seconds,
     ) -> Result<LiveRows, StorageError> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
         let sources = self.state.load().sources_within(lower, upper);
         let merge = MergeCursor::open(sources, lower, upper, direction)?;
-        Ok(LiveRows::new(merge, direction, now).within_columns(self.current_columns()))
+        Ok(self.live_rows(merge, direction, now))
     }
 
     /// [`scan`](Self::scan) of part of one partition, whose prefix is the first `partition_len` bytes of `lower`: files
@@ -114,14 +114,13 @@ impl TableStore {
         direction: Direction,
         now: Seconds,
     ) -> Result<LiveRows, StorageError> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
         let state = self.state.load();
         let mut sources = state.sources_within(lower, upper);
         if !state.files.is_empty() {
             sources = sources_with(sources, &lower[..partition_len])?;
         }
         let merge = MergeCursor::open(sources, lower, upper, direction)?;
-        Ok(LiveRows::new(merge, direction, now).within_columns(self.current_columns()))
+        Ok(self.live_rows(merge, direction, now))
     }
 
     /// The row, or static row, of a full key, if it exists at `now`.
@@ -158,7 +157,6 @@ impl TableStore {
         partition: &[u8],
     ) -> Result<Option<PointRow>, StorageError> {
         let mut read = read.within_columns(self.current_columns());
-        self.reads.fetch_add(1, Ordering::Relaxed);
         let state = self.state.load();
         state.memtables().for_each(|memtable| read.memtable(memtable));
         for file in &state.files {
@@ -170,7 +168,21 @@ impl TableStore {
                 read.table(&file.table)?;
             }
         }
-        read.finish()
+        let (files, found_any) = (read.files(), read.found_any());
+        let row = read.finish()?;
+        let outcome = match (&row, found_any) {
+            (Some(_), _) => PointOutcome::Live,
+            (None, true) => PointOutcome::Dead,
+            (None, false) => PointOutcome::Absent,
+        };
+        self.figures.point(files, outcome);
+        Ok(row)
+    }
+
+    fn live_rows(&self, merge: MergeCursor, direction: Direction, now: Seconds) -> LiveRows {
+        LiveRows::new(merge, direction, now)
+            .within_columns(self.current_columns())
+            .counted(Arc::clone(&self.figures))
     }
 
     /// Applies a mutation to the memtable that takes writes; `first` runs before, under the same lock. Also says by how
@@ -253,13 +265,15 @@ impl TableStore {
         let files: Vec<FileStats> =
             files.into_iter().map(|(file, damaged)| FileStats { held: damaged, ..file }).collect();
         let strategy = &settings.compaction.strategy;
-        let statistics = state.files.iter().map(|file| &file.meta.statistics);
+        let statistics = || state.files.iter().map(|file| &file.meta.statistics);
+        let sizes = || statistics().filter_map(|statistics| statistics.partition_sizes.as_ref());
         TableStats {
             id: self.id,
             keyspace: settings.keyspace.clone(),
             name: settings.name.clone(),
             memtable_bytes: state.memtables().map(|memtable| memtable.bytes()).sum(),
-            partitions: statistics.map(|statistics| statistics.partitions).sum(),
+            max_partition_bytes: sizes().map(|sizes| sizes.max_bytes).max().unwrap_or(0),
+            partitions: statistics().map(|statistics| statistics.partitions).sum(),
             files: state
                 .files
                 .iter()
@@ -268,8 +282,25 @@ impl TableStore {
             compaction_backlog_bytes: strategy.backlog(&files, moment),
             pending_compactions: pending(strategy, files, moment),
             writes: self.writes.load(Ordering::Relaxed),
-            reads: self.reads.load(Ordering::Relaxed),
+            reads: self.figures.snapshot(),
         }
+    }
+
+    /// Its SSTables, newest data first.
+    pub(super) fn sstables(&self, context: &Context) -> Vec<SsTableStats> {
+        let settings = self.settings.load();
+        let gc_before = context.now().saturating_sub(settings.gc_grace_seconds);
+        let claimed = self.claimed.lock().clone();
+        let of = |file: &Arc<OpenFile>| SsTableStats {
+            keyspace: settings.keyspace.clone(),
+            table: settings.name.clone(),
+            path: file.table.path().to_path_buf(),
+            compacting: claimed.contains(&file.meta.number),
+            damaged: file.is_damaged(),
+            droppable_tombstones: FileStats::of(&file.meta, gc_before).old_tombstones,
+            file: file.meta.clone(),
+        };
+        self.state.load().files.iter().map(of).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 pub use super::budget::ReadBudget;
+use super::figures::ReadFigures;
 use super::merge::MergeCursor;
 use crate::StorageError;
 use crate::model::entry::{Content, Direction, Entry, RowRef};
@@ -47,12 +48,17 @@ pub struct LiveRows {
     /// Whose cells count: see [`TableSettings::columns`](crate::engine::TableSettings::columns).
     columns: Option<Arc<[ColumnId]>>,
     resume: Option<Vec<u8>>,
+    /// Live rows so far.
+    rows: u64,
+    /// Told of the walk at its end.
+    figures: Option<Arc<ReadFigures>>,
 }
 
 impl LiveRows {
     /// The live rows of a merged stream.
     pub fn new(merge: MergeCursor, direction: Direction, now: Seconds) -> Self {
-        LiveRows { merge, direction, now, columns: None, resume: None }
+        let (columns, resume, figures) = (None, None, None);
+        LiveRows { merge, direction, now, columns, resume, rows: 0, figures }
     }
 
     /// Lets only cells of these columns (ascending) make a row exist; `None` lets all.
@@ -60,6 +66,18 @@ impl LiveRows {
     pub fn within_columns(mut self, columns: Option<Arc<[ColumnId]>>) -> Self {
         self.columns = columns;
         self
+    }
+
+    /// Counts the walk among the reads of its table when it ends.
+    #[must_use]
+    pub fn counted(mut self, figures: Arc<ReadFigures>) -> Self {
+        self.figures = Some(figures);
+        self
+    }
+
+    /// Lets the walk not count: it is going to be done all over.
+    pub fn do_not_count(&mut self) {
+        self.figures = None;
     }
 
     /// Limits the work from here on; what was walked so far counts. A walk that stopped for want of budget goes on where
@@ -80,7 +98,11 @@ impl LiveRows {
                 self.stop();
                 return Ok(None);
             }
-            let Some(entry) = self.merge.advance()? else {
+            let advanced = self.merge.advance();
+            if let Err(StorageError::WouldWait { .. }) = &advanced {
+                self.figures = None;
+            }
+            let Some(entry) = advanced? else {
                 // Whatever was walked last was left out, and it may have spent the budget.
                 self.stop();
                 return Ok(None);
@@ -92,6 +114,7 @@ impl LiveRows {
             }
             self.merge.note_tombstone();
         }
+        self.rows += 1;
         Ok(self.current())
     }
 
@@ -126,5 +149,13 @@ impl LiveRows {
             }
             key
         });
+    }
+}
+
+impl Drop for LiveRows {
+    fn drop(&mut self) {
+        if let Some(figures) = &self.figures {
+            figures.walk(self.rows, self.merge.walked().tombstones);
+        }
     }
 }

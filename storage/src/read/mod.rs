@@ -4,9 +4,11 @@
 //! - [`merge`]: k walks as one canonical stream of partition deletions, rows and range-tombstone markers.
 //! - [`live`]: the rows of that stream that exist at a given `now`, within a budget of work.
 //! - [`budget`]: that limit.
+//! - [`figures`]: what reads cost, counted.
 //! - [`point`]: one row by its full key.
 
 pub mod budget;
+pub mod figures;
 pub mod live;
 pub mod merge;
 pub mod point;

@@ -53,6 +53,7 @@ pub struct PointRead<'a> {
     versions: SmallVec<[PointRow; 2]>,
     /// The greatest deletion above the row that was seen.
     deletion: Deletion,
+    files: usize,
 }
 
 impl<'a> PointRead<'a> {
@@ -65,7 +66,8 @@ impl<'a> PointRead<'a> {
         now: Seconds,
     ) -> Self {
         let (versions, deletion) = (SmallVec::new(), Deletion::NONE);
-        PointRead { key, partition_len, columns, now, current: None, versions, deletion }
+        let (current, files) = (None, 0);
+        PointRead { key, partition_len, columns, now, current, versions, deletion, files }
     }
 
     /// Lets only cells of these columns (ascending) make the row exist; `None` lets all.
@@ -88,7 +90,8 @@ impl<'a> PointRead<'a> {
     /// # Errors
     /// What its blocks meet.
     pub fn table(&mut self, table: &Arc<SsTable>) -> Result<(), StorageError> {
-        let found = table.row(self.key, self.partition_len)?;
+        let Some(found) = table.row(self.key, self.partition_len)? else { return Ok(()) };
+        self.files += 1;
         self.deletion = self.deletion.max(found.deletion);
         let row =
             found.row.map(|row| PointRow { base: row.row().base, bytes: PointBytes::Block(row) });
@@ -129,6 +132,16 @@ impl<'a> PointRead<'a> {
             }
         }
         Ok(exists && found.iter().all(|found| *found))
+    }
+
+    /// How many SSTables were looked into, as their filters allowed.
+    pub fn files(&self) -> usize {
+        self.files
+    }
+
+    /// Whether there was anything of the row, or a deletion above it.
+    pub fn found_any(&self) -> bool {
+        !self.versions.is_empty() || !self.deletion.is_none()
     }
 
     /// The row from all that was looked into; `None` if it does not exist.

@@ -374,6 +374,13 @@ pub(super) struct Decoded {
     payload: (usize, usize),
 }
 
+impl Decoded {
+    /// How many bytes of the block the entry takes.
+    pub(super) fn stored_len(&self) -> usize {
+        self.payload.1 - self.offset
+    }
+}
+
 impl Interval {
     pub(super) fn key(&self, entry: &Decoded) -> &[u8] {
         &self.keys[entry.key.0..entry.key.1]

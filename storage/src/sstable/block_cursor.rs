@@ -47,6 +47,11 @@ impl BlockCursor {
         Some(self.interval.entries.get(self.at?)?.offset)
     }
 
+    /// How many bytes of the block the entry that it is at takes.
+    pub(super) fn stored_len(&self) -> usize {
+        self.at.and_then(|at| self.interval.entries.get(at)).map_or(0, Decoded::stored_len)
+    }
+
     /// Goes to the first entry at or after `target`; nowhere if there is none.
     pub(super) fn seek_at_or_after(&mut self, target: &[u8]) -> Result<(), Malformed> {
         self.seek(target, Ordering::Less)?;

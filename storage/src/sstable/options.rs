@@ -36,6 +36,8 @@ pub struct SsTableOptions {
     pub filter_false_positives: f64,
     /// What the rows' timestamps are stored relative to: best the least of them.
     pub base: Timestamp,
+    /// When this is, in microseconds since 1970: for the statistics. 0 if it is not known.
+    pub written_at: Timestamp,
     /// The row codec.
     pub transcode: RowTranscode,
 }
@@ -48,6 +50,7 @@ impl SsTableOptions {
             block_bytes: 16 << 10,
             filter_false_positives: 0.01,
             base,
+            written_at: 0,
             transcode,
         }
     }

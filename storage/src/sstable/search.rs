@@ -74,10 +74,6 @@ pub struct TableRow {
     pub deletion: Deletion,
 }
 
-impl TableRow {
-    const NONE: TableRow = TableRow { row: None, deletion: Deletion::NONE };
-}
-
 /// A row within its block, which it keeps in memory.
 #[derive(Clone, Debug)]
 pub struct BlockRow {
@@ -95,7 +91,8 @@ impl BlockRow {
 }
 
 impl SsTable {
-    /// The row of a full key, and the deletions above it.
+    /// The row of a full key, and the deletions above it; `None` if the filter says that nothing of its partition is
+    /// here.
     ///
     /// # Errors
     /// What its blocks meet.
@@ -103,12 +100,14 @@ impl SsTable {
         self: &Arc<Self>,
         key: &[u8],
         partition_len: usize,
-    ) -> Result<TableRow, StorageError> {
+    ) -> Result<Option<TableRow>, StorageError> {
         let opened = self.opened()?;
         if !self.may_contain(&key[..partition_len])? {
-            return Ok(TableRow::NONE);
+            return Ok(None);
         }
-        let Some(entry) = self.index_entry_of(opened, key)? else { return Ok(TableRow::NONE) };
+        let Some(entry) = self.index_entry_of(opened, key)? else {
+            return Ok(Some(TableRow { row: None, deletion: Deletion::NONE }));
+        };
         let block = self.block(opened, entry.pointer)?;
         let floor = block.floor(key).map_err(|what| self.malformed(entry.pointer.offset, what))?;
         let is_row =
@@ -123,7 +122,7 @@ impl SsTable {
         } else {
             Deletion::NONE
         };
-        Ok(TableRow { row, deletion })
+        Ok(Some(TableRow { row, deletion }))
     }
 
     /// The index entry of the block that a key lies in or would lie in.

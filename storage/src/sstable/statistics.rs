@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::partition_sizes::{PartitionSizes, PartitionSizesBuilder};
 use crate::model::{Deletion, Seconds, Timestamp};
 use crate::varint::{decode_i64, decode_slice, decode_u64, encode_i64, encode_slice, encode_u64};
 
@@ -62,11 +63,15 @@ pub struct Statistics {
     pub uncompressed_bytes: u64,
     /// Bytes of the whole file.
     pub file_bytes: u64,
+    /// How large its partitions are; `None` in files that were written before this was gathered.
+    pub partition_sizes: Option<PartitionSizes>,
 }
 
 impl Statistics {
     /// How many buckets `tombstone_times` has at most.
     pub const HISTOGRAM_BUCKETS: usize = 64;
+    /// Added to the number of buckets when partition sizes follow: statistics without them have their old form.
+    const WITH_PARTITION_SIZES: u64 = 128;
 }
 
 impl Default for Statistics {
@@ -88,6 +93,7 @@ impl Default for Statistics {
             tombstone_times: Vec::new(),
             uncompressed_bytes: 0,
             file_bytes: 0,
+            partition_sizes: None,
         }
     }
 }
@@ -124,10 +130,14 @@ impl Statistics {
         }
         encode_slice(out, &self.min_key);
         encode_slice(out, &self.max_key);
-        encode_u64(out, self.tombstone_times.len() as u64);
+        let extended = if self.partition_sizes.is_some() { Self::WITH_PARTITION_SIZES } else { 0 };
+        encode_u64(out, self.tombstone_times.len() as u64 + extended);
         for (end, count) in &self.tombstone_times {
             encode_i64(out, *end);
             encode_u64(out, *count);
+        }
+        if let Some(sizes) = &self.partition_sizes {
+            sizes.encode(out);
         }
     }
 
@@ -150,13 +160,18 @@ impl Statistics {
             min_key: decode_slice(input)?.to_vec(),
             max_key: decode_slice(input)?.to_vec(),
             tombstone_times: Vec::new(),
+            partition_sizes: None,
         };
-        let buckets = decode_u64(input)?;
-        if buckets > Self::HISTOGRAM_BUCKETS as u64 {
+        let number = decode_u64(input)?;
+        let buckets = number % Self::WITH_PARTITION_SIZES;
+        if buckets > Self::HISTOGRAM_BUCKETS as u64 || number >= 2 * Self::WITH_PARTITION_SIZES {
             return None;
         }
         for _ in 0..buckets {
             statistics.tombstone_times.push((decode_i64(input)?, decode_u64(input)?));
+        }
+        if number >= Self::WITH_PARTITION_SIZES {
+            statistics.partition_sizes = Some(PartitionSizes::decode(input)?);
         }
         Some(statistics)
     }
@@ -167,6 +182,10 @@ impl Statistics {
 pub(super) struct StatisticsBuilder {
     pub(super) statistics: Statistics,
     times: TombstoneTimes,
+    sizes: PartitionSizesBuilder,
+    /// Of the partition that is being written.
+    partition_bytes: u64,
+    rows_before: u64,
 }
 
 impl StatisticsBuilder {
@@ -212,8 +231,24 @@ impl StatisticsBuilder {
         statistics.max_deleted_at = statistics.max_deleted_at.max(deletion.deleted_at);
     }
 
-    pub(super) fn finish(mut self) -> Statistics {
+    /// An entry of the current partition took so many bytes.
+    pub(super) fn entry_bytes(&mut self, bytes: u64) {
+        self.partition_bytes += bytes;
+    }
+
+    /// The current partition, if there is one, is whole.
+    pub(super) fn end_partition(&mut self, key: &[u8]) {
+        if key.is_empty() {
+            return;
+        }
+        let rows = self.statistics.rows - self.rows_before;
+        self.sizes.partition(key, self.partition_bytes, rows);
+        (self.partition_bytes, self.rows_before) = (0, self.statistics.rows);
+    }
+
+    pub(super) fn finish(mut self, written_at: Timestamp) -> Statistics {
         self.statistics.tombstone_times = self.times.buckets.into_iter().collect();
+        self.statistics.partition_sizes = Some(self.sizes.finish(written_at));
         self.statistics
     }
 }

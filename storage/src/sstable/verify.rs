@@ -11,6 +11,7 @@ use super::filter::{self, Filter};
 use super::index::StartState;
 use super::inspect::{InspectedBlock, Inspector, damage_of};
 use super::options::RowCheck;
+use super::partition_sizes::PartitionSizes;
 use super::statistics::{Statistics, StatisticsBuilder};
 use crate::StorageError;
 use crate::fs::Fs;
@@ -270,7 +271,7 @@ impl Check {
     /// What the statistics of a file say that is not so.
     fn differs(self, said: &Statistics) -> Option<&'static str> {
         let rows_are_known = self.check.is_some();
-        let mut found = self.statistics.finish();
+        let mut found = self.statistics.finish(0);
         found.max_key = self.last_key;
         let pairs = [
             ("partitions", found.partitions, said.partitions),
@@ -285,6 +286,12 @@ impl Check {
         if (&found.min_key, &found.max_key) != (&said.min_key, &said.max_key) {
             return Some("least and greatest key");
         }
+        // The exact sizes are the block writer's; what can be told from here is whether every partition has one.
+        let counted = said.partition_sizes.as_ref().map(PartitionSizes::count);
+        if counted.is_some_and(|counted| counted != said.partitions) {
+            return Some("sizes of partitions");
+        }
+        found.partition_sizes.clone_from(&said.partition_sizes);
         found.file_bytes = said.file_bytes;
         (rows_are_known && found != *said).then_some("cells, timestamps or tombstones")
     }

@@ -100,7 +100,9 @@ impl SsTableWriter {
         }
         self.enter(key, partition_len, self.data.is_empty());
         let (kind, max_timestamp) = self.encode_content(key, content)?;
+        let before = self.data.len();
         self.data.add(kind, key, partition_len, &self.payload);
+        self.statistics.entry_bytes((self.data.len() - before) as u64);
         self.leave(key, partition_len, max_timestamp);
         Ok(())
     }
@@ -121,13 +123,14 @@ impl SsTableWriter {
         if !self.index.is_empty() {
             self.finish_index_block()?;
         }
+        self.statistics.end_partition(&self.last_key[..self.last_partition_len]);
         let mut bytes = Vec::new();
         self.top_index.finish(&mut bytes);
         let top_index = self.out.section(&bytes)?;
         let filter =
             self.out.section(&filter::build(&self.hashes, self.options.filter_false_positives))?;
         self.statistics.statistics.max_key = std::mem::take(&mut self.last_key);
-        let mut statistics = std::mem::take(&mut self.statistics).finish();
+        let mut statistics = std::mem::take(&mut self.statistics).finish(self.options.written_at);
         bytes.clear();
         statistics.encode(&mut bytes);
         let section = self.out.section(&bytes)?;
@@ -184,6 +187,7 @@ impl SsTableWriter {
         let new_partition = self.begins_partition(key, partition_len);
         if new_partition {
             (self.partition_deletion, self.range_deletion) = (Deletion::NONE, Deletion::NONE);
+            self.statistics.end_partition(&self.last_key[..self.last_partition_len]);
             self.statistics.statistics.partitions += 1;
             self.hashes.push(filter::hash(&key[..partition_len]));
         }

@@ -57,7 +57,7 @@ fn make(dir: &Path, files: u64) -> Outcome<()> {
     }
     eprintln!("{files} files");
     let mut rows = 0;
-    while tholos.engine().stats().log_bytes < LOG_BYTES {
+    while tholos.engine().stats().log.bytes < LOG_BYTES {
         each("log", 1, ROWS_PER_LOOK, |n| tholos.put(&key(rows + n), &value(n)))?;
         rows += ROWS_PER_LOOK;
     }
@@ -88,7 +88,7 @@ fn opened(dir: &Path, name: &str, files: u64) -> Outcome<Json> {
     let line = json!({
         "name": name,
         "files": found,
-        "log_mb": (stats.log_bytes as f64 / 1e6).round(),
+        "log_mb": (stats.log.bytes as f64 / 1e6).round(),
         "open_ms": millis(opened),
         "first_read_ms": millis(reading.elapsed()),
         "resident_mb": (resident_bytes()? as f64 / 1e6).round(),

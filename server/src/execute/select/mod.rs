@@ -30,7 +30,7 @@ use tholos_grammar::value::Value;
 use tholos_storage::memtable::Memtable;
 use tholos_storage::read::live::ReadBudget;
 
-use self::page::{Flow, Limits, Page};
+use self::page::{Flow, Limits, Page, PageTime};
 use self::ranges::Evaluator;
 use self::row::Partition;
 use self::source::RowSource;
@@ -38,13 +38,15 @@ use self::walk::Walk;
 use crate::error::QueryError;
 use crate::execute::ExecuteContext;
 use crate::execute::paging::{PagingState, fingerprint};
+use crate::execute::tombstones::{TombstoneRead, partition_text};
 use crate::query::select::plan::{Access, Candidates, ClusteringStep, Projection, SelectPlan};
 use crate::query::term::{Evaluated, Expr};
 
-/// How much a page of a paged read may walk before it ends early, with a paging state and perhaps without any row.
+/// How much a page of a paged read may walk, all its partitions together, before it ends early, with a paging state and
+/// perhaps without any row. It also ends early when half of the request's time is over.
 /// Aggregates and reads without paging are not limited by it: they have no page to end.
 pub const PAGE_BUDGET: ReadBudget =
-    ReadBudget { entries: 1_000_000, tombstones: 100_000, bytes: 256 << 20 };
+    ReadBudget { entries: 1_000_000, tombstones: 100_000, bytes: 32 << 20 };
 
 /// Runs a SELECT: appends its rows to `out` through `writer`, and returns the paging state if there are more.
 ///
@@ -131,10 +133,21 @@ fn run(
     let limited = page_size.is_some() && !matches!(plan.projection, Projection::Aggregates(_));
     let budget = if limited { budget } else { ReadBudget::UNLIMITED };
     let conditions = filter::conditions(plan, evaluator)?;
+    let (now, time) = (cx.time.seconds, PageTime::until(deadline, limited));
+    let threshold = cx.watch.tombstone_threshold;
     let mut page =
-        Page::new(plan, evaluator, conditions, limits, cx.time.seconds, deadline, out, writer);
+        Page::new(plan, evaluator, conditions, limits, now, time, threshold, out, writer);
     let walk = Walk { plan, source, resume, budget };
     let stopped = walk_rows(&walk, evaluator, &mut page)?;
+    if let Some((partition, tombstones, rows)) = page.many_tombstones() {
+        cx.watch.over_threshold.replace(Some(TombstoneRead {
+            table: plan.table.id,
+            name: format!("{}.{}", plan.table.keyspace, plan.table.name),
+            partition: partition_text(&plan.table, partition),
+            tombstones,
+            rows,
+        }));
+    }
     Ok(page.finish(stopped)?.map(|state| state.encode()))
 }
 

@@ -1,11 +1,13 @@
 //! One page of a result: takes rows one by one, leaves out, groups, writes, counts, and says when to stop.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tholos_grammar::protocol::response::rows_writer::RowsWriter;
 use tholos_grammar::value::codec::writer::push_value;
+use tholos_storage::fs::nowait::may_wait;
 use tholos_storage::model::Seconds;
 use tholos_storage::model::entry::RowRef;
+use tholos_storage::read::budget::ReadBudget;
 
 use super::aggregate::Gathered;
 use super::filter::Condition;
@@ -18,6 +20,17 @@ use crate::query::select::plan::{Aggregate, Projection, SelectPlan};
 
 /// How often a read looks at the clock.
 const ROWS_PER_LOOK_AT_CLOCK: u32 = 256;
+
+/// How many entries that no reader sees are walked over between looks at the clock; the page looks when it gets rows.
+const LOOK_AFTER_TOMBSTONES: u64 = 4096;
+
+/// What may be walked in a thread that serves connections: a few milliseconds' worth. A longer read is done all over by a
+/// thread of its own.
+const INLINE_BUDGET: ReadBudget =
+    ReadBudget { entries: 10_000, tombstones: 10_000, bytes: 8 << 20 };
+
+/// An answer without pages that gets larger than this is given up: it would have to be held in memory as a whole.
+const MOST_RESULT_BYTES: usize = 256 << 20;
 
 /// What to do after a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +69,44 @@ pub(super) struct Page<'a> {
     /// Where the page ended, once it is full: it has a next one only if there is a further row.
     full: Option<PagingState>,
     next: Option<PagingState>,
-    deadline: Instant,
+    time: PageTime,
     /// Rows looked at, shown or not.
     visited: u32,
+    effort: Effort,
+    /// Where this page's bytes begin in `out`.
+    begins: usize,
+}
+
+/// How long a page may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PageTime {
+    /// The read is given up then.
+    pub(super) deadline: Instant,
+    /// A page that can go on later ends then.
+    pub(super) page_end: Option<Instant>,
+}
+
+impl PageTime {
+    /// A page that can end early does so when half of its time is over: its client is to have it in time.
+    pub(super) fn until(deadline: Instant, can_end: bool) -> PageTime {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Without time left there is nothing to gain by a short page.
+        let page_end = (can_end && left > Duration::ZERO).then(|| deadline - left / 2);
+        PageTime { deadline, page_end }
+    }
+}
+
+/// What the walks of a page have done.
+struct Effort {
+    walked: ReadBudget,
+    /// The page's time is over: it is to end at the next entry.
+    is_late: bool,
+    /// This thread serves other clients too: only so much may be walked.
+    inline: bool,
+    /// More tombstones than this are worth a warning.
+    tombstone_threshold: u64,
+    /// The partition in which they became too many.
+    over_threshold: Option<Vec<u8>>,
 }
 
 /// The group being gathered.
@@ -80,7 +128,8 @@ impl<'a> Page<'a> {
         conditions: Vec<Condition<'a>>,
         limits: Limits,
         now: Seconds,
-        deadline: Instant,
+        time: PageTime,
+        tombstone_threshold: u64,
         out: &'a mut Vec<u8>,
         writer: &'a mut RowsWriter,
     ) -> Self {
@@ -93,14 +142,25 @@ impl<'a> Page<'a> {
             limits,
             left_in_partition: limits.per_partition,
             rows: 0,
+            begins: out.len(),
             out,
             writer,
             clustering: ClusteringValues::default(),
             group: None,
             full: None,
             next: None,
-            deadline,
+            time,
             visited: 0,
+            effort: Effort {
+                walked: ReadBudget::NOTHING,
+                is_late: false,
+                inline: !may_wait(),
+                tombstone_threshold: match tombstone_threshold {
+                    0 => u64::MAX,
+                    threshold => threshold,
+                },
+                over_threshold: None,
+            },
         }
     }
 
@@ -171,12 +231,85 @@ impl<'a> Page<'a> {
             }
             Projection::Aggregates(_) => {}
         }
-        Ok(self.count_row(&partition.prefix, position))
+        self.count_row(&partition.prefix, position)
     }
 
-    /// Gives the read up when its time is over.
-    pub(super) fn check_deadline(&self) -> Result<(), QueryError> {
-        if Instant::now() <= self.deadline {
+    /// How far a walk that has come so far may go before the next look at the clock; nothing, if the page is to end here.
+    /// A walk that has not begun gets at least one entry, so that every page gets on.
+    pub(super) fn allowance(&self, walked: &ReadBudget, budget: &ReadBudget) -> ReadBudget {
+        let spent = &self.effort.walked;
+        if walked.entries > 0 && (self.effort.is_late || budget.is_spent(spent)) {
+            return ReadBudget::NOTHING;
+        }
+        let left = |budget: u64, spent: u64| budget.saturating_sub(spent).max(1);
+        let mut tombstones = left(budget.tombstones, spent.tombstones).min(LOOK_AFTER_TOMBSTONES);
+        if self.effort.over_threshold.is_none() {
+            let until_warning = self.effort.tombstone_threshold.saturating_sub(spent.tombstones);
+            tombstones = tombstones.min(until_warning.saturating_add(1));
+        }
+        ReadBudget {
+            entries: walked.entries.saturating_add(left(budget.entries, spent.entries)),
+            tombstones: walked.tombstones.saturating_add(tombstones),
+            bytes: walked.bytes.saturating_add(left(budget.bytes, spent.bytes)),
+        }
+    }
+
+    /// A walk went from here to there.
+    ///
+    /// # Errors
+    /// [`QueryError::TooLong`] when this thread has to serve others.
+    pub(super) fn note_walk(
+        &mut self,
+        from: &ReadBudget,
+        to: &ReadBudget,
+    ) -> Result<(), QueryError> {
+        let walked = &mut self.effort.walked;
+        walked.entries += to.entries - from.entries;
+        walked.tombstones += to.tombstones - from.tombstones;
+        walked.bytes += to.bytes - from.bytes;
+        if self.effort.inline && INLINE_BUDGET.is_spent(&self.effort.walked) {
+            return Err(QueryError::TooLong);
+        }
+        Ok(())
+    }
+
+    /// Something was looked up by its key.
+    ///
+    /// # Errors
+    /// [`QueryError::TooLong`] when this thread has to serve others; a timeout.
+    pub(super) fn note_lookup(&mut self) -> Result<(), QueryError> {
+        let before = self.effort.walked;
+        let after = ReadBudget { entries: before.entries + 1, ..before };
+        if after.entries.is_multiple_of(u64::from(ROWS_PER_LOOK_AT_CLOCK)) {
+            self.check_deadline()?;
+        }
+        self.note_walk(&before, &after)
+    }
+
+    /// Whether more tombstones were walked over than is good, and nobody knows where yet.
+    pub(super) fn wants_partition(&self) -> bool {
+        self.effort.over_threshold.is_none()
+            && self.effort.walked.tombstones > self.effort.tombstone_threshold
+    }
+
+    /// The tombstones became too many in this partition.
+    pub(super) fn over_threshold_in(&mut self, partition: &[u8]) {
+        self.effort.over_threshold = Some(partition.to_vec());
+    }
+
+    /// What is to be warned of: where, how many tombstones, how many rows that exist.
+    pub(super) fn many_tombstones(&self) -> Option<(&[u8], u64, u64)> {
+        let partition = self.effort.over_threshold.as_deref()?;
+        Some((partition, self.effort.walked.tombstones, u64::from(self.visited)))
+    }
+
+    /// Lets the page end when its time is over, if it can go on later; otherwise gives the read up.
+    pub(super) fn check_deadline(&mut self) -> Result<(), QueryError> {
+        let now = Instant::now();
+        if self.time.page_end.is_some_and(|end| now > end) {
+            self.effort.is_late = true;
+        }
+        if now <= self.time.deadline {
             return Ok(());
         }
         let table = &self.plan.table;
@@ -187,20 +320,29 @@ impl<'a> Page<'a> {
     }
 
     /// Counts a row that was written, and says whether another may be.
-    fn count_row(&mut self, partition: &[u8], position: &[u8]) -> Flow {
+    fn count_row(&mut self, partition: &[u8], position: &[u8]) -> Result<Flow, QueryError> {
         self.writer.end_row();
+        if self.out.len() - self.begins > MOST_RESULT_BYTES {
+            let table = &self.plan.table;
+            return Err(QueryError::invalid(format!(
+                "the rows of {}.{} make more than {} MiB in one answer: set a page size, or select less",
+                table.keyspace,
+                table.name,
+                MOST_RESULT_BYTES >> 20
+            )));
+        }
         self.rows += 1;
         for left in [&mut self.limits.total, &mut self.left_in_partition].into_iter().flatten() {
             *left = left.saturating_sub(1);
         }
         if self.limits.total == Some(0) {
-            return Flow::Stop;
+            return Ok(Flow::Stop);
         }
         if self.limits.page.is_some_and(|page| self.rows >= page) {
             self.full = Some(self.state(partition, position, true, self.left_in_partition));
         }
         let partition_done = self.plan.distinct || self.left_in_partition == Some(0);
-        if partition_done { Flow::SkipPartition } else { Flow::Continue }
+        Ok(if partition_done { Flow::SkipPartition } else { Flow::Continue })
     }
 
     fn state(

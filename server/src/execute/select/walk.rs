@@ -27,9 +27,6 @@ use crate::query::select::plan::SelectPlan;
 /// How many unwanted rows of a partition are walked over before a new walk is opened behind it.
 const SKIP_BY_WALKING: u32 = 16;
 
-/// How many entries that no reader sees are walked over between looks at the clock; the page looks when it gets rows.
-const TOMBSTONES_PER_LOOK_AT_CLOCK: u64 = 4096;
-
 /// What a walk works with.
 pub(super) struct Walk<'w, 'c> {
     pub(super) plan: &'w SelectPlan,
@@ -91,6 +88,7 @@ impl Walk<'_, '_> {
         let first = self.resumed_at(prefixes)?;
         for (place, prefix) in prefixes.iter().enumerate().skip(first) {
             let resume = self.resume.as_ref().filter(|_| place == first);
+            page.note_lookup()?;
             page.begin_partition(resume.and_then(|state| state.remaining_in_partition));
             if resume.is_some_and(|state| self.is_done(state)) {
                 continue;
@@ -154,6 +152,7 @@ impl Walk<'_, '_> {
             if after.is_some_and(|after| !self.is_behind(position, after)) {
                 continue;
             }
+            page.note_lookup()?;
             let Some(row) = self.source.row(&key, prefix_len)? else { continue };
             *saw_row = true;
             match page.visit(partition, position, Some(row.row()))? {
@@ -192,7 +191,7 @@ impl Walk<'_, '_> {
             };
             let mut rows =
                 self.source.scan_partition(&partition.prefix, &lower, &upper, self.direction())?;
-            while self.step(&mut rows, self.budget, page)? {
+            while self.step(&mut rows, page)? {
                 let Some(live) = rows.current() else { break };
                 if live.is_static() {
                     continue;
@@ -212,22 +211,28 @@ impl Walk<'_, '_> {
         Ok(Flow::Continue)
     }
 
-    /// Moves to the next live row; says whether there is one. Without one, either the walk is over or `budget` is spent.
-    fn step(
-        &self,
-        rows: &mut LiveRows,
-        budget: ReadBudget,
-        page: &Page<'_>,
-    ) -> Result<bool, QueryError> {
+    /// Moves to the next live row; says whether there is one. Without one, either the walk is over or the page is to end
+    /// where it is: see [`spent_at`](Self::spent_at).
+    fn step(&self, rows: &mut LiveRows, page: &mut Page<'_>) -> Result<bool, QueryError> {
         loop {
-            let walked = rows.walked();
-            let tombstones = walked.tombstones.saturating_add(TOMBSTONES_PER_LOOK_AT_CLOCK);
-            let tombstones = tombstones.min(budget.tombstones);
-            rows.set_budget(ReadBudget { tombstones, ..budget });
-            if rows.next()?.is_some() {
+            let before = rows.walked();
+            let allowance = page.allowance(&before, &self.budget);
+            rows.set_budget(allowance);
+            let found = rows.next()?.is_some();
+            if let Err(error) = page.note_walk(&before, &rows.walked()) {
+                rows.do_not_count();
+                return Err(error);
+            }
+            if page.wants_partition()
+                && let Some(key) = rows.current().map(|live| live.key).or(self.spent_at(rows))
+            {
+                let length = partition_len(&self.plan.table, key)?;
+                page.over_threshold_in(key.get(..length).unwrap_or_default());
+            }
+            if found {
                 return Ok(true);
             }
-            if rows.resume_at().is_none() || budget.is_spent(&rows.walked()) {
+            if rows.resume_at().is_none() || allowance == ReadBudget::NOTHING {
                 return Ok(false);
             }
             page.check_deadline()?;
@@ -284,6 +289,7 @@ impl Walk<'_, '_> {
                 intervals: self.in_direction(intervals).cloned().collect(),
                 after: resumed.map(|(last, position)| (position.to_vec(), place <= last)),
                 rows: None,
+                ended_at: None,
                 static_only: false,
                 left: None,
             };
@@ -296,6 +302,11 @@ impl Walk<'_, '_> {
         loop {
             let Some(next) = self.first_lane(&lanes) else { return Ok(false) };
             let Some(lane) = lanes.get_mut(next) else { return Ok(false) };
+            if let Some(position) = &lane.ended_at {
+                // All lanes are at this position or behind it: the next page goes on from here.
+                page.end_at(&lane.partition.prefix, position, false);
+                return Ok(true);
+            }
             page.begin_partition(lane.left);
             let flow = match (lane.static_only, lane.current()) {
                 (false, Some(live)) => {
@@ -340,14 +351,19 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    /// Moves a lane to its next row; says whether there is one.
-    fn advance(&self, lane: &mut Lane, page: &Page<'_>) -> Result<bool, QueryError> {
+    /// Moves a lane to its next row, or to where the page has to end; says whether there is either.
+    fn advance(&self, lane: &mut Lane, page: &mut Page<'_>) -> Result<bool, QueryError> {
         loop {
             if let Some(rows) = &mut lane.rows {
-                while self.step(rows, ReadBudget::UNLIMITED, page)? {
+                while self.step(rows, page)? {
                     if rows.current().is_some_and(|live| !live.is_static()) {
                         return Ok(true);
                     }
+                }
+                if let Some(key) = self.spent_at(rows) {
+                    let position = key.get(lane.partition.prefix.len()..).unwrap_or_default();
+                    lane.ended_at = Some(position.to_vec());
+                    return Ok(true);
                 }
                 lane.rows = None;
             }
@@ -384,7 +400,10 @@ impl Walk<'_, '_> {
     fn first_lane(&self, lanes: &[Lane]) -> Option<usize> {
         let mut first: Option<(usize, &[u8])> = None;
         for (place, lane) in lanes.iter().enumerate() {
-            let position = lane.current().map(|live| live.position()).unwrap_or_default();
+            let position = match (&lane.ended_at, lane.current()) {
+                (Some(position), _) => position.as_slice(),
+                (None, live) => live.map(|live| live.position()).unwrap_or_default(),
+            };
             let comes_before = first.is_none_or(|(_, best)| {
                 let order = position.cmp(best);
                 match self.direction() {
@@ -426,7 +445,7 @@ impl Walk<'_, '_> {
             start = start.max(key);
         }
         let mut rows = self.open_scan(&start, upper)?;
-        while self.step(&mut rows, self.budget, page)? {
+        while self.step(&mut rows, page)? {
             let Some(live) = rows.current() else { break };
             let same = current.as_ref().is_some_and(|c| c.partition.prefix == live.partition());
             if !same {
@@ -534,6 +553,8 @@ struct Lane {
     /// Where an earlier page ended, and whether rows at that very position have been shown.
     after: Option<(Vec<u8>, bool)>,
     rows: Option<LiveRows>,
+    /// The position at which the page has to end.
+    ended_at: Option<Vec<u8>>,
     static_only: bool,
     /// What is left of PER PARTITION LIMIT; `None` before its first row.
     left: Option<u32>,

@@ -251,7 +251,7 @@ fn check_slice(table: &Arc<SsTable>, items: &[Item], lower: &[u8], upper: Option
 
 /// A row is found, or not, as a search through all items finds it; so are the deletions above it.
 fn check_row(table: &Arc<SsTable>, items: &[Item], key: &[u8], partition_len: usize) {
-    let found = table.row(key, partition_len).unwrap();
+    let found = table.row(key, partition_len).unwrap().expect("the partition is there");
     let row = found.row.as_ref().map(|row| Value::of(row.row()));
     let expected = items
         .iter()

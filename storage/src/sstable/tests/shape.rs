@@ -24,6 +24,40 @@ fn the_format_is_this() {
 }
 
 #[test]
+fn a_file_from_before_partition_sizes_is_read() {
+    let hex: String = include_str!("golden_without_sizes.hex").split_whitespace().collect();
+    let digits = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+    let bytes: Vec<u8> = digits.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+    let fs = Arc::new(MemoryFs::new());
+    create_dir_durably(&*fs, Path::new(PATH).parent().unwrap()).unwrap();
+    let file = fs.create(Path::new(PATH)).unwrap();
+    file.write_all_at(&bytes, 0).unwrap();
+    let table = open_in(fs);
+    let statistics = table.statistics().unwrap();
+    assert_eq!((statistics.partitions, statistics.partition_sizes), (2, None));
+    table.verify().unwrap();
+}
+
+#[test]
+fn statistics_name_the_largest_partitions() {
+    let mut items = plain_items(3, 2);
+    let big = position::token_prefix(70);
+    let rows = (0..40).map(|row| (row, vec![7; 100])).collect();
+    items.extend(partition_items(&big, None, false, rows, Default::default()));
+    let options = SsTableOptions { written_at: 5, ..options(200, Compression::Lz4) };
+    let written = write_to(Arc::new(MemoryFs::new()), &items, options).unwrap();
+    let sizes = written.partition_sizes.unwrap();
+    assert_eq!((sizes.count(), sizes.largest.len(), sizes.written_at), (4, 4, 5));
+    let largest = &sizes.largest[0];
+    assert_eq!((&largest.key[..], largest.rows), (&big[..], 40));
+    assert_eq!(largest.bytes, sizes.max_bytes);
+    assert!((4_000..5_000).contains(&largest.bytes), "{}", largest.bytes);
+    let sum: u64 = sizes.largest.iter().map(|partition| partition.bytes).sum();
+    assert!(sum <= written.uncompressed_bytes && sum * 10 > written.uncompressed_bytes * 9);
+    assert_eq!(sizes.largest.iter().map(|partition| partition.rows).sum::<u64>(), written.rows);
+}
+
+#[test]
 fn statistics_say_what_is_in_the_file() {
     let mut items = plain_items(2, 3);
     items.extend(partition_items(

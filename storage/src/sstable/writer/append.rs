@@ -64,6 +64,7 @@ impl SsTableWriter {
                 changes += 1;
             }
             self.append_entry(&entry, entries == 0, check, admits)?;
+            self.statistics.entry_bytes(cursor.stored_len() as u64);
             entries += 1;
         }
         if entries == 0 {
