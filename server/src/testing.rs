@@ -15,7 +15,9 @@ use tholos_grammar::protocol::response::rows_writer::RowsWriter;
 use tholos_grammar::token::Token;
 use tholos_grammar::types::CqlType;
 use tholos_grammar::value::Value;
-use tholos_storage::engine::{BackgroundDriver, Clock, Engine, EngineOptions, TableSettings};
+use tholos_storage::engine::{
+    BackgroundDriver, Clock, Engine, EngineOptions, SsTableStats, TableSettings, TableStats,
+};
 use tholos_storage::fs::memory::MemoryFs;
 use tholos_storage::read::live::ReadBudget;
 use tholos_storage::schema::{Schema, SchemaChange};
@@ -105,6 +107,11 @@ impl Bench {
         };
         bench.run("CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
         bench
+    }
+
+    /// The storage engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        self.coordinator.local().engine()
     }
 
     /// Plans a statement.
@@ -336,5 +343,13 @@ impl SystemTables for Bench {
 
     fn prepared_statements(&self) -> Vec<PreparedInfo> {
         Vec::new()
+    }
+
+    fn tables(&self) -> Vec<TableStats> {
+        self.engine().stats().tables
+    }
+
+    fn sstables(&self) -> Vec<SsTableStats> {
+        self.engine().sstables()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use arc_swap::ArcSwapOption;
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::header::Version;
-use tholos_storage::engine::{DamagedRange, JobStats};
+use tholos_storage::engine::{DamagedRange, JobStats, SsTableStats, TableStats};
 
 use super::Node;
 use crate::system::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables, TraceInfo};
@@ -96,6 +96,14 @@ impl SystemTables for Node {
 
     fn compactions(&self) -> Vec<JobStats> {
         self.engine().stats().jobs
+    }
+
+    fn tables(&self) -> Vec<TableStats> {
+        self.engine().stats().tables
+    }
+
+    fn sstables(&self) -> Vec<SsTableStats> {
+        self.engine().sstables()
     }
 
     fn damage(&self) -> Vec<DamagedRange> {

@@ -8,6 +8,7 @@ mod catalogue;
 mod cluster;
 mod rows;
 pub mod schema;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -16,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use uuid::Uuid;
 
-use tholos_storage::engine::{DamagedRange, JobStats};
+use tholos_storage::engine::{DamagedRange, JobStats, SsTableStats, TableStats};
 use tholos_storage::memtable::Memtable;
 use tholos_storage::schema::Table;
 
@@ -38,6 +39,14 @@ pub trait SystemTables: Sync {
     fn prepared_statements(&self) -> Vec<PreparedInfo>;
     /// Compactions that run.
     fn compactions(&self) -> Vec<JobStats> {
+        Vec::new()
+    }
+    /// Figures of users' tables.
+    fn tables(&self) -> Vec<TableStats> {
+        Vec::new()
+    }
+    /// SSTables of users' tables.
+    fn sstables(&self) -> Vec<SsTableStats> {
         Vec::new()
     }
     /// Damage that was found in SSTables since the start.
@@ -243,6 +252,7 @@ fn fill(
         (schema::SYSTEM_VIEWS, "sstable_tasks") => {
             system.compactions().iter().try_for_each(|job| sink(&views::sstable_task(job)))
         }
+        (schema::SYSTEM_VIEWS, name) => tables::fill(name, request, sink).map(drop),
         (schema::SYSTEM_TRACES, "sessions") => {
             system.traces().iter().try_for_each(|trace| sink(&views::session(trace)))
         }

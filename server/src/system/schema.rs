@@ -322,6 +322,43 @@ const VIEW_TABLES: &[TableDefinition] = &[
                   first_key blob, first_token bigint, found_at timestamp, last_token bigint",
     },
     TableDefinition {
+        name: "disk_usage",
+        comment: "bytes of a table's SSTables, rounded up",
+        columns: "keyspace_name text p, table_name text p, mebibytes bigint",
+    },
+    TableDefinition {
+        name: "largest_partitions",
+        comment: "the largest partitions of a table, as its SSTables tell",
+        columns: "keyspace_name text p, table_name text p, rank int c, bytes bigint, partition text, \
+                  rows bigint, sstables int, token bigint",
+    },
+    TableDefinition {
+        name: "max_partition_size",
+        comment: "the largest part of a partition in one SSTable, rounded up",
+        columns: "keyspace_name text p, table_name text p, mebibytes bigint",
+    },
+    TableDefinition {
+        name: "max_sstable_size",
+        comment: "a table's largest SSTable, rounded up",
+        columns: "keyspace_name text p, table_name text p, mebibytes bigint",
+    },
+    TableDefinition {
+        name: "partition_size_histogram",
+        comment: "partitions of a table's SSTables by their size",
+        columns: "keyspace_name text p, table_name text p, up_to_bytes bigint c, partitions bigint",
+    },
+    TableDefinition {
+        name: "pending_compactions",
+        comment: "compactions that would start now",
+        columns: "keyspace_name text p, table_name text p, backlog_bytes bigint, strategy text, tasks int",
+    },
+    TableDefinition {
+        name: "rows_per_read",
+        comment: "rows that exist found by reads since the start",
+        columns: "keyspace_name text p, table_name text p, count bigint, max double, p50th double, \
+                  p99th double",
+    },
+    TableDefinition {
         name: "settings",
         comment: "current settings",
         columns: "name text p, value text",
@@ -331,6 +368,27 @@ const VIEW_TABLES: &[TableDefinition] = &[
         comment: "compactions that are going on",
         columns: "keyspace_name text p, table_name text c, task_id timeuuid c, completion_ratio double, kind text, \
                   progress bigint, sstables int, target_directory text, total bigint, unit text",
+    },
+    TableDefinition {
+        name: "sstables",
+        comment: "SSTables of all tables",
+        columns: "keyspace_name text p, table_name text p, number bigint c, bytes bigint, cells bigint, \
+                  compacting boolean, created timestamp, damaged boolean, droppable_tombstones bigint, \
+                  first_token bigint, last_token bigint, max_timestamp bigint, min_timestamp bigint, \
+                  partitions bigint, path text, rows bigint, run bigint, slices int, tombstones bigint, \
+                  uncompressed_bytes bigint",
+    },
+    TableDefinition {
+        name: "sstables_per_read",
+        comment: "SSTables looked into by reads of one row since the start",
+        columns: "keyspace_name text p, table_name text p, count bigint, max double, p50th double, \
+                  p99th double",
+    },
+    TableDefinition {
+        name: "tombstones_per_read",
+        comment: "tombstones walked over by reads since the start",
+        columns: "keyspace_name text p, table_name text p, count bigint, max double, p50th double, \
+                  p99th double",
     },
 ];
 

@@ -54,7 +54,12 @@ fn the_schema_of_users_and_of_the_system() {
     let tables = bench.show(
         "SELECT table_name FROM system_virtual_schema.tables WHERE keyspace_name = 'system_views'",
     );
-    assert_eq!(tables, "clients; damaged_ranges; settings; sstable_tasks");
+    assert_eq!(
+        tables,
+        "clients; damaged_ranges; disk_usage; largest_partitions; max_partition_size; max_sstable_size; \
+         partition_size_histogram; pending_compactions; rows_per_read; settings; sstable_tasks; sstables; \
+         sstables_per_read; tombstones_per_read"
+    );
 }
 
 #[test]
@@ -79,4 +84,73 @@ fn schema_versions_follow_the_schema() {
     assert_eq!(before, version(&bench));
     bench.run("ALTER TABLE t ADD w int");
     assert_ne!(before, version(&bench));
+}
+
+#[test]
+fn what_reads_cost_is_told_of_each_table() {
+    let mut bench = bench();
+    bench.run(
+        "INSERT INTO t (k, c) VALUES (1, 'a'); INSERT INTO t (k, c) VALUES (1, 'b');
+         DELETE FROM t WHERE k = 1 AND c = 'c'; DELETE FROM t WHERE k = 1 AND c = 'd'",
+    );
+    let id = bench.engine().stats().tables[0].id;
+    bench.engine().flush(id).unwrap();
+    bench.run("INSERT INTO t (k, c) VALUES (2, 'a')");
+    bench.engine().flush(id).unwrap();
+    let of = |bench: &Bench, name: &str| {
+        bench.show(&format!(
+            "SELECT count, max, p50th, p99th FROM system_views.{name} WHERE keyspace_name = 'ks' AND table_name = 't'"
+        ))
+    };
+    assert_eq!(of(&bench, "rows_per_read"), "0 0.0 0.0 0.0");
+    bench.select("SELECT v FROM t WHERE k = 1 AND c = 'a'");
+    bench.select("SELECT v FROM t WHERE k = 1 AND c = 'c'");
+    bench.select("SELECT v FROM t WHERE k = 9 AND c = 'a'");
+    assert_eq!(of(&bench, "sstables_per_read"), "3 1.0 1.0 1.0");
+    assert_eq!(of(&bench, "rows_per_read"), "3 1.0 0.0 1.0");
+    assert_eq!(of(&bench, "tombstones_per_read"), "3 1.0 0.0 1.0");
+    bench.select("SELECT c FROM t WHERE k = 1 AND c > 'A'");
+    assert_eq!(of(&bench, "rows_per_read"), "4 2.0 0.0 2.0");
+    assert_eq!(of(&bench, "tombstones_per_read"), "4 2.0 0.0 2.0");
+    assert_eq!(of(&bench, "sstables_per_read"), "3 1.0 1.0 1.0", "of reads of one row alone");
+}
+
+#[test]
+fn files_and_their_partitions_are_listed() {
+    let mut bench = bench();
+    bench.run("CREATE TABLE n (a int, b text, c int, v text, PRIMARY KEY ((a, b), c))");
+    let id = bench.engine().stats().tables[1].id;
+    assert_eq!(bench.show("SELECT * FROM system_views.sstables"), "");
+    for file in 0..2 {
+        for c in 0..50 {
+            let c = file * 50 + c;
+            bench.run(&format!("INSERT INTO n (a, b, c, v) VALUES (1, 'it''s', {c}, '{c:090}')"));
+        }
+        bench.run(&format!("INSERT INTO n (a, b, c) VALUES ({file}, 'small', 1)"));
+        bench.engine().flush(id).unwrap();
+    }
+    let sstables = "SELECT number, partitions, rows, tombstones, damaged, compacting, created FROM system_views.sstables \
+                    WHERE keyspace_name = 'ks' AND table_name = 'n'";
+    assert_eq!(bench.show(sstables), "1 2 51 0 false false null; 2 2 51 0 false false null");
+    assert_eq!(
+        bench.show("SELECT rank, partition, rows, sstables FROM system_views.largest_partitions"),
+        "1 a = 1 AND b = 'it''s' 100 2; 2 a = 0 AND b = 'small' 1 1; 3 a = 1 AND b = 'small' 1 1"
+    );
+    let bytes: i64 =
+        bench.show("SELECT bytes FROM system_views.largest_partitions LIMIT 1").parse().unwrap();
+    assert!((9_000..12_000).contains(&bytes), "{bytes}");
+    assert_eq!(
+        bench.show("SELECT up_to_bytes, partitions FROM system_views.partition_size_histogram"),
+        "64 2; 8192 2"
+    );
+    let of = |name: &str| {
+        bench.show(&format!("SELECT table_name, mebibytes FROM system_views.{name} WHERE keyspace_name = 'ks' AND table_name = 'n'"))
+    };
+    for name in ["disk_usage", "max_partition_size", "max_sstable_size"] {
+        assert_eq!(of(name), "n 1", "{name}");
+    }
+    assert_eq!(
+        bench.show("SELECT strategy, tasks, backlog_bytes FROM system_views.pending_compactions WHERE keyspace_name = 'ks' AND table_name = 'n'"),
+        "SizeTieredCompactionStrategy 0 0"
+    );
 }

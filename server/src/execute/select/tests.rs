@@ -81,3 +81,61 @@ fn points_and_slices() {
     );
     assert_eq!(bench.show("SELECT * FROM t WHERE k = 1 AND a = 3"), "1 3 1 static one null null");
 }
+
+#[test]
+fn many_tombstones_are_noted_with_their_partition() {
+    let mut bench = Bench::new();
+    bench.run("CREATE TABLE d (k int, j text, a int, v int, PRIMARY KEY ((k, j), a))");
+    for a in 0..30 {
+        bench.run(&format!("DELETE FROM d WHERE k = 7 AND j = 'it''s' AND a = {a}"));
+    }
+    bench.run("INSERT INTO d (k, j, a) VALUES (7, 'it''s', 99); INSERT INTO d (k, j, a) VALUES (8, 'x', 1)");
+    let noted = |bench: &Bench, cql: &str| {
+        bench.select(cql);
+        let noted = bench.over_threshold.lock().take();
+        noted.map(|read| (read.name, read.partition, read.tombstones, read.rows))
+    };
+    let rests = ["", "WHERE k = 7 AND j = 'it''s'", "WHERE k IN (7, 8) AND j = 'it''s' ORDER BY a"];
+    for (threshold, told) in [(0, false), (30, false), (29, true), (1, true)] {
+        bench.tombstone_threshold = threshold;
+        for rest in rests {
+            let expected = ("ks.d".to_string(), "k = 7 AND j = 'it''s'".to_string(), 30);
+            let read = noted(&bench, &format!("SELECT a FROM d {rest}"));
+            let (read, rows) =
+                (read.as_ref().map(|r| (r.0.clone(), r.1.clone(), r.2)), read.map(|r| r.3));
+            assert_eq!(read, told.then_some(expected), "{threshold} {rest}");
+            assert!(
+                rows.is_none_or(|rows| rows == if rest.is_empty() { 2 } else { 1 }),
+                "{rows:?}"
+            );
+        }
+    }
+    assert_eq!(noted(&bench, "SELECT a FROM d WHERE k = 8 AND j = 'x'"), None);
+}
+
+#[test]
+fn a_budget_is_that_of_a_page_not_of_each_of_its_partitions() {
+    let mut bench = Bench::new();
+    bench.run("CREATE TABLE d (k int, a int, PRIMARY KEY (k, a))");
+    for (k, a) in (0..20).flat_map(|k| (0..10).map(move |a| (k, a))) {
+        bench.run(&format!("INSERT INTO d (k, a) VALUES ({k}, {a})"));
+    }
+    let budget = ReadBudget { entries: 50, ..ReadBudget::UNLIMITED };
+    let keys: Vec<String> = (0..20).map(|k| k.to_string()).collect();
+    let keys = keys.join(", ");
+    for rest in
+        [String::new(), format!("WHERE k IN ({keys})"), format!("WHERE k IN ({keys}) ORDER BY a")]
+    {
+        let cql = format!("SELECT a FROM d {rest}");
+        let planned = bench.plan(&cql).unwrap();
+        let first = bench.page(&planned, &[], Some(1000), None, budget).unwrap();
+        assert!((30..=50).contains(&first.rows.len()), "{rest}: {}", first.rows.len());
+        assert!(first.paging_state.is_some());
+        let (mut all, mut paged) = (bench.select(&cql), bench.paged(&cql, 1000, budget));
+        assert_eq!(paged, all, "{rest}");
+        // The least of budgets still gets on.
+        let least = ReadBudget { entries: 1, tombstones: 1, bytes: 1 };
+        assert_eq!(bench.paged(&cql, 1000, least), all, "{rest}");
+        (all.clear(), paged.clear());
+    }
+}
