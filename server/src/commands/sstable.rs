@@ -17,7 +17,7 @@ use tholos_storage::model::{Seconds, Timestamp};
 use tholos_storage::schema::{Schema, Table};
 use tholos_storage::snapshot;
 use tholos_storage::sstable::{
-    BlockTotals, Damage, InspectedBlock, Inspector, Overview, Statistics,
+    BlockTotals, Damage, InspectedBlock, Inspector, LargePartition, Overview, Statistics,
 };
 use uuid::Uuid;
 
@@ -218,6 +218,14 @@ impl Facts<'_> {
         line("tokens", format!("{} to {}", tokens[0], tokens[1]))?;
         line("first key", self.keys.key(&s.min_key))?;
         line("last key", self.keys.key(&s.max_key))?;
+        if let Some(sizes) = &s.partition_sizes {
+            line("written", micros_text(sizes.written_at))?;
+            if let Some(largest) = sizes.largest.first() {
+                let key = self.keys.key(&largest.key);
+                let LargePartition { bytes, rows, .. } = largest;
+                line("largest partition", format!("{bytes} bytes, {rows} rows: {key}"))?;
+            }
+        }
         for (end, count) in &s.tombstone_times {
             line("tombstones until", format!("{}: {count}", seconds_text(*end)))?;
         }
@@ -256,6 +264,15 @@ impl Facts<'_> {
                 "min_key": hex(&s.min_key), "max_key": hex(&s.max_key),
                 "min_token": token_text(&s.min_key), "max_token": token_text(&s.max_key),
                 "tombstone_times": s.tombstone_times,
+                "written_at": s.partition_sizes.as_ref().map(|sizes| sizes.written_at),
+                "max_partition_bytes": s.partition_sizes.as_ref().map(|sizes| sizes.max_bytes),
+                "partition_size_histogram": s.partition_sizes.as_ref().map(|sizes| &sizes.histogram),
+                "largest_partitions": s.partition_sizes.as_ref().map(|sizes| {
+                    let json = |large: &LargePartition| serde_json::json!({
+                        "key": hex(&large.key), "bytes": large.bytes, "rows": large.rows,
+                    });
+                    sizes.largest.iter().map(json).collect::<Vec<_>>()
+                }),
             })
         });
         serde_json::json!({
