@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use crate::error::QueryError;
 use crate::execute::replica::LocalReplica;
+use crate::execute::select::PageBudget;
 use crate::execute::tombstones::TombstoneRead;
 use crate::execute::{ExecuteContext, ReadWatch, modify, select};
 use crate::query::catalogue::Catalogue;
@@ -210,7 +211,7 @@ impl Bench {
         values: &[Bound<'_>],
         page_size: Option<i32>,
         paging_state: Option<&[u8]>,
-        budget: ReadBudget,
+        budget: impl Into<PageBudget>,
     ) -> Result<Rows, QueryError> {
         let Plan::Select(plan) = &planned.plan else { panic!("not a SELECT") };
         let wire: Vec<WireColumn> = plan
@@ -227,6 +228,7 @@ impl Bench {
         let mut writer = RowsWriter::begin(&mut out, &EncodedColumns::new(&wire), true, None);
         let start = out.len();
         let state = self.with(values, page_size, paging_state, |cx| {
+            let budget = budget.into();
             select::select_within(cx, plan, Consistency::One, budget, &mut out, &mut writer)
         })?;
         let types: Vec<CqlType> = plan.columns.iter().map(|c| c.cql_type.clone()).collect();
@@ -248,7 +250,13 @@ impl Bench {
     }
 
     /// All rows of a SELECT, page by page.
-    pub(crate) fn paged(&self, cql: &str, page_size: i32, budget: ReadBudget) -> Vec<Vec<String>> {
+    pub(crate) fn paged(
+        &self,
+        cql: &str,
+        page_size: i32,
+        budget: impl Into<PageBudget>,
+    ) -> Vec<Vec<String>> {
+        let budget = budget.into();
         let planned = self.plan(cql).unwrap_or_else(|error| panic!("{cql}: {error}"));
         let mut rows = Vec::new();
         let mut state: Option<Vec<u8>> = None;

@@ -45,8 +45,25 @@ use crate::query::term::{Evaluated, Expr};
 /// How much a page of a paged read may walk, all its partitions together, before it ends early, with a paging state and
 /// perhaps without any row. It also ends early when half of the request's time is over.
 /// Aggregates and reads without paging are not limited by it: they have no page to end.
-pub const PAGE_BUDGET: ReadBudget =
-    ReadBudget { entries: 1_000_000, tombstones: 100_000, bytes: 32 << 20 };
+pub const PAGE_BUDGET: PageBudget = PageBudget {
+    walk: ReadBudget { entries: 1_000_000, tombstones: 100_000, bytes: 32 << 20 },
+    time: Duration::MAX,
+};
+
+/// How much a page may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageBudget {
+    /// What may be walked.
+    pub walk: ReadBudget,
+    /// How long it may take; never more than half of the request's time.
+    pub time: Duration,
+}
+
+impl From<ReadBudget> for PageBudget {
+    fn from(walk: ReadBudget) -> Self {
+        PageBudget { walk, time: Duration::MAX }
+    }
+}
 
 /// Runs a SELECT: appends its rows to `out` through `writer`, and returns the paging state if there are more.
 ///
@@ -72,7 +89,7 @@ pub fn select_within(
     cx: &ExecuteContext<'_>,
     plan: &SelectPlan,
     consistency: Consistency,
-    budget: ReadBudget,
+    budget: PageBudget,
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
 ) -> Result<Option<Vec<u8>>, QueryError> {
@@ -98,7 +115,7 @@ pub fn select_from(
     memtable: Memtable,
     cx: &ExecuteContext<'_>,
     plan: &SelectPlan,
-    budget: ReadBudget,
+    budget: PageBudget,
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
 ) -> Result<Option<Vec<u8>>, QueryError> {
@@ -110,7 +127,7 @@ fn run(
     cx: &ExecuteContext<'_>,
     plan: &SelectPlan,
     source: &RowSource<'_, '_>,
-    budget: ReadBudget,
+    budget: PageBudget,
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
 ) -> Result<Option<Vec<u8>>, QueryError> {
@@ -131,9 +148,9 @@ fn run(
         return Ok(None);
     }
     let limited = page_size.is_some() && !matches!(plan.projection, Projection::Aggregates(_));
-    let budget = if limited { budget } else { ReadBudget::UNLIMITED };
     let conditions = filter::conditions(plan, evaluator)?;
-    let (now, time) = (cx.time.seconds, PageTime::until(deadline, limited));
+    let (now, time) = (cx.time.seconds, PageTime::until(deadline, limited.then_some(budget.time)));
+    let budget = if limited { budget.walk } else { ReadBudget::UNLIMITED };
     let threshold = cx.watch.tombstone_threshold;
     let mut page =
         Page::new(plan, evaluator, conditions, limits, now, time, threshold, out, writer);

@@ -87,11 +87,12 @@ pub(super) struct PageTime {
 }
 
 impl PageTime {
-    /// A page that can end early does so when half of its time is over: its client is to have it in time.
-    pub(super) fn until(deadline: Instant, can_end: bool) -> PageTime {
-        let left = deadline.saturating_duration_since(Instant::now());
-        // Without time left there is nothing to gain by a short page.
-        let page_end = (can_end && left > Duration::ZERO).then(|| deadline - left / 2);
+    /// A page that can end early does so after `page`, and when half of the request's time is over: its client is to have
+    /// it in time.
+    pub(super) fn until(deadline: Instant, page: Option<Duration>) -> PageTime {
+        let now = Instant::now();
+        let left = deadline.saturating_duration_since(now);
+        let page_end = page.map(|page| now + page.min(left / 2));
         PageTime { deadline, page_end }
     }
 }

@@ -1,7 +1,10 @@
 //! SELECT from text to rows, on an engine in memory.
 
+use std::time::Duration;
+
 use tholos_storage::read::live::ReadBudget;
 
+use super::PageBudget;
 use crate::testing::Bench;
 
 fn bench() -> Bench {
@@ -136,5 +139,30 @@ fn a_budget_is_that_of_a_page_not_of_each_of_its_partitions() {
         // The least of budgets still gets on.
         let least = ReadBudget { entries: 1, tombstones: 1, bytes: 1 };
         assert_eq!(bench.paged(&cql, 1000, least), all, "{rest}");
+    }
+}
+
+#[test]
+fn a_page_whose_time_is_over_is_short_and_the_next_goes_on() {
+    let mut bench = Bench::new();
+    bench.run("CREATE TABLE d (k int, a int, PRIMARY KEY (k, a))");
+    for a in 0..1_000 {
+        bench.run(&format!("INSERT INTO d (k, a) VALUES (1, {a})"));
+    }
+    for a in 1_000..10_000 {
+        bench.run(&format!("DELETE FROM d WHERE k = 1 AND a = {a}"));
+    }
+    bench.run("INSERT INTO d (k, a) VALUES (1, 20000); INSERT INTO d (k, a) VALUES (2, 0)");
+    let budget = PageBudget { walk: ReadBudget::UNLIMITED, time: Duration::ZERO };
+    for rest in ["", "WHERE k = 1", "WHERE k = 1 ORDER BY a DESC", "WHERE k IN (1, 2) ORDER BY a"] {
+        let cql = format!("SELECT a FROM d {rest}");
+        let planned = bench.plan(&cql).unwrap();
+        let first = bench.page(&planned, &[], Some(5_000), None, budget).unwrap();
+        assert!(first.paging_state.is_some(), "{rest}");
+        assert!(first.rows.len() < 1_000, "{rest}: {}", first.rows.len());
+        assert_eq!(bench.paged(&cql, 5_000, budget), bench.select(&cql), "{rest}");
+        // Without pages there is nothing to end.
+        let whole = bench.page(&planned, &[], None, None, budget).unwrap();
+        assert_eq!((whole.rows.len() >= 1_001, whole.paging_state), (true, None), "{rest}");
     }
 }
