@@ -182,6 +182,7 @@ fn engine_options(config: &Config, set_aside_damaged: bool) -> EngineOptions {
         block_cache_bytes: config.block_cache_bytes(),
         compaction_bytes_per_second: config.compaction.calm_mib_per_s * MIB,
         compaction_threads: config.compaction_threads(),
+        replay_threads: cores(),
         ..EngineOptions::new(config.data_dir.join(STORAGE))
     }
 }

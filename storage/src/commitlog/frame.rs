@@ -11,7 +11,8 @@
 //! Where no valid frame is, the log ends, if that can be: if a later valid frame says that those bytes were on disk
 //! before it was written, they are damaged; and so is a file that ends there, for it had its full length before.
 
-use super::record::decode_mutation;
+use super::batch::LogRecord;
+use super::record::{decode_mutation, peek};
 use crate::model::mutation::Mutation;
 
 /// First bytes of every segment file.
@@ -75,6 +76,29 @@ impl Frame<'_> {
 
     pub(super) fn is_seal(&self) -> bool {
         self.body.is_empty()
+    }
+
+    /// Its records, not decoded; an error is the offset of one that is none.
+    pub(super) fn encoded(&self) -> impl Iterator<Item = Result<LogRecord, u32>> {
+        let first = self.offset + FRAME_HEADER_BYTES as u32;
+        let mut rest = self.body;
+        let total = rest.len();
+        let mut previous = None;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let offset = first + (total - rest.len()) as u32;
+            let found = take_record(&mut rest).and_then(|record| {
+                let (table, token) = peek(record, previous)?;
+                Some(LogRecord { table, token, offset, len: record.len() as u32 })
+            });
+            match &found {
+                Some(record) => previous = Some(record.table),
+                None => rest = &[],
+            }
+            Some(found.ok_or(offset))
+        })
     }
 
     /// Its mutations and their offsets in the segment; an error is the offset of a record that is none, although the
@@ -155,11 +179,11 @@ pub(super) enum End {
 }
 
 /// Passes the valid frames up to the end to `visit`. With `salvage`, those after a damage too.
-pub(super) fn walk<E>(
-    file: &[u8],
+pub(super) fn walk<'a, E>(
+    file: &'a [u8],
     segment: u64,
     salvage: bool,
-    visit: &mut dyn FnMut(Frame<'_>) -> Result<(), E>,
+    visit: &mut dyn FnMut(Frame<'a>) -> Result<(), E>,
 ) -> Result<End, E> {
     let mut offset = FILE_HEADER_BYTES;
     while let Some(frame) = frame_at(file, segment, offset) {

@@ -10,6 +10,7 @@
 //! does not: appends are refused until what waits in memory could be written.
 
 mod accounting;
+mod batch;
 mod buffer;
 mod durable;
 mod figures;
@@ -31,9 +32,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::accounting::Accounting;
+pub use self::batch::{Batch, LogRecord, Replayer};
 use self::buffer::Buffer;
 pub use self::figures::CommitLogStats;
-pub use self::options::{CommitLogOptions, ReplayReport, Replayed, SetAside, SyncDriver, SyncMode};
+pub use self::options::{CommitLogOptions, ReplayReport, SetAside, SyncDriver, SyncMode};
 use self::replay::Replay;
 pub use self::replay::read_segment;
 use self::segments::Segments;
@@ -63,9 +65,6 @@ impl LogPosition {
     pub const END: LogPosition = LogPosition { segment: u64::MAX, offset: u32::MAX };
 }
 
-/// Takes a replayed record and its position.
-pub type Visitor<'a> = dyn FnMut(LogPosition, Mutation) -> Result<Replayed, StorageError> + 'a;
-
 /// The commit log of a data directory. Dropped, it writes and syncs what was appended, if it has a thread of its own.
 #[derive(Debug)]
 pub struct CommitLog {
@@ -74,21 +73,22 @@ pub struct CommitLog {
 }
 
 impl CommitLog {
-    /// Replays the log in `dir` (created if missing) through `visit`, in order, then opens it for appending.
+    /// Has the log in `dir` (created if missing) replayed, then opens it for appending. Segments that hold a record which
+    /// `replayer` wanted stay until its table is flushed.
     ///
     /// # Errors
-    /// `Corrupt` for a bad record that valid ones follow, unless `set_aside_damaged`; what `visit` returns.
+    /// `Corrupt` for a bad record that valid ones follow, unless `set_aside_damaged`; what `replayer` returns.
     pub fn open(
         fs: Arc<dyn Fs>,
         dir: &Path,
         options: CommitLogOptions,
-        visit: &mut Visitor<'_>,
+        replayer: &mut dyn Replayer,
     ) -> Result<(CommitLog, ReplayReport), StorageError> {
         let mut segments = Segments::open(fs.clone(), dir, options)?;
         let mut replay = Replay {
             fs: &*fs,
             options,
-            visit,
+            replayer,
             report: ReplayReport::default(),
             accounting: Accounting::default(),
             rescued: Vec::new(),

@@ -62,15 +62,6 @@ impl Default for CommitLogOptions {
     }
 }
 
-/// What became of a replayed record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replayed {
-    /// It is in a memtable now: its segment stays until the table is flushed.
-    Applied,
-    /// It was not needed: already in an SSTable, or its table is gone.
-    Skipped,
-}
-
 /// What the replay found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayReport {

@@ -63,6 +63,15 @@ pub fn decode_mutation(mut input: &[u8], previous: Option<TableId>) -> Option<Mu
     input.is_empty().then_some(Mutation { table, partition, updates })
 }
 
+/// The table of an encoded mutation, and the first 8 bytes of its partition as a number; `None` if they are cut off.
+pub(super) fn peek(mut input: &[u8], previous: Option<TableId>) -> Option<(TableId, u64)> {
+    let table = decode_table(&mut input, previous)?;
+    let partition = decode_slice(&mut input)?;
+    // One that is too short for a token is refused by whoever applies it.
+    let token = partition.first_chunk().map_or(0, |token| u64::from_be_bytes(*token));
+    Some((table, token))
+}
+
 fn decode_table(input: &mut &[u8], previous: Option<TableId>) -> Option<TableId> {
     let (tag, rest) = input.split_first()?;
     *input = rest;

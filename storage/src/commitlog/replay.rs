@@ -4,21 +4,23 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::LogPosition;
 use super::accounting::Accounting;
+use super::batch::{Batch, Replayer, malformed};
 use super::frame::{End, FILE_HEADER_BYTES, Frame, MAGIC, VERSION, file_header, seal_frame, walk};
-use super::options::{CommitLogOptions, ReplayReport, Replayed, SetAside};
+use super::options::{CommitLogOptions, ReplayReport, SetAside};
 use super::segments::Segments;
-use super::{LogPosition, Visitor};
 use crate::StorageError;
 use crate::fs::Fs;
 use crate::model::mutation::Mutation;
 
 /// A replay in progress.
-pub(super) struct Replay<'a, 'v> {
+pub(super) struct Replay<'a> {
     pub(super) fs: &'a dyn Fs,
     pub(super) options: CommitLogOptions,
-    pub(super) visit: &'a mut Visitor<'v>,
+    pub(super) replayer: &'a mut dyn Replayer,
     pub(super) report: ReplayReport,
     /// Tables whose records were applied, by segment.
     pub(super) accounting: Accounting,
@@ -35,7 +37,7 @@ struct Read {
     tables: BTreeSet<crate::schema::TableId>,
 }
 
-impl Replay<'_, '_> {
+impl Replay<'_> {
     /// Reads all segments. Returns the ids of those that are damaged and to be set aside.
     pub(super) fn run(&mut self, segments: &Segments) -> Result<Vec<u64>, StorageError> {
         let mut reads = Vec::new();
@@ -43,6 +45,7 @@ impl Replay<'_, '_> {
             reads.push(self.read_segment(segment, path)?);
             self.report.segments += 1;
         }
+        self.replayer.finish()?;
         let last_with_frames = reads.iter().rposition(|read| read.has_frames).unwrap_or(0);
         let mut damaged = Vec::new();
         for (index, read) in reads.into_iter().enumerate() {
@@ -93,41 +96,65 @@ impl Replay<'_, '_> {
                 }
             }
         };
-        let end = if header_is_whole { find_end(&file, segment) } else { End::Damaged(0) };
+        let file = Arc::new(file);
+        let mut frames = Vec::new();
+        let Ok(end) = walk(&file, segment, set_aside, &mut |frame| {
+            frames.push(frame);
+            Ok::<_, Infallible>(())
+        });
+        let end = if header_is_whole { end } else { End::Damaged(0) };
         if let (End::Damaged(offset), false) = (end, set_aside) {
             return Err(damage(&path, offset));
         }
-        let mut read =
-            Read { segment, path, end, has_frames: end == End::Sealed, tables: BTreeSet::new() };
-        walk(&file, segment, set_aside, &mut |frame| self.replay_frame(&mut read, frame))?;
+        let has_frames = end == End::Sealed || !frames.is_empty();
+        let mut read = Read { segment, path, end, has_frames, tables: BTreeSet::new() };
+        let mut batch = Batch::new(segment, Arc::from(read.path.as_path()), Arc::clone(&file));
+        for frame in frames {
+            self.replay_frame(&mut read, &mut batch, frame)?;
+        }
+        self.hand_out(&mut batch)?;
         Ok(read)
     }
 
-    fn replay_frame(&mut self, read: &mut Read, frame: Frame<'_>) -> Result<(), StorageError> {
-        read.has_frames = true;
+    fn replay_frame(
+        &mut self,
+        read: &mut Read,
+        batch: &mut Batch,
+        frame: Frame<'_>,
+    ) -> Result<(), StorageError> {
         self.report.bytes += u64::from(frame.end() - frame.offset);
-        for record in frame.records() {
-            let malformed = |offset| StorageError::Corrupt {
-                file: read.path.clone(),
-                offset: u64::from(offset),
-                what: "a record is malformed although its checksum matches".into(),
-            };
-            let (offset, mutation) = record.map_err(malformed)?;
-            let position = LogPosition { segment: read.segment, offset };
-            let table = mutation.table;
-            read.tables.insert(table);
+        // A damaged segment is moved away: what is applied of it must be logged anew.
+        let may_be_moved = self.options.set_aside_damaged && read.end != End::Sealed;
+        let mut last_table = None;
+        for record in frame.encoded() {
+            let record = record.map_err(|offset| malformed(&read.path, offset))?;
+            let table = record.table;
+            if last_table != Some(table) {
+                read.tables.insert(table);
+                last_table = Some(table);
+            }
             self.report.records += 1;
-            let rescue = self.options.set_aside_damaged.then(|| mutation.clone());
-            if (self.visit)(position, mutation)? == Replayed::Applied {
-                self.accounting.appended(table, position);
-                self.rescued.extend(
-                    rescue
-                        .filter(|_| read.end != End::Sealed)
-                        .map(|rescued| (read.segment, rescued)),
-                );
+            let position = LogPosition { segment: read.segment, offset: record.offset };
+            if !self.replayer.wants(table, position) {
+                continue;
+            }
+            self.accounting.appended(table, position);
+            if may_be_moved {
+                self.rescued.push((read.segment, batch.decode(&record)?));
+            }
+            batch.push(record);
+            if batch.bytes() >= self.replayer.batch_bytes() {
+                self.hand_out(batch)?;
             }
         }
         Ok(())
+    }
+
+    fn hand_out(&mut self, batch: &mut Batch) -> Result<(), StorageError> {
+        if batch.records().is_empty() {
+            return Ok(());
+        }
+        self.replayer.apply(batch.take())
     }
 
     /// Seals a segment that a crash left open, so that a later replay knows that it was whole.

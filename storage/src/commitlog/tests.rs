@@ -43,17 +43,44 @@ fn open(
     fs: &(impl Fs + Clone + 'static),
     options: CommitLogOptions,
 ) -> Result<(CommitLog, Records, ReplayReport), StorageError> {
-    let mut found = Vec::new();
-    let (log, report) = CommitLog::open(
-        Arc::new(fs.clone()),
-        Path::new(DIR),
-        options,
-        &mut |position, mutation| {
-            found.push((position, mutation));
-            Ok(Replayed::Applied)
-        },
-    )?;
-    Ok((log, found, report))
+    let mut reader = Reader { wants: true, ..Reader::default() };
+    let (log, report) =
+        CommitLog::open(Arc::new(fs.clone()), Path::new(DIR), options, &mut reader)?;
+    assert!(reader.finished);
+    Ok((log, reader.found, report))
+}
+
+/// Takes all records, or none.
+#[derive(Default)]
+struct Reader {
+    wants: bool,
+    finished: bool,
+    found: Records,
+    seen: std::cell::Cell<u64>,
+}
+
+impl Replayer for Reader {
+    fn wants(&self, _: TableId, _: LogPosition) -> bool {
+        self.seen.update(|seen| seen + 1);
+        self.wants
+    }
+
+    fn batch_bytes(&self) -> usize {
+        700
+    }
+
+    fn apply(&mut self, batch: Batch) -> Result<(), StorageError> {
+        assert!(!batch.records().is_empty() && !self.finished);
+        for record in batch.records() {
+            self.found.push((batch.position(record), batch.decode(record)?));
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), StorageError> {
+        self.finished = true;
+        Ok(())
+    }
 }
 
 fn replayed(fs: &FaultyFs) -> Vec<Mutation> {
@@ -390,8 +417,13 @@ fn threads_share_syncs_on_a_real_disk() {
         let options =
             CommitLogOptions { segment_bytes: 64 << 10, mode, ..CommitLogOptions::default() };
         let dir = dir.path().join(format!("{mode:?}").replace(' ', "").replace(['{', '}'], ""));
-        let skip = &mut |_, _| Ok(Replayed::Skipped);
-        let (log, _) = CommitLog::open(Arc::new(RealFs), &dir, options, skip).unwrap();
+        let open = || {
+            let mut reader = Reader::default();
+            let (log, report) =
+                CommitLog::open(Arc::new(RealFs), &dir, options, &mut reader).unwrap();
+            (log, report.records, reader.seen.get())
+        };
+        let (log, ..) = open();
         std::thread::scope(|scope| {
             for thread in 0..4u64 {
                 let log = &log;
@@ -405,18 +437,11 @@ fn threads_share_syncs_on_a_real_disk() {
             }
         });
         drop(log);
-        let mut records = 0;
-        let count = &mut |_, _| {
-            records += 1;
-            Ok(Replayed::Skipped)
-        };
-        let (log, report) = CommitLog::open(Arc::new(RealFs), &dir, options, count).unwrap();
-        assert_eq!((records, report.records), (400, 400), "{mode:?}");
+        let (log, records, seen) = open();
+        assert_eq!((records, seen), (400, 400), "{mode:?}");
         drop(log);
-        let (_, report) =
-            CommitLog::open(Arc::new(RealFs), &dir, options, &mut |_, _| Ok(Replayed::Skipped))
-                .unwrap();
-        assert_eq!(report.records, 0, "skipped records free their segments");
+        let (_, records, _) = open();
+        assert_eq!(records, 0, "skipped records free their segments");
     }
 }
 

@@ -18,6 +18,7 @@ mod options;
 mod output;
 mod pressure;
 mod receive;
+mod replay;
 mod send;
 mod snapshot;
 mod state;

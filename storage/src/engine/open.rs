@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -12,13 +12,11 @@ use parking_lot::Mutex;
 use super::background::{self, Signals};
 use super::context::Context;
 use super::options::{BackgroundDriver, Clock, EngineOptions, TableSettings};
+use super::replay::replay;
 use super::table::TableStore;
 use super::{Engine, Inner, Tables};
 use crate::StorageError;
-use crate::commitlog::{CommitLog, LogPosition, Replayed};
 use crate::fs::{Fs, create_dir_durably};
-use crate::model::mutation::Mutation;
-use crate::planted::planted;
 
 impl Engine {
     /// Opens the engine: locks the data directory, reads the manifests of the tables, removes what a crash left over,
@@ -95,53 +93,4 @@ fn unknown_table_dirs(fs: &dyn Fs, data_dir: &Path, known: &BTreeSet<PathBuf>) -
     };
     let tables = children(&data).into_iter().flat_map(|keyspace| children(&keyspace));
     tables.filter(|dir| !known.contains(dir) && fs.list(dir).is_ok()).collect()
-}
-
-/// Replays the log into memtables, by the ordinary way in and within the ordinary limit of memory.
-fn replay(context: &Context, tables: &Tables) -> Result<CommitLog, StorageError> {
-    let mut visit = |position: LogPosition, mutation: Mutation| {
-        let Some(table) = tables.get(&mutation.table) else { return Ok(Replayed::Skipped) };
-        if position < table.manifest.lock().files().flushed && !planted!(ReplayBelowFlushed) {
-            return Ok(Replayed::Skipped);
-        }
-        if context.wants_flush() {
-            flush_largest(context, tables, position)?;
-        }
-        let ((), grown) = table.apply(&mutation, || Ok(()))?;
-        context.active_bytes.fetch_add(grown as i64, Ordering::Relaxed);
-        Ok(Replayed::Applied)
-    };
-    let (log, report) = CommitLog::open(
-        Arc::clone(&context.fs),
-        &context.log_dir(),
-        context.options.commit_log,
-        &mut visit,
-    )?;
-    for aside in &report.set_aside {
-        tracing::error!(
-            file = %aside.file.display(), offset = aside.offset, tables = ?aside.tables,
-            "a damaged segment of the commit log was set aside: repair these tables"
-        );
-    }
-    if report.records > 0 {
-        tracing::info!(records = report.records, bytes = report.bytes, "replayed the commit log");
-    }
-    for table in tables.values() {
-        let flushed = table.manifest.lock().files().flushed;
-        log.mark_flushed(table.id(), flushed);
-    }
-    Ok(log)
-}
-
-/// Makes room during a replay. `position` is that of the next record: all before it are applied.
-fn flush_largest(
-    context: &Context,
-    tables: &Tables,
-    position: LogPosition,
-) -> Result<(), StorageError> {
-    let largest = tables.values().max_by_key(|table| table.state.load().active.bytes());
-    let Some(table) = largest else { return Ok(()) };
-    table.switch(context, || position);
-    while table.flush_oldest(context)?.is_some() {}
-    Ok(())
 }

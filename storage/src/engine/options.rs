@@ -35,6 +35,8 @@ pub struct EngineOptions {
     pub compaction_bytes_per_second: u64,
     /// How many compactions may run at once.
     pub compaction_threads: usize,
+    /// How many threads replay the log at the start. With one it goes the same way every time.
+    pub replay_threads: usize,
     /// Who flushes and compacts.
     pub background: BackgroundDriver,
 }
@@ -50,6 +52,7 @@ impl EngineOptions {
             block_cache_bytes: 128 << 20,
             compaction_bytes_per_second: 64 << 20,
             compaction_threads: 1,
+            replay_threads: 1,
             background: BackgroundDriver::Threads,
         }
     }

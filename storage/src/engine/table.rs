@@ -14,6 +14,7 @@ use super::options::TableSettings;
 use super::state::{OpenFile, TableState};
 use super::stats::{DamagedRange, SsTableStats, TableStats};
 use crate::StorageError;
+use crate::commitlog::LogPosition;
 use crate::compaction::{FileStats, Moment, Strategy};
 use crate::manifest::{FileNumber, Manifest, TableFile};
 use crate::memtable::{Memtable, NotApplied};
@@ -206,6 +207,11 @@ impl TableStore {
                 Err(NotApplied::Failed(error)) => return Err(error),
             }
         }
+    }
+
+    /// Records before this are in SSTables.
+    pub(super) fn flushed(&self) -> LogPosition {
+        self.manifest.lock().files().flushed
     }
 
     pub(super) fn is_durable(&self) -> bool {

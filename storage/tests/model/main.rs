@@ -4,6 +4,7 @@
 //! - `laws.rs`: memtables, files and merges of them, by random cases; `THOLOS_CASES` multiplies their number.
 //! - `steps.rs`: whole histories of an engine (`history.rs`, `engine.rs`, `reads.rs`, `snapshots.rs`); `THOLOS_MODEL_STEPS` operations.
 //! - `crash.rs`: power cuts in histories; `THOLOS_CRASH_SAMPLES` choices of what was not synced beside all prefixes.
+//! - `replay.rs`: starts with a log much larger than memory, by one thread and by several.
 //! - `rot.rs`: flipped bits and files cut short; all bits with `THOLOS_ROT=all`.
 //! - `faults.rs`: every call to the disk fails; `THOLOS_FAULT_HISTORIES` histories.
 //! - `planted.rs`: rules broken on purpose, and that this is noticed; some also in the files above.
@@ -24,6 +25,7 @@ mod observe;
 mod planted;
 mod purge;
 mod reads;
+mod replay;
 mod rot;
 mod shift;
 mod skips;

@@ -1,6 +1,7 @@
 //! Our engine, by the path that the server takes: values to encoded keys, a mutation with a row of one cell, the log
 //! and the memtable; reads by full key or bounds, and every cell of a row looked at.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -71,6 +72,7 @@ pub fn options(dir: &Path, writes: Writes) -> EngineOptions {
     EngineOptions {
         commit_log: CommitLogOptions { mode, ..CommitLogOptions::default() },
         memtable_bytes: BUDGETS.memtable_bytes,
+        replay_threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         block_cache_bytes: BUDGETS.cache_bytes as u64,
         ..EngineOptions::new(dir)
     }

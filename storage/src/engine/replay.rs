@@ -1,0 +1,185 @@
+//! Replaying the log into memtables, within the limit of memory.
+//!
+//! With one thread, records are applied in order, and a flush is done where memory is full: the same every time. With
+//! more, the calling thread reads, checks and cuts up batches ahead of the others, who decode and apply them, each batch
+//! in any order (merging makes order irrelevant, spec M1), and flush. Memtables get half the memory then, so that one
+//! half can be flushed while the other one fills.
+//!
+//! Invariant: a memtable that is to be flushed holds all its table's records before the position at which it was
+//! switched, and none from there on. So a line is drawn only while no record is being applied.
+
+mod crew;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use self::crew::Crew;
+use super::Tables;
+use super::context::Context;
+use super::table::TableStore;
+use crate::StorageError;
+use crate::commitlog::{Batch, CommitLog, LogPosition, LogRecord, ReplayReport, Replayer};
+use crate::planted::planted;
+use crate::schema::TableId;
+
+/// Bytes of records that are handed out at once, at most.
+const MAX_BATCH_BYTES: usize = 8 << 20;
+/// Batches in a half of the memory, at least. The more records are sorted together, the fewer caches are missed.
+const BATCHES_PER_HALF: usize = 16;
+/// Parts of a batch per thread: they do not all take equally long.
+const PARTS_PER_THREAD: usize = 2;
+
+/// Replays the log of an engine into its tables, then opens it.
+pub(super) fn replay(context: &Context, tables: &Tables) -> Result<CommitLog, StorageError> {
+    let targets = Targets::new(context, tables);
+    let (log, report) = match context.options.replay_threads {
+        0 | 1 => open_log(context, &mut InOrder { targets: &targets })?,
+        threads => Crew::new(&targets).run(threads, |crew| {
+            open_log(context, &mut Parallel { targets: &targets, crew, threads })
+        })?,
+    };
+    for aside in &report.set_aside {
+        tracing::error!(
+            file = %aside.file.display(), offset = aside.offset, tables = ?aside.tables,
+            "a damaged segment of the commit log was set aside: repair these tables"
+        );
+    }
+    if report.records > 0 {
+        tracing::info!(records = report.records, bytes = report.bytes, "replayed the commit log");
+    }
+    for table in tables.values() {
+        log.mark_flushed(table.id(), table.flushed());
+    }
+    Ok(log)
+}
+
+fn open_log(
+    context: &Context,
+    replayer: &mut dyn Replayer,
+) -> Result<(CommitLog, ReplayReport), StorageError> {
+    let fs = Arc::clone(&context.fs);
+    CommitLog::open(fs, &context.log_dir(), context.options.commit_log, replayer)
+}
+
+/// Where records go.
+struct Targets<'a> {
+    context: &'a Context,
+    /// With what was flushed before the replay. What is flushed during it was replayed before.
+    tables: BTreeMap<TableId, (&'a TableStore, LogPosition)>,
+}
+
+impl<'a> Targets<'a> {
+    fn new(context: &'a Context, tables: &'a Tables) -> Self {
+        let tables = tables.iter().map(|(id, table)| (*id, (&**table, table.flushed()))).collect();
+        Targets { context, tables }
+    }
+
+    fn wants(&self, table: TableId, position: LogPosition) -> bool {
+        let flushed = self.tables.get(&table).map(|(_, flushed)| *flushed);
+        flushed.is_some_and(|flushed| position >= flushed || planted!(ReplayBelowFlushed))
+    }
+
+    /// Applies a record; says by how many bytes a memtable grew.
+    fn apply(&self, batch: &Batch, record: &LogRecord) -> Result<isize, StorageError> {
+        // Records of other tables are not wanted, so that they are in no batch.
+        let Some((table, _)) = self.tables.get(&record.table) else { return Ok(0) };
+        let ((), grown) = table.apply(&batch.decode(record)?, || Ok(()))?;
+        Ok(grown)
+    }
+
+    fn note_growth(&self, grown: isize) {
+        self.context.active_bytes.fetch_add(grown as i64, Ordering::Relaxed);
+    }
+
+    fn active_bytes(&self) -> i64 {
+        self.context.active_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Gives the table with the largest memtable a new one. All records before `line` are applied, and none after it.
+    fn switch_largest(&self, line: LogPosition) -> Option<&'a TableStore> {
+        let tables = self.tables.values().map(|(table, _)| *table);
+        let largest = tables.max_by_key(|table| table.state.load().active.bytes())?;
+        largest.switch(self.context, || line);
+        Some(largest)
+    }
+}
+
+/// Applies records in their order, in the calling thread.
+struct InOrder<'a> {
+    targets: &'a Targets<'a>,
+}
+
+impl Replayer for InOrder<'_> {
+    fn wants(&self, table: TableId, position: LogPosition) -> bool {
+        self.targets.wants(table, position)
+    }
+
+    fn batch_bytes(&self) -> usize {
+        MAX_BATCH_BYTES
+    }
+
+    fn apply(&mut self, batch: Batch) -> Result<(), StorageError> {
+        for record in batch.records() {
+            if self.targets.context.wants_flush()
+                && let Some(table) = self.targets.switch_largest(batch.position(record))
+            {
+                while table.flush_oldest(self.targets.context)?.is_some() {}
+            }
+            self.targets.note_growth(self.targets.apply(&batch, record)?);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+/// Has other threads apply records and flush.
+struct Parallel<'a, 'c> {
+    targets: &'a Targets<'a>,
+    crew: &'c Crew<'a>,
+    threads: usize,
+}
+
+impl Parallel<'_, '_> {
+    /// Bytes of memtables that are filled while others are flushed.
+    fn half(&self) -> usize {
+        self.targets.context.options.memtable_bytes / 2
+    }
+
+    /// Has memtables flushed until half of the memory is free again. `line` is the position of the next record.
+    fn make_room(&self, line: LogPosition) -> Result<(), StorageError> {
+        let half = i64::try_from(self.half()).unwrap_or(i64::MAX);
+        // What is not applied yet counts when it is: a batch is a small part of the memory.
+        while self.targets.active_bytes() > half {
+            self.crew.wait_until_idle()?;
+            if let Some(table) = self.targets.switch_largest(line) {
+                self.crew.flush(table);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Replayer for Parallel<'_, '_> {
+    fn wants(&self, table: TableId, position: LogPosition) -> bool {
+        self.targets.wants(table, position)
+    }
+
+    fn batch_bytes(&self) -> usize {
+        (self.half() / BATCHES_PER_HALF).min(MAX_BATCH_BYTES)
+    }
+
+    fn apply(&mut self, batch: Batch) -> Result<(), StorageError> {
+        let Some(first) = batch.records().first() else { return Ok(()) };
+        self.make_room(batch.position(first))?;
+        let parts = (self.threads * PARTS_PER_THREAD).next_power_of_two();
+        self.crew.apply(batch.split(parts))
+    }
+
+    fn finish(&mut self) -> Result<(), StorageError> {
+        self.crew.wait_until_idle()
+    }
+}
