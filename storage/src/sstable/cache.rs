@@ -1,9 +1,13 @@
 //! The block cache: decompressed blocks, index blocks and filters of all tables, under one budget of bytes.
+//!
+//! A filter that is too large for a shard of the cache stays with its table instead, as long as that is open; its bytes
+//! are taken from the budget, so that the cache is smaller by as much.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
@@ -14,6 +18,10 @@ use super::filter::Filter;
 #[derive(Debug)]
 pub struct BlockCache {
     cache: Cache<CacheKey, Cached, ByBytes, BuildHasherDefault<KeyHasher>>,
+    /// The whole budget.
+    budget: u64,
+    /// How much of the budget is kept outside of the cache.
+    reserved: Mutex<u64>,
     next_table: AtomicU64,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -35,6 +43,8 @@ struct ByBytes;
 const USUAL_BLOCK_BYTES: u64 = 16 << 10;
 const SHARD_BYTES: u64 = 64 << 20;
 const MAX_SHARDS: u64 = 64;
+/// What is kept outside of the cache leaves it at least one in so many parts of the budget.
+const LEAST_CACHE_SHARE: u64 = 4;
 /// What an item costs beside its bytes, roughly.
 const ITEM_OVERHEAD: u64 = 128;
 
@@ -62,7 +72,14 @@ impl BlockCache {
             .expect("both capacities are given");
         let hasher = BuildHasherDefault::default();
         let cache = Cache::with_options(options, ByBytes, hasher, DefaultLifecycle::default());
-        BlockCache { cache, next_table: 0.into(), hits: 0.into(), misses: 0.into() }
+        BlockCache {
+            cache,
+            budget: bytes,
+            reserved: Mutex::new(0),
+            next_table: 0.into(),
+            hits: 0.into(),
+            misses: 0.into(),
+        }
     }
 
     /// Whether something of so many bytes would be kept for a while.
@@ -70,14 +87,26 @@ impl BlockCache {
         bytes + ITEM_OVERHEAD <= self.cache.shard_capacity() / 2
     }
 
-    /// Bytes held now.
+    /// Takes so many bytes out of the budget, for something that is kept elsewhere until the reservation is dropped.
+    /// `None` if too little were left for blocks.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
+        let mut reserved = self.reserved.lock();
+        if *reserved + bytes > self.budget - self.budget / LEAST_CACHE_SHARE {
+            return None;
+        }
+        *reserved += bytes;
+        self.cache.set_capacity(self.budget - *reserved);
+        Some(Reservation { cache: Arc::clone(self), bytes })
+    }
+
+    /// Bytes held now, with what is kept outside of the cache.
     pub fn bytes(&self) -> u64 {
-        self.cache.weight()
+        self.cache.weight() + *self.reserved.lock()
     }
 
     /// Bytes it may hold.
     pub fn capacity_bytes(&self) -> u64 {
-        self.cache.capacity()
+        self.budget
     }
 
     /// Lookups that found what they wanted, and those that did not.
@@ -99,6 +128,21 @@ impl BlockCache {
 
     pub(super) fn insert(&self, key: CacheKey, cached: Cached) {
         self.cache.insert(key, cached);
+    }
+}
+
+/// Part of a cache's budget that something outside of it uses.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    cache: Arc<BlockCache>,
+    bytes: u64,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut reserved = self.cache.reserved.lock();
+        *reserved -= self.bytes;
+        self.cache.cache.set_capacity(self.cache.budget - *reserved);
     }
 }
 

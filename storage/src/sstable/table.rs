@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::block::Block;
 use super::block_cursor::BlockCursor;
-use super::cache::{BlockCache, CacheKey, Cached};
+use super::cache::{BlockCache, CacheKey, Cached, Reservation};
 use super::cursor::SsTableCursor;
 use super::damage::{self, Damage, DamageLog};
 use super::file::{self, SsTableFile};
@@ -36,8 +36,17 @@ pub struct SsTable {
     opened: OnceLock<Arc<Opened>>,
     /// Held while opening, so that it happens once.
     opening: Mutex<()>,
+    /// A filter that is too large for the cache.
+    large_filter: OnceLock<LargeFilter>,
     obsolete: AtomicBool,
     damage: Arc<DamageLog>,
+}
+
+/// A filter that is kept beside the cache, at the expense of its budget.
+#[derive(Debug)]
+struct LargeFilter {
+    filter: Arc<Filter>,
+    _reservation: Reservation,
 }
 
 /// What is known once the file is open.
@@ -67,7 +76,18 @@ impl SsTable {
         let number = cache.register_table();
         let (opened, opening) = (OnceLock::new(), Mutex::new(()));
         let obsolete = AtomicBool::new(false);
-        Arc::new(SsTable { fs, path, cache, number, opened, opening, obsolete, damage })
+        let large_filter = OnceLock::new();
+        Arc::new(SsTable {
+            fs,
+            path,
+            cache,
+            number,
+            opened,
+            opening,
+            large_filter,
+            obsolete,
+            damage,
+        })
     }
 
     /// Where the file is.
@@ -244,24 +264,43 @@ impl SsTable {
     /// The filter, if there is one and it is whole: reads go on without.
     fn filter(&self, opened: &Opened) -> Result<Option<Arc<Filter>>, StorageError> {
         let section = opened.footer.filter;
-        // Reading a filter anew for each lookup would cost more than it saves: without one, everything may be there.
-        if section.len == 0
-            || !self.cache.admits(u64::from(section.len))
-            || opened.filter_is_damaged.load(Ordering::Relaxed)
-        {
+        if section.len == 0 || opened.filter_is_damaged.load(Ordering::Relaxed) {
             return Ok(None);
+        }
+        if let Some(large) = self.large_filter.get() {
+            return Ok(Some(large.filter.clone()));
+        }
+        if !self.cache.admits(u64::from(section.len)) {
+            return self.large_filter(opened);
         }
         let key = CacheKey(self.number, section.offset);
         if let Some(Cached::Filter(filter)) = self.cache.find(key) {
             return Ok(Some(filter));
         }
+        let filter = self.read_filter(opened)?;
+        if let Some(filter) = &filter {
+            self.cache.insert(key, Cached::Filter(filter.clone()));
+        }
+        Ok(filter)
+    }
+
+    /// A filter that the cache does not take. Without room for it in the budget there is none: to read it anew for each
+    /// lookup would cost more than it saves.
+    fn large_filter(&self, opened: &Opened) -> Result<Option<Arc<Filter>>, StorageError> {
+        let _once = self.opening.lock();
+        if let Some(large) = self.large_filter.get() {
+            return Ok(Some(large.filter.clone()));
+        }
+        let bytes = u64::from(opened.footer.filter.len);
+        let Some(reservation) = self.cache.reserve(bytes) else { return Ok(None) };
+        let Some(filter) = self.read_filter(opened)? else { return Ok(None) };
+        let large = LargeFilter { filter, _reservation: reservation };
+        Ok(Some(self.large_filter.get_or_init(|| large).filter.clone()))
+    }
+
+    fn read_filter(&self, opened: &Opened) -> Result<Option<Arc<Filter>>, StorageError> {
         match opened.file.filter() {
-            Ok(Some(filter)) => {
-                let filter = Arc::new(filter);
-                self.cache.insert(key, Cached::Filter(filter.clone()));
-                Ok(Some(filter))
-            }
-            Ok(None) => Ok(None),
+            Ok(filter) => Ok(filter.map(Arc::new)),
             Err(error @ StorageError::Corrupt { .. }) => {
                 opened.filter_is_damaged.store(true, Ordering::Relaxed);
                 self.noted(error);

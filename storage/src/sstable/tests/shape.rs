@@ -219,17 +219,58 @@ fn the_cache_stays_within_its_budget_and_serves_what_it_holds() {
 }
 
 #[test]
-fn a_filter_too_large_for_the_cache_is_not_read() {
+fn a_filter_too_large_for_the_cache_is_kept_within_the_budget() {
     let items = plain_items(500, 1);
     let fs = Arc::new(MemoryFs::new());
     write_to(fs.clone(), &items, options(1000, Compression::Lz4)).unwrap();
-    let absent = |bytes| {
-        let table = SsTable::new(fs.clone(), PathBuf::from(PATH), Arc::new(BlockCache::new(bytes)));
+    let open =
+        |cache: &Arc<BlockCache>| SsTable::new(fs.clone(), PathBuf::from(PATH), cache.clone());
+    let passed = |table: &SsTable| {
         let may_contain = |number: i64| table.may_contain(&position::token_prefix(number)).unwrap();
         (1000..1100).filter(|number| may_contain(*number)).count()
     };
-    assert!(absent(1 << 20) < 10);
-    assert_eq!(absent(1000), 100);
+    let roomy = Arc::new(BlockCache::new(1 << 20));
+    assert!(passed(&open(&roomy)) < 10);
+    let filter_bytes = roomy.bytes();
+
+    // More than half of the cache, yet within its budget.
+    let tight = Arc::new(BlockCache::new(filter_bytes * 3 / 2));
+    let table = open(&tight);
+    assert!(passed(&table) < 10);
+    assert!(tight.bytes() > filter_bytes / 2, "it counts: {}", tight.bytes());
+    for _ in 0..3 {
+        assert_eq!(walk(table.cursor(&[], None, Direction::Forward).unwrap()).unwrap(), items);
+        assert!(tight.bytes() <= tight.capacity_bytes(), "{}", tight.bytes());
+    }
+    assert!(passed(&table) < 10, "blocks do not push it out");
+    let other = open(&tight);
+    assert_eq!(passed(&other), 100, "there is no room for a second one");
+    drop(table);
+    assert!(passed(&other) < 10, "the room of a table that is gone is free");
+
+    assert_eq!(passed(&open(&Arc::new(BlockCache::new(filter_bytes / 2)))), 100);
+    assert_eq!(passed(&open(&Arc::new(BlockCache::new(0)))), 100);
+}
+
+/// Of absent partitions, a written file lets through about the share that it was to let through.
+#[test]
+fn files_let_through_as_many_absent_partitions_as_they_may() {
+    let items = plain_items(20_000, 1);
+    for wanted in [0.1, 0.01, 0.001] {
+        let fs = Arc::new(MemoryFs::new());
+        let options =
+            SsTableOptions { filter_false_positives: wanted, ..options(1000, Compression::Lz4) };
+        write_to(fs.clone(), &items, options).unwrap();
+        let table = open_in(fs);
+        let absent = 200_000;
+        let passes =
+            |number: &i64| table.may_contain(&position::token_prefix(number + 1_000_000)).unwrap();
+        let share = (0..absent).filter(passes).count() as f64 / absent as f64;
+        assert!((wanted / 1.5..wanted * 1.5).contains(&share), "{share} instead of {wanted}");
+        assert!(
+            items.iter().all(|item| table.may_contain(&item.key[..item.partition_len]).unwrap())
+        );
+    }
 }
 
 #[test]
