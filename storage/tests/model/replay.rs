@@ -17,7 +17,7 @@ type Rows = Vec<(Vec<u8>, Row)>;
 /// Far less than the log has.
 const MEMTABLE_BYTES: usize = 2_000;
 /// Histories whose writes are in the log.
-const HISTORIES: u64 = 4;
+const HISTORIES: u64 = 3;
 
 /// A disk with a long log, whose first records are flushed, and what its tables show at each time.
 struct Sample {
@@ -92,7 +92,9 @@ fn every_prefix_of_a_replay_that_flushes_can_be_started_from() {
         assert!(stats.memtable_bytes < limit, "{} bytes", stats.memtable_bytes);
         sample.check(&engine, now, "after the replay");
         drop(engine);
-        for prefix in 0..=fs.recorded() {
+        // One thread goes the way that `crash.rs` tries too.
+        let step = if threads == 1 { 3 } else { 1 };
+        for prefix in (0..=fs.recorded()).step_by(step) {
             let mixed = Crash::Random { seed: prefix as u64 };
             for crash in [Crash::KeepAll, Crash::KeepSynced, mixed] {
                 let what = format!("{threads} threads, {prefix} operations, {crash:?}");
