@@ -37,7 +37,7 @@ impl CompactionOptions {
             "UnifiedCompactionStrategy" => unified(options),
             _ => size_tiered(options),
         };
-        CompactionOptions { enabled: options.text("enabled") != Some("false"), strategy }
+        CompactionOptions { enabled: options.truth("enabled") != Some(false), strategy }
     }
 }
 
@@ -58,7 +58,16 @@ impl<'a> Options<'a> {
     }
 
     fn is_true(self, name: &str) -> bool {
-        self.text(name).is_some_and(|text| text.eq_ignore_ascii_case("true"))
+        self.truth(name) == Some(true)
+    }
+
+    /// In any of the spellings that CREATE TABLE takes.
+    fn truth(self, name: &str) -> Option<bool> {
+        match self.text(name)?.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "1" => Some(true),
+            "false" | "no" | "0" => Some(false),
+            _ => None,
+        }
     }
 }
 

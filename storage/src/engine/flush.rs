@@ -38,6 +38,7 @@ impl TableStore {
             let bytes = state.active.bytes() as i64;
             context.active_bytes.fetch_sub(bytes, Ordering::Relaxed);
             context.flushing_bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.gathers_since.store(context.clock.now_micros(), Ordering::Relaxed);
             up_to
         })
     }

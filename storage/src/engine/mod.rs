@@ -336,7 +336,7 @@ impl Inner {
     }
 
     /// Flushes one memtable: one that waits, or else the largest if there are too many bytes in memory, or one whose
-    /// records keep the log from shrinking.
+    /// table's flush period is over, or whose records keep the log from shrinking.
     fn flush_step(&self) -> Result<bool, StorageError> {
         let tables = self.tables.load_full();
         for table in tables.values() {
@@ -350,6 +350,10 @@ impl Inner {
                 table.switch(&self.context, || self.log.end());
                 return self.flush_oldest(table);
             }
+        }
+        if let Some(table) = tables.values().find(|table| table.is_flush_due(&self.context)) {
+            table.switch(&self.context, || self.log.end());
+            return self.flush_oldest(table);
         }
         for id in self.log.needs_flush() {
             match tables.get(&id) {

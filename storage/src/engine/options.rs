@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::commitlog::CommitLogOptions;
 use crate::compaction::CompactionOptions;
@@ -11,7 +12,7 @@ use crate::schema::options::TableOptions;
 use crate::schema::{Table, TableId};
 use crate::sstable::Compression;
 
-/// Where the engine learns the time, which it needs for purging alone: reads are given their `now`.
+/// Where the engine learns the time, which it needs for purging and timely flushes: reads are given their `now`.
 pub trait Clock: Send + Sync {
     /// Microseconds since 1970.
     fn now_micros(&self) -> i64;
@@ -87,6 +88,8 @@ pub struct TableSettings {
     pub gc_grace_seconds: i64,
     /// How files are compacted.
     pub compaction: CompactionOptions,
+    /// How long what was written stays in memory at most; zero for as long as there is room. Looked at once a second.
+    pub flush_period: Duration,
     /// Whether writes go through the commit log.
     pub durable_writes: bool,
     /// Ids of the columns whose cells count, ascending: cells of others make no row exist and go with the next
@@ -106,6 +109,7 @@ impl TableSettings {
             filter_false_positives: 0.01,
             gc_grace_seconds: 864_000,
             compaction: CompactionOptions::default(),
+            flush_period: Duration::ZERO,
             durable_writes: true,
             columns: None,
         }
@@ -125,6 +129,9 @@ impl TableSettings {
             filter_false_positives: options.bloom_filter_fp_chance,
             gc_grace_seconds: i64::from(options.gc_grace_seconds),
             compaction: CompactionOptions::of(&options.compaction),
+            flush_period: Duration::from_millis(
+                u64::try_from(options.memtable_flush_period_in_ms).unwrap_or(0),
+            ),
             durable_writes,
             columns: current_columns(table),
             ..TableSettings::new(table.id, table.keyspace.as_str(), table.name.as_str())
@@ -142,20 +149,31 @@ fn current_columns(table: &Table) -> Option<Arc<[ColumnId]>> {
     Some(ids.into())
 }
 
+const USUAL_ZSTD_LEVEL: i32 = 3;
+
+/// Blocks are at most this large, whatever `chunk_length_in_kb` says.
+const MAX_BLOCK_KIB: usize = 1024;
+
 fn compression(options: &TableOptions) -> Compression {
     let option = |name: &str| options.compression.get(name).map(String::as_str);
     let class = option("class").or(option("sstable_compression")).unwrap_or_default();
     if option("enabled") == Some("false") || class.is_empty() {
         return Compression::None;
     }
-    if class.ends_with("ZstdCompressor") {
-        let level = option("compression_level").and_then(|level| level.parse().ok());
-        return Compression::Zstd { level: level.unwrap_or(3) };
+    match class.rsplit('.').next().unwrap_or_default() {
+        "NoopCompressor" => Compression::None,
+        "ZstdCompressor" => {
+            let level = option("compression_level").and_then(|level| level.parse().ok());
+            Compression::Zstd { level: level.unwrap_or(USUAL_ZSTD_LEVEL) }
+        }
+        // The nearest to it in speed and size; the schema keeps the name, so that it can go back to Cassandra.
+        "DeflateCompressor" => Compression::Zstd { level: USUAL_ZSTD_LEVEL },
+        // Also for Snappy, which is much like it.
+        _ => Compression::Lz4,
     }
-    Compression::Lz4
 }
 
 fn block_bytes(options: &TableOptions) -> usize {
     let kib = options.compression.get("chunk_length_in_kb").and_then(|kib| kib.parse().ok());
-    kib.unwrap_or(16_usize).clamp(1, 1024) << 10
+    kib.unwrap_or(16_usize).clamp(1, MAX_BLOCK_KIB) << 10
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
@@ -43,6 +43,8 @@ pub struct TableStore {
     pub(super) unclaimed: Condvar,
     /// Where nothing is purged for now.
     pub(super) holds: Holds,
+    /// Since when the active memtable gathers what a flush period counts from, in microseconds.
+    pub(super) gathers_since: AtomicI64,
     dropped: AtomicBool,
     writes: AtomicU64,
     figures: Arc<ReadFigures>,
@@ -69,6 +71,7 @@ impl TableStore {
             claimed: Mutex::new(BTreeSet::new()),
             unclaimed: Condvar::new(),
             holds: Holds::default(),
+            gathers_since: AtomicI64::new(context.clock.now_micros()),
             dropped: AtomicBool::new(false),
             writes: AtomicU64::new(0),
             figures: Arc::default(),
@@ -207,6 +210,25 @@ impl TableStore {
                 Err(NotApplied::Failed(error)) => return Err(error),
             }
         }
+    }
+
+    /// Whether what is in memory is to be flushed because its table's flush period is over. A period with no writes is
+    /// followed by the next one.
+    pub(super) fn is_flush_due(&self, context: &Context) -> bool {
+        let period = self.settings.load().flush_period;
+        if period.is_zero() {
+            return false;
+        }
+        let now = context.clock.now_micros();
+        let gathered = now.saturating_sub(self.gathers_since.load(Ordering::Relaxed));
+        if u128::try_from(gathered).unwrap_or(0) < period.as_micros() {
+            return false;
+        }
+        let is_empty = self.state.load().active.is_empty();
+        if is_empty {
+            self.gathers_since.store(now, Ordering::Relaxed);
+        }
+        !is_empty
     }
 
     /// Records before this are in SSTables.

@@ -1,7 +1,8 @@
-//! What keeps data safe beside reading and writing it: snapshots, ingested files, verification.
+//! What keeps data safe beside reading and writing it: snapshots, ingested files, verification; and table options.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking, its helpers too
 
 mod data;
+mod options;
 mod snapshot;
 mod verify;

@@ -16,6 +16,9 @@ type Map = BTreeMap<String, String>;
 const COMPACTION_PACKAGE: &str = "org.apache.cassandra.db.compaction.";
 const COMPRESSION_PACKAGE: &str = "org.apache.cassandra.io.compress.";
 
+/// Storage makes no larger blocks.
+const MAX_BLOCK_KIB: u32 = 1024;
+
 /// What a sub-option takes.
 #[derive(Clone, Copy, Debug)]
 enum Takes {
@@ -197,6 +200,32 @@ pub fn compression(mut given: Map) -> Result<Map, QueryError> {
     given.insert("chunk_length_in_kb".to_owned(), chunk);
     given.insert("class".to_owned(), format!("{COMPRESSION_PACKAGE}{name}"));
     Ok(given)
+}
+
+/// What storage does otherwise than checked compression options say: warnings for who gave them.
+pub fn substitutions(stored: &Map) -> Vec<String> {
+    let option = |name: &str| stored.get(name).map_or("", String::as_str);
+    let class = option("class");
+    let instead = match class.strip_prefix(COMPRESSION_PACKAGE).unwrap_or(class) {
+        "SnappyCompressor" => Some("SnappyCompressor: files are compressed with LZ4 instead"),
+        "DeflateCompressor" => {
+            Some("DeflateCompressor: files are compressed with Zstandard instead")
+        }
+        _ => None,
+    };
+    let mut warnings: Vec<String> = instead.map(str::to_owned).into_iter().collect();
+    if option("lz4_compressor_type").eq_ignore_ascii_case("high") {
+        warnings.push(
+            "lz4_compressor_type 'high' has no effect: use ZstdCompressor for smaller files"
+                .to_owned(),
+        );
+    }
+    if option("chunk_length_in_kb").parse::<u32>().is_ok_and(|kib| kib > MAX_BLOCK_KIB) {
+        warnings.push(format!(
+            "chunk_length_in_kb is more than {MAX_BLOCK_KIB}: files have blocks of {MAX_BLOCK_KIB} KiB"
+        ));
+    }
+    warnings
 }
 
 /// `caching = {...}` as it is stored.

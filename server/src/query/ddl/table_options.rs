@@ -3,7 +3,7 @@
 use tholos_storage::schema::options::TableOptions;
 
 use super::options::OptionReader;
-use super::suboptions::{caching, compaction, compression};
+use super::suboptions::{caching, compaction, compression, substitutions};
 use crate::error::QueryError;
 use crate::query::modify::attributes::MAX_TTL;
 
@@ -22,10 +22,11 @@ pub fn apply(
     options: &mut TableOptions,
     reader: &mut OptionReader<'_>,
 ) -> Result<Vec<String>, QueryError> {
+    let compresses = reader.has("compression");
     durations(options, reader)?;
     storage(options, reader)?;
     policies(options, reader)?;
-    let mut warnings = Vec::new();
+    let mut warnings = if compresses { substitutions(&options.compression) } else { Vec::new() };
     for name in OBSOLETE {
         if reader.text(name)?.is_some() {
             warnings.push(format!("option {name} is obsolete and has no effect: leave it out"));
@@ -63,7 +64,13 @@ fn storage(o: &mut TableOptions, reader: &mut OptionReader<'_>) -> Result<(), Qu
         reader.number("bloom_filter_fp_chance", LEAST_FP_CHANCE, 1.0)?,
     );
     set(&mut o.caching, reader.map("caching")?.map(caching).transpose()?);
-    set(&mut o.cdc, reader.boolean("cdc")?);
+    if reader.boolean("cdc")? == Some(true) {
+        return Err(QueryError::Config(
+            "cdc = true is not supported: there is no change data capture. Leave it out, or use cdc = false"
+                .to_owned(),
+        ));
+    }
+    o.cdc = false;
     set(&mut o.comment, reader.text("comment")?);
     set(&mut o.compaction, reader.map("compaction")?.map(compaction).transpose()?);
     set(&mut o.compression, reader.map("compression")?.map(compression).transpose()?);
