@@ -359,7 +359,7 @@ const SCHEMA: &[&str] = &[
     "ALTER TABLE ks.altered DROP v",
     "ALTER TABLE ks.altered DROP w USING TIMESTAMP 77",
     "ALTER TABLE ks.altered ADD w text",
-    "ALTER TABLE ks.altered WITH caching = {'rows_per_partition': 10} AND cdc = true",
+    "ALTER TABLE ks.altered WITH caching = {'rows_per_partition': 10} AND cdc = false",
 ];
 
 #[test]
