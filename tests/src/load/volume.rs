@@ -60,8 +60,11 @@ pub fn measure(
     let prepared = setup::set_up(server.address).map_err(|error| error.to_string())?;
     let mut volume = Volume { server, prepared, keys, values, figures: Vec::new() };
     volume.load()?;
+    // Filters and indexes are read when they are first needed.
+    let cold = volume.steady()?;
     let idle = volume.steady()?;
     let busy = volume.steady_while_compacting()?;
+    volume.note("p99_us_first", cold.micros(99.0));
     volume.note("p99_us_idle", idle.micros(99.0));
     volume.note("p99_us_compacting", busy.micros(99.0));
     let mut volume = volume.restart("restart_ms", Server::stop, &start)?;
