@@ -121,9 +121,9 @@ impl<'a> ExecuteContext<'a> {
         consistency: Consistency,
         range: KeyRange<'_>,
     ) -> Result<LiveRows, QueryError> {
-        let KeyRange { table, lower, upper, direction } = range;
+        let KeyRange { table, lower, upper, partition_len, direction } = range;
         let now = self.time.seconds;
-        let command = ReadCommand::Range { table, lower, upper, direction, now };
+        let command = ReadCommand::Range { table, lower, upper, partition_len, direction, now };
         let placement = self.placements.of(keyspace.as_str());
         match self.coordinator.read(placement, token, consistency, command)? {
             ReplicaRows::Range(rows) => Ok(rows),
@@ -152,6 +152,8 @@ pub struct KeyRange<'a> {
     pub lower: &'a [u8],
     /// After the last key.
     pub upper: &'a [u8],
+    /// How many bytes of `lower` are the prefix of the one partition it lies in, if it is one.
+    pub partition_len: Option<usize>,
     /// Which way to walk.
     pub direction: Direction,
 }

@@ -52,8 +52,12 @@ impl Replica for LocalReplica {
             ReadCommand::Row { key, partition_len, now, .. } => {
                 table.row(key, partition_len, now).map(ReplicaRows::Row)
             }
-            ReadCommand::Range { lower, upper, direction, now, .. } => {
-                table.scan(lower, upper, direction, now).map(ReplicaRows::Range)
+            ReadCommand::Range { lower, upper, partition_len, direction, now, .. } => {
+                let rows = match partition_len {
+                    Some(len) => table.scan_partition(len, lower, upper, direction, now),
+                    None => table.scan(lower, upper, direction, now),
+                };
+                rows.map(ReplicaRows::Range)
             }
         }
     }

@@ -29,6 +29,9 @@ pub enum ReadCommand<'a> {
         lower: &'a [u8],
         /// End, exclusive. Empty: to the table's last.
         upper: &'a [u8],
+        /// How many bytes of `lower` are the prefix of the one partition that all of it lies in, if it is one: files
+        /// without that partition need no look.
+        partition_len: Option<usize>,
         /// Which way to walk.
         direction: Direction,
         /// What expiry is compared with.

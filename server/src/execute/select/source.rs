@@ -45,7 +45,7 @@ impl RowSource<'_, '_> {
         upper: &[u8],
         direction: Direction,
     ) -> Result<LiveRows, QueryError> {
-        self.open(Some(Token(token_of(partition))), lower, upper, direction)
+        self.open(Some(partition), lower, upper, direction)
     }
 
     /// Walks the keys `lower..upper`; an empty `upper` is the table's end.
@@ -55,14 +55,16 @@ impl RowSource<'_, '_> {
 
     fn open(
         &self,
-        token: Option<Token>,
+        partition: Option<&[u8]>,
         lower: &[u8],
         upper: &[u8],
         direction: Direction,
     ) -> Result<LiveRows, QueryError> {
         match self {
             RowSource::Coordinator { cx, keyspace, table, consistency } => {
-                let range = KeyRange { table: *table, lower, upper, direction };
+                let token = partition.map(|prefix| Token(token_of(prefix)));
+                let partition_len = partition.map(<[u8]>::len);
+                let range = KeyRange { table: *table, lower, upper, partition_len, direction };
                 cx.scan(keyspace, token, *consistency, range)
             }
             RowSource::Memory { memtable, now } => {
