@@ -104,21 +104,14 @@ impl Frame<'_> {
     /// Its mutations and their offsets in the segment; an error is the offset of a record that is none, although the
     /// checksum holds: the writer was at fault.
     pub(super) fn records(&self) -> impl Iterator<Item = Result<(u32, Mutation), u32>> {
+        let body = self.body;
         let first = self.offset + FRAME_HEADER_BYTES as u32;
-        let mut rest = self.body;
-        let total = rest.len();
-        let mut table = None;
-        std::iter::from_fn(move || {
-            if rest.is_empty() {
-                return None;
-            }
-            let offset = first + (total - rest.len()) as u32;
-            let mutation = take_record(&mut rest).and_then(|record| decode_mutation(record, table));
-            match &mutation {
-                Some(mutation) => table = Some(mutation.table),
-                None => rest = &[],
-            }
-            Some(mutation.map(|mutation| (offset, mutation)).ok_or(offset))
+        self.encoded().map(move |record| {
+            let LogRecord { table, offset, len, .. } = record?;
+            let start = (offset - first) as usize + size_of::<u32>();
+            let bytes = body.get(start..start + len as usize);
+            let mutation = bytes.and_then(|bytes| decode_mutation(bytes, Some(table)));
+            mutation.map(|mutation| (offset, mutation)).ok_or(offset)
         })
     }
 }
