@@ -94,11 +94,12 @@ impl SsTableWriter {
     /// `Unusable` if they do not, or if the row codec refuses a row: the file must then be given up.
     pub fn add(&mut self, entry: Entry<'_>) -> Result<(), StorageError> {
         let Entry { key, partition_len, content } = entry;
-        self.check_order(key, partition_len).map_err(|why| self.refuse(why))?;
+        let new_partition = self.begins_partition(key, partition_len);
+        self.check_order(key, partition_len, new_partition).map_err(|why| self.refuse(why))?;
         if self.data.len() >= self.options.block_bytes && !self.data.is_empty() {
             self.finish_data_block()?;
         }
-        self.enter(key, partition_len, self.data.is_empty());
+        self.enter(key, partition_len, new_partition, self.data.is_empty());
         let (kind, max_timestamp) = self.encode_content(key, content)?;
         let before = self.data.len();
         self.data.add(kind, key, partition_len, &self.payload);
@@ -169,22 +170,26 @@ impl SsTableWriter {
     }
 
     /// Why an entry can't come next, if it can't.
-    fn check_order(&self, key: &[u8], partition_len: usize) -> Result<(), &'static str> {
+    fn check_order(
+        &self,
+        key: &[u8],
+        partition_len: usize,
+        new_partition: bool,
+    ) -> Result<(), &'static str> {
         if partition_len >= key.len() {
             return Err("a key has no position");
         }
         if key <= self.last_key.as_slice() {
             return Err("keys do not ascend");
         }
-        if self.begins_partition(key, partition_len) && !self.range_deletion.is_none() {
+        if new_partition && !self.range_deletion.is_none() {
             return Err("a range deletion is not closed at the end of its partition");
         }
         Ok(())
     }
 
     /// Before an entry: what a new partition and a new block begin with.
-    fn enter(&mut self, key: &[u8], partition_len: usize, begins_block: bool) {
-        let new_partition = self.begins_partition(key, partition_len);
+    fn enter(&mut self, key: &[u8], partition_len: usize, new_partition: bool, begins_block: bool) {
         if new_partition {
             (self.partition_deletion, self.range_deletion) = (Deletion::NONE, Deletion::NONE);
             self.statistics.end_partition(&self.last_key[..self.last_partition_len]);

@@ -93,14 +93,15 @@ impl SsTableWriter {
         if partition_len < 8 {
             return Err("a key has no token".into());
         }
-        self.check_order(key, partition_len)?;
-        if self.begins_partition(key, partition_len) {
+        let new_partition = self.begins_partition(key, partition_len);
+        self.check_order(key, partition_len, new_partition)?;
+        if new_partition {
             self.check_prefix_free(key, partition_len)?;
             if !admits(token_of(key)) {
                 return Err(AppendError::Outside(token_of(key)));
             }
         }
-        self.enter(key, partition_len, begins_block);
+        self.enter(key, partition_len, new_partition, begins_block);
         let content = decode_content(entry, self.options.base).map_err(|what| what.0)?;
         let max_timestamp = self.note_content(kind, key, content, check)?;
         self.leave(key, partition_len, max_timestamp);
