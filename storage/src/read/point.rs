@@ -16,7 +16,6 @@ use crate::sstable::{BlockRow, SsTable};
 #[derive(Clone, Debug)]
 pub struct PointRow {
     bytes: PointBytes,
-    base: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -31,12 +30,11 @@ enum PointBytes {
 impl PointRow {
     /// The row, without anything that a deletion above it deletes.
     pub fn row(&self) -> RowRef<'_> {
-        let bytes = match &self.bytes {
-            PointBytes::Shared(row) => row.bytes(),
-            PointBytes::Block(row) => row.row().bytes,
-            PointBytes::Owned(bytes) => bytes.as_slice(),
-        };
-        RowRef { bytes, base: self.base }
+        match &self.bytes {
+            PointBytes::Shared(row) => RowRef { bytes: row.bytes(), base: 0 },
+            PointBytes::Block(row) => row.row(),
+            PointBytes::Owned(bytes) => RowRef { bytes, base: 0 },
+        }
     }
 }
 
@@ -81,7 +79,7 @@ impl<'a> PointRead<'a> {
     pub fn memtable(&mut self, memtable: &Memtable) {
         let found = memtable.row(self.key, self.partition_len);
         self.deletion = self.deletion.max(found.deletion);
-        let row = found.row.map(|row| PointRow { bytes: PointBytes::Shared(row), base: 0 });
+        let row = found.row.map(|row| PointRow { bytes: PointBytes::Shared(row) });
         self.versions.extend(row);
     }
 
@@ -93,8 +91,7 @@ impl<'a> PointRead<'a> {
         let Some(found) = table.row(self.key, self.partition_len)? else { return Ok(()) };
         self.files += 1;
         self.deletion = self.deletion.max(found.deletion);
-        let row =
-            found.row.map(|row| PointRow { base: row.row().base, bytes: PointBytes::Block(row) });
+        let row = found.row.map(|row| PointRow { bytes: PointBytes::Block(row) });
         self.versions.extend(row);
         Ok(())
     }
@@ -158,7 +155,7 @@ impl<'a> PointRead<'a> {
                 let room = rows.iter().map(|row| row.bytes.len()).max().unwrap_or(0) + 16;
                 let mut merged = RowBuilder::with_capacity(room).under(self.deletion);
                 merge_rows(&rows, &mut merged)?;
-                PointRow { bytes: PointBytes::Owned(merged.finish().0), base: 0 }
+                PointRow { bytes: PointBytes::Owned(merged.finish().0) }
             }
         };
         let is_live = row.row().is_live_within(self.current.as_deref(), self.now)?;

@@ -133,13 +133,10 @@ impl SsTable {
     ) -> Result<Option<IndexEntry>, StorageError> {
         let Footer { base, file_len, top_index, .. } = opened.footer;
         let entry_in = |block: &Block, offset| -> Result<Option<IndexEntry>, StorageError> {
-            let entry = block.floor(key).and_then(|floor| {
-                let decode = |floor| {
-                    // Its key is not put together here; that of an entry at or before `key` may be as long as any.
-                    IndexEntry::decode(usize::MAX, block.payload_of(&floor), base, file_len)
-                };
-                floor.map(decode).transpose()
-            });
+            // Its key is not put together here; that of an entry at or before `key` may be as long as any.
+            let decode =
+                |floor| IndexEntry::decode(usize::MAX, block.payload_of(&floor), base, file_len);
+            let entry = block.floor(key).and_then(|floor| floor.map(decode).transpose());
             entry.map_err(|what| self.malformed(offset, what))
         };
         let Some(top) = entry_in(&opened.top_index, top_index.offset)? else { return Ok(None) };
