@@ -167,9 +167,7 @@ impl Session {
             Ready::plan(query.text, keyspace, &snapshot.catalogue).map_err(Failure::other)?;
         let keyspace = keyspace.cloned();
         let mut run = Run::new(&self.node, &snapshot, &ready, keyspace.as_ref(), started);
-        if !self.may_wait {
-            run = run.without_waiting();
-        }
+        run.may_wait = self.may_wait;
         answer(&run, &query.parameters, &mut self.keyspace, self.version, out)
     }
 
@@ -230,9 +228,7 @@ impl Session {
         };
         run.metadata_known = *known == ready.metadata_id;
         run.tells_metadata_id = self.version == Version::V5;
-        if !self.may_wait {
-            run = run.without_waiting();
-        }
+        run.may_wait = self.may_wait;
         let outcomes = answer(&run, &execute.parameters, &mut self.keyspace, self.version, out);
         drop(snapshot);
         self.recent = Some(recent);

@@ -37,8 +37,9 @@ pub(super) struct Run<'a> {
     ready: &'a Ready,
     keyspace: Option<&'a Name>,
     started: Instant,
-    /// This thread may wait for the disk.
-    may_wait: bool,
+    /// This thread may wait for the disk. If not, it serves other clients too: what would wait fails instead, before
+    /// anything is done.
+    pub(super) may_wait: bool,
     /// The client has this result's metadata.
     pub(super) metadata_known: bool,
     /// The client is told the metadata's id when it does not have it.
@@ -75,12 +76,6 @@ impl<'a> Run<'a> {
             metadata_known,
             tells_metadata_id,
         }
-    }
-
-    /// The thread serves other clients too: what would wait for the disk fails instead, before anything is done.
-    pub(super) fn without_waiting(mut self) -> Self {
-        self.may_wait = false;
-        self
     }
 
     pub(super) fn kind(&self) -> RequestKind {
