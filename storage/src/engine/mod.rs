@@ -38,7 +38,7 @@ use parking_lot::Mutex;
 use self::background::Signals;
 use self::context::Context;
 pub use self::hold::PurgeHold;
-pub use self::options::{BackgroundDriver, Clock, EngineOptions, TableSettings};
+pub use self::options::{BackgroundDriver, Clock, EngineOptions, MAX_BLOCK_KIB, TableSettings};
 pub use self::receive::{ReceivedStream, StreamReceiver};
 pub use self::send::{SentStream, StreamSender};
 pub use self::stats::{DamagedRange, EngineStats, JobStats, SsTableStats, TableStats};

@@ -152,7 +152,7 @@ fn current_columns(table: &Table) -> Option<Arc<[ColumnId]>> {
 const USUAL_ZSTD_LEVEL: i32 = 3;
 
 /// Blocks are at most this large, whatever `chunk_length_in_kb` says.
-const MAX_BLOCK_KIB: usize = 1024;
+pub const MAX_BLOCK_KIB: usize = 1024;
 
 fn compression(options: &TableOptions) -> Compression {
     let option = |name: &str| options.compression.get(name).map(String::as_str);

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use tholos_storage::compaction::{scaling_steps, size_in_bytes};
+use tholos_storage::engine::MAX_BLOCK_KIB;
 
 use super::options::{boolean, number};
 use crate::error::QueryError;
@@ -15,9 +16,6 @@ type Map = BTreeMap<String, String>;
 
 const COMPACTION_PACKAGE: &str = "org.apache.cassandra.db.compaction.";
 const COMPRESSION_PACKAGE: &str = "org.apache.cassandra.io.compress.";
-
-/// Storage makes no larger blocks.
-const MAX_BLOCK_KIB: u32 = 1024;
 
 /// What a sub-option takes.
 #[derive(Clone, Copy, Debug)]
@@ -220,7 +218,7 @@ pub fn substitutions(stored: &Map) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if option("chunk_length_in_kb").parse::<u32>().is_ok_and(|kib| kib > MAX_BLOCK_KIB) {
+    if option("chunk_length_in_kb").parse::<usize>().is_ok_and(|kib| kib > MAX_BLOCK_KIB) {
         warnings.push(format!(
             "chunk_length_in_kb is more than {MAX_BLOCK_KIB}: files have blocks of {MAX_BLOCK_KIB} KiB"
         ));
