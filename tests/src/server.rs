@@ -146,9 +146,19 @@ impl Drop for Server {
 
 /// Processor time of a process, from the scheduler's own accounting of its threads, in microseconds.
 pub fn cpu_micros(pid: u32) -> u64 {
+    cpu_micros_of(pid, |_| true)
+}
+
+/// [`cpu_micros`] of the threads that have a name that is wanted.
+pub fn cpu_micros_of(pid: u32, wanted: impl Fn(&str) -> bool) -> u64 {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    let is_wanted = |thread: &fs::DirEntry| {
+        let name = fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+        wanted(name.trim())
+    };
     let nanos: u64 = threads
         .flatten()
+        .filter(is_wanted)
         .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
         .filter_map(|stat| stat.split(' ').next()?.parse::<u64>().ok())
         .sum();

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use super::run::{Outcome, Shape, run};
 use super::setup;
 use super::workload::{Kind, Prepared, Values, Workload};
-use crate::server::Server;
+use crate::engine_bench::store::file_bytes;
+use crate::server::{Server, cpu_micros_of};
 
 /// Shape of the load.
 const LOAD: Shape = Shape { connections: 8, depth: 64, rate: None, duration: Duration::ZERO };
@@ -68,7 +69,8 @@ pub fn measure(
     volume.note("p99_us_idle", idle.micros(99.0));
     volume.note("p99_us_compacting", busy.micros(99.0));
     let mut volume = volume.restart("restart_ms", Server::stop, &start)?;
-    let disk_bytes = size_of(&data.join("storage/data"))?;
+    let disk_bytes =
+        file_bytes(&data.join("storage/data"), |_| true).map_err(|error| error.to_string())?;
     volume.note("disk_bytes_per_row", disk_bytes as f64 / keys as f64);
     volume.prepared = setup::prepare(volume.server.address).map_err(|error| error.to_string())?;
     let rewritten = volume.run(Kind::Write, Shape { duration: REWRITE, ..LOAD })?;
@@ -123,7 +125,7 @@ impl Volume {
 
     fn steady_while_compacting(&mut self) -> Result<Outcome, String> {
         let before = self.metric("tholos_compacted_bytes_total")?;
-        let cpu = compaction_cpu(self.server.pid());
+        let cpu = self.compaction_cpu();
         setup::execute(self.server.address, COMPACT_ANEW).map_err(|error| error.to_string())?;
         let outcome = self.steady()?;
         let bytes = self.metric("tholos_compacted_bytes_total")? - before;
@@ -133,7 +135,7 @@ impl Volume {
         }
         self.settle()?;
         let bytes = self.metric("tholos_compacted_bytes_total")? - before;
-        let seconds = (compaction_cpu(self.server.pid()) - cpu) as f64 / 1e6;
+        let seconds = (self.compaction_cpu() - cpu) as f64 / 1e6;
         self.note("compaction_mb_per_cpu_s", bytes / 1e6 / seconds);
         Ok(outcome)
     }
@@ -167,6 +169,11 @@ impl Volume {
         Ok(())
     }
 
+    /// Processor time of its compaction threads, in microseconds.
+    fn compaction_cpu(&self) -> u64 {
+        cpu_micros_of(self.server.pid(), |name| name == "compaction")
+    }
+
     fn metric(&self, name: &str) -> Result<f64, String> {
         let text = fetch_metrics(self.server.admin).map_err(|error| format!("metrics: {error}"))?;
         let values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -188,29 +195,4 @@ fn written_bytes(pid: u32) -> Result<u64, String> {
     let text = fs::read_to_string(format!("/proc/{pid}/io")).map_err(|error| error.to_string())?;
     let value = text.lines().find_map(|line| line.strip_prefix("write_bytes:"));
     value.and_then(|value| value.trim().parse().ok()).ok_or_else(|| "no write_bytes".to_string())
-}
-
-/// Processor time of a server's compaction threads, in microseconds.
-fn compaction_cpu(pid: u32) -> u64 {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    let is_compaction = |thread: &Path| {
-        fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim() == "compaction")
-    };
-    let nanos = |thread: &Path| -> Option<u64> {
-        let stat = fs::read_to_string(thread.join("schedstat")).ok()?;
-        stat.split(' ').next()?.parse().ok()
-    };
-    let threads = threads.flatten().map(|thread| thread.path());
-    threads.filter(|thread| is_compaction(thread)).filter_map(|t| nanos(&t)).sum::<u64>() / 1_000
-}
-
-/// Bytes of all files below a directory.
-fn size_of(dir: &Path) -> Result<u64, String> {
-    let mut sum = 0;
-    for entry in fs::read_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))?.flatten()
-    {
-        let kind = entry.metadata().map_err(|error| error.to_string())?;
-        sum += if kind.is_dir() { size_of(&entry.path())? } else { kind.len() };
-    }
-    Ok(sum)
 }
