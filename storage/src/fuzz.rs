@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tholos_grammar::types::Native;
 use uuid::Uuid;
 
 use crate::StorageError;
@@ -16,7 +17,7 @@ use crate::manifest::read_manifest;
 use crate::model::entry::{Cursor, Direction};
 use crate::model::token_range::TokenRanges;
 use crate::schema::TableId;
-use crate::sstable::{BlockCache, SsTable, StoredBlock};
+use crate::sstable::{BlockCache, KeyTypes, SsTable, StoredBlock};
 use crate::stream::{
     ChunkWriter, Header, Record, Run, SchemaFingerprint, StreamError, split_chunk,
 };
@@ -156,15 +157,18 @@ fn empty_engine() -> Result<Engine, StorageError> {
         background: BackgroundDriver::Caller,
         ..EngineOptions::new("/fuzz")
     };
-    let table = TableSettings::new(STREAMED, "ks", "t");
+    let key_types = KeyTypes::of([&Native::Int.into()]);
+    let table = TableSettings { key_types, ..TableSettings::new(STREAMED, "ks", "t") };
     Engine::open(Arc::new(MemoryFs::new()), Arc::new(Never), options, [table])
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tholos_grammar::token::Token;
 
     use super::*;
+    use crate::key::encode_component;
     use crate::model::mutation::{Mutation, Update};
     use crate::model::position::{AFTER, BEFORE, COMPONENT, ROW, token_prefix};
     use crate::model::row::RowBuilder;
@@ -179,7 +183,7 @@ mod tests {
     /// A sound stream in each of the ways that the target takes bytes: as chunks, as records, as a block.
     fn streams() -> [Vec<u8>; 3] {
         let engine = empty_engine().unwrap();
-        for token in [-7_i64, 3, 4, 900] {
+        for key in 0_i32..4 {
             let deletion = |timestamp| Deletion { timestamp, deleted_at: 2 };
             let mut row = RowBuilder::new();
             row.liveness(Liveness { timestamp: 7, ttl: 0, expires_at: 0 });
@@ -194,7 +198,10 @@ mod tests {
                 deletion: deletion(6),
             };
             let updates = [Update::Partition(deletion(4)), insert(1), insert(5), range];
-            let partition = [&token_prefix(token)[..], &[1, 9]].concat()[..].into();
+            let mut partition = token_prefix(Token::of(&key.to_be_bytes()).0).to_vec();
+            encode_component(&Native::Int.into(), &key.to_be_bytes(), false, &mut partition)
+                .unwrap();
+            let partition = partition[..].into();
             let updates = updates.into_iter().collect();
             engine.apply(&Mutation { table: STREAMED, partition, updates }).unwrap();
         }

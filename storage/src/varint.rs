@@ -10,6 +10,39 @@ pub fn encode_u64(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// An unsigned number's bytes, for where there is no `Vec` to append to.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoded {
+    bytes: [u8; 10],
+    len: usize,
+}
+
+impl Encoded {
+    /// The number's bytes.
+    pub fn of(mut value: u64) -> Self {
+        let mut encoded = Encoded { bytes: [0; 10], len: 0 };
+        while value >= 0x80 {
+            encoded.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        encoded.push(value as u8);
+        encoded
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+}
+
+impl std::ops::Deref for Encoded {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 /// Appends a signed number; small magnitudes are short.
 pub fn encode_i64(out: &mut Vec<u8>, value: i64) {
     encode_u64(out, ((value << 1) ^ (value >> 63)) as u64);
@@ -65,6 +98,7 @@ mod tests {
             encode_u64(&mut out, unsigned);
             encode_i64(&mut out, signed);
             let mut input = out.as_slice();
+            prop_assert!(input.starts_with(&Encoded::of(unsigned)));
             prop_assert_eq!(decode_u64(&mut input), Some(unsigned));
             prop_assert_eq!(decode_i64(&mut input), Some(signed));
             prop_assert!(input.is_empty());

@@ -176,8 +176,6 @@ impl Existing for Rows<'_, '_> {
         let Some(row) = self.cx.read_row(&table.keyspace, token, consistency, row)? else {
             return Ok(None);
         };
-        let mut copy = RowBuf::default();
-        row.row().copy_with_base(0, &mut copy.0).map_err(unreadable)?;
-        Ok(Some(copy))
+        row.row().to_buf().map(Some).map_err(unreadable)
     }
 }

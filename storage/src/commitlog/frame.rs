@@ -18,7 +18,7 @@ use crate::model::mutation::Mutation;
 /// First bytes of every segment file.
 pub(super) const MAGIC: [u8; 8] = *b"THLSclog";
 /// The format version that is written, and the only one that is read.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// Where frames begin in a segment file.
 pub(super) const FILE_HEADER_BYTES: u32 = 16;
 pub(super) const FRAME_HEADER_BYTES: usize = 16;

@@ -2,7 +2,7 @@
 //!
 //! 1 and the table's id (16 bytes), or 0 for the table of the record before it in the frame; partition prefix (varint
 //! length, bytes), number of updates (varint), then each update: a tag byte and its fields. Deletions are two zigzag
-//! varints, positions and rows a varint length and their bytes.
+//! varints, positions a varint length and their bytes, rows the same of their head and of their body.
 
 use smallvec::SmallVec;
 use uuid::Uuid;
@@ -39,7 +39,8 @@ pub fn encode_mutation(out: &mut Vec<u8>, mutation: &Mutation, previous: Option<
             Update::Row { position, row } => {
                 out.push(ROW);
                 encode_slice(out, position);
-                encode_slice(out, &row.0);
+                encode_slice(out, &row.head);
+                encode_slice(out, &row.body);
             }
             Update::Range { start, end, deletion } => {
                 out.push(RANGE);
@@ -93,7 +94,7 @@ fn decode_update(input: &mut &[u8]) -> Option<Update> {
         PARTITION => Update::Partition(decode_deletion(input)?),
         ROW => Update::Row {
             position: SmallVec::from_slice(decode_slice(input)?),
-            row: RowBuf(decode_slice(input)?.to_vec()),
+            row: decode_row(input)?,
         },
         RANGE => Update::Range {
             start: SmallVec::from_slice(decode_slice(input)?),
@@ -102,6 +103,11 @@ fn decode_update(input: &mut &[u8]) -> Option<Update> {
         },
         _ => return None,
     })
+}
+
+fn decode_row(input: &mut &[u8]) -> Option<RowBuf> {
+    let head = SmallVec::from_slice(decode_slice(input)?);
+    Some(RowBuf { head, body: decode_slice(input)?.to_vec() })
 }
 
 fn encode_deletion(out: &mut Vec<u8>, deletion: Deletion) {
@@ -126,9 +132,9 @@ mod tests {
         };
         let update = prop_oneof![
             deletion().prop_map(Update::Partition),
-            (bytes(30), bytes(100)).prop_map(|(position, row)| Update::Row {
+            (bytes(30), bytes(12), bytes(100)).prop_map(|(position, head, body)| Update::Row {
                 position: position.into(),
-                row: RowBuf(row)
+                row: RowBuf { head: head.into(), body }
             }),
             (bytes(30), bytes(30), deletion()).prop_map(|(start, end, deletion)| {
                 Update::Range { start: start.into(), end: end.into(), deletion }

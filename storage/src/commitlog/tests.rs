@@ -21,7 +21,10 @@ fn table(number: u128) -> TableId {
 fn mutation(of: u128, number: u64, bytes: usize) -> Mutation {
     let mut row = vec![number as u8; bytes];
     row.extend_from_slice(&number.to_be_bytes());
-    let update = Update::Row { position: SmallVec::from_slice(&[0x38]), row: RowBuf(row) };
+    let update = Update::Row {
+        position: SmallVec::from_slice(&[0x38]),
+        row: RowBuf { head: SmallVec::new(), body: row },
+    };
     let partition = SmallVec::from_slice(&number.to_be_bytes());
     Mutation { table: table(of), partition, updates: SmallVec::from_iter([update]) }
 }
@@ -476,9 +479,9 @@ fn the_format_is_this() {
     assert_eq!(
         hex(&segment_files(&fs)[0].1),
         concat!(
-            "54484c53636c6f6702000000000000005100000010000000f0e93faf475ef479",
-            "320000000100000000000000000000000000000102080000000000000003030101380800000000000000030201200160d00f01000a0c",
-            "170000000008000000000000000301010138080000000000000003"
+            "54484c53636c6f67030000000000000053000000100000008dee1aede8e6b4e7",
+            "33000000010000000000000000000000000000010208000000000000000303010138000800000000000000030201200160d00f01",
+            "000a0c18000000000800000000000000030101013800080000000000000003"
         )
     );
 }

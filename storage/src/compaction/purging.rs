@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::StorageError;
-use crate::model::entry::{Content, Entry, RowRef};
+use crate::model::entry::{Content, Entry, RowBuf, RowRef};
 use crate::model::purge::Purge;
 use crate::model::row::{RowBuilder, RowError, RowItem};
 use crate::model::{CellState, ColumnId, Deletion, Seconds, Timestamp};
@@ -24,7 +24,7 @@ pub struct PurgingWriter<'a> {
     max_purgeable: &'a mut dyn FnMut(&[u8]) -> Timestamp,
     /// The partition it was asked for last, and the answer.
     known: Option<(Vec<u8>, Timestamp)>,
-    row: Vec<u8>,
+    row: RowBuf,
     /// Whose cells stay; `None` for all.
     columns: Option<Arc<[ColumnId]>>,
 }
@@ -35,7 +35,13 @@ impl<'a> PurgingWriter<'a> {
         settings: PurgeSettings,
         max_purgeable: &'a mut dyn FnMut(&[u8]) -> Timestamp,
     ) -> Self {
-        PurgingWriter { settings, max_purgeable, known: None, row: Vec::new(), columns: None }
+        PurgingWriter {
+            settings,
+            max_purgeable,
+            known: None,
+            row: RowBuf::default(),
+            columns: None,
+        }
     }
 
     /// Drops cells of all columns but these (ascending), whatever their age: such columns were dropped, and their ids
@@ -77,11 +83,11 @@ impl<'a> PurgingWriter<'a> {
                 purge.row(row, columns, &mut left)?;
                 let left = left.finish();
                 let exists = !left.is_empty();
-                self.row = left.0;
+                self.row = left;
                 if !exists {
                     return Ok(());
                 }
-                Content::Row(RowRef { bytes: &self.row, base: 0 })
+                Content::Row(self.row.as_row())
             }
         };
         write(Entry { content, ..entry })

@@ -10,7 +10,7 @@ use crate::compaction::CompactionOptions;
 use crate::model::ColumnId;
 use crate::schema::options::TableOptions;
 use crate::schema::{Table, TableId};
-use crate::sstable::Compression;
+use crate::sstable::{Compression, KeyTypes};
 
 /// Where the engine learns the time, which it needs for purging and timely flushes: reads are given their `now`.
 pub trait Clock: Send + Sync {
@@ -92,6 +92,8 @@ pub struct TableSettings {
     pub flush_period: Duration,
     /// Whether writes go through the commit log.
     pub durable_writes: bool,
+    /// The types of the partition key.
+    pub key_types: KeyTypes,
     /// Ids of the columns whose cells count, ascending: cells of others make no row exist and go with the next
     /// compaction. `None`, if no column was ever dropped: all count.
     pub columns: Option<Arc<[ColumnId]>>,
@@ -111,6 +113,7 @@ impl TableSettings {
             compaction: CompactionOptions::default(),
             flush_period: Duration::ZERO,
             durable_writes: true,
+            key_types: KeyTypes::NONE,
             columns: None,
         }
     }
@@ -133,6 +136,7 @@ impl TableSettings {
                 u64::try_from(options.memtable_flush_period_in_ms).unwrap_or(0),
             ),
             durable_writes,
+            key_types: KeyTypes::of(table.partition_key.iter().map(|column| &column.cql_type)),
             columns: current_columns(table),
             ..TableSettings::new(table.id, table.keyspace.as_str(), table.name.as_str())
         }

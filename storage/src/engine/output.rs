@@ -141,6 +141,7 @@ pub(super) fn create(
         block_bytes: settings.block_bytes,
         filter_false_positives: settings.filter_false_positives,
         written_at: context.clock.now_micros(),
+        key_types: settings.key_types,
         ..SsTableOptions::new(base, transcode)
     };
     let writer = SsTableWriter::create(Arc::clone(&context.fs), path, options)?;

@@ -136,7 +136,7 @@ impl Cursor for MemtableCursor {
         let content = if record.is_header() {
             Content::Partition(decode_deletion(payload))
         } else {
-            Content::Row(RowRef { bytes: payload, base: 0 })
+            Content::Row(RowRef::of_whole(payload, 0))
         };
         Some(entry(record, content))
     }

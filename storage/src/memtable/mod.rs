@@ -23,7 +23,7 @@ pub use self::cursor::MemtableCursor;
 use self::record::Record;
 use self::shard::{Shard, TimeSpan};
 use crate::StorageError;
-use crate::model::entry::Direction;
+use crate::model::entry::{Direction, RowRef};
 use crate::model::mutation::Mutation;
 use crate::model::position::token_of;
 use crate::model::{Deletion, Timestamp};
@@ -52,9 +52,9 @@ pub struct MemtableRow {
 pub struct SharedRow(Record);
 
 impl SharedRow {
-    /// The encoded row, relative to 0.
-    pub fn bytes(&self) -> &[u8] {
-        self.0.payload()
+    /// The encoded row.
+    pub fn row(&self) -> RowRef<'_> {
+        RowRef::of_whole(self.0.payload(), 0)
     }
 }
 

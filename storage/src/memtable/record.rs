@@ -1,6 +1,6 @@
 //! Records: what the trees of a memtable hold, each in one allocation.
 //!
-//! Layout: `key length u32 | partition length u32 | key | payload`, little endian. The payload of a row is its encoded
+//! Layout: `key length u32 | partition length u32 | key | payload`, little endian. The payload of a row is its whole
 //! form, that of a deletion or a marker its deletions. Key and payload lie together, so that a hit reads one place.
 
 use std::sync::Arc;
@@ -16,13 +16,14 @@ const LENGTHS: usize = 8;
 pub(super) struct Record(Arc<[u8]>);
 
 impl Record {
-    pub(super) fn new(key: &[u8], partition_len: usize, payload: &[u8]) -> Self {
+    /// The payload is the concatenation of those parts.
+    pub(super) fn new(key: &[u8], partition_len: usize, payload: &[&[u8]]) -> Self {
         let mut bytes: SmallVec<[u8; 256]> =
-            SmallVec::with_capacity(LENGTHS + key.len() + payload.len());
+            SmallVec::with_capacity(LENGTHS + key.len() + total(payload));
         bytes.extend_from_slice(&(key.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&(partition_len as u32).to_le_bytes());
         bytes.extend_from_slice(key);
-        bytes.extend_from_slice(payload);
+        payload.iter().for_each(|part| bytes.extend_from_slice(part));
         Record(bytes.as_slice().into())
     }
 
@@ -48,11 +49,15 @@ impl Record {
     }
 
     /// Replaces the payload: in place if nobody else reads it and it has the right size, which allocates nothing.
-    pub(super) fn set_payload(&mut self, payload: &[u8]) {
+    pub(super) fn set_payload(&mut self, payload: &[&[u8]]) {
         let key_end = self.key_end();
         match Arc::get_mut(&mut self.0) {
-            Some(bytes) if bytes.len() == key_end + payload.len() => {
-                bytes[key_end..].copy_from_slice(payload);
+            Some(bytes) if bytes.len() == key_end + total(payload) => {
+                let mut at = key_end;
+                for part in payload {
+                    bytes[at..at + part.len()].copy_from_slice(part);
+                    at += part.len();
+                }
             }
             _ => *self = Record::new(self.key(), self.partition_len(), payload),
         }
@@ -66,6 +71,10 @@ impl Record {
         let bytes = [self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]];
         u32::from_le_bytes(bytes) as usize
     }
+}
+
+fn total(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
 }
 
 /// Bytes of an encoded deletion.

@@ -168,7 +168,8 @@ impl Shard {
                 grown = merge_into(record, row);
                 return None;
             }
-            let record = Record::new(&key, partition.len(), &row.0);
+            let (len, head, body) = row.as_row().whole();
+            let record = Record::new(&key, partition.len(), &[&len, head, body]);
             grown = bytes_of(&record);
             Some(record)
         });
@@ -184,10 +185,10 @@ impl Shard {
         self.trees.entries.upsert(&key, |record| {
             if let Some(record) = record {
                 let stronger = deletion.max(decode_deletion(record.payload()));
-                record.set_payload(&encode_deletion(stronger));
+                record.set_payload(&[&encode_deletion(stronger)]);
                 return None;
             }
-            let record = Record::new(&key, partition.len(), &encode_deletion(deletion));
+            let record = Record::new(&key, partition.len(), &[&encode_deletion(deletion)]);
             grown = bytes_of(&record);
             Some(record)
         });
@@ -245,10 +246,10 @@ impl Shard {
         let mut grown = 0;
         markers.upsert(key, |record| {
             if let Some(record) = record {
-                record.set_payload(&marker.encode());
+                record.set_payload(&[&marker.encode()]);
                 return None;
             }
-            let record = Record::new(key, partition_len, &marker.encode());
+            let record = Record::new(key, partition_len, &[&marker.encode()]);
             grown = bytes_of(&record);
             Some(record)
         });
@@ -258,16 +259,15 @@ impl Shard {
 
 /// Merges a row into the one that is there; says by how many bytes that grew.
 fn merge_into(record: &mut Record, row: &RowBuf) -> isize {
-    let old = record.payload();
-    let before = old.len() as isize;
-    let mut merged = RowBuilder::with_capacity(old.len() + row.0.len());
+    let before = record.payload().len() as isize;
+    let old = RowRef::of_whole(record.payload(), 0);
+    let row = row.as_row();
+    let mut builder = RowBuilder::with_capacity(old.len() + row.len());
     // Both were looked at when they came, so merging can't fail; if it did, the new one would count.
-    let merged = match merge_rows(&[RowRef { bytes: old, base: 0 }, row.as_row()], &mut merged) {
-        Ok(()) => merged.finish().0,
-        Err(_) => row.0.clone(),
-    };
-    record.set_payload(&merged);
-    merged.len() as isize - before
+    let merged = merge_rows(&[old, row], &mut builder).map(|()| builder.finish());
+    let (len, head, body) = merged.as_ref().map_or(row, RowBuf::as_row).whole();
+    record.set_payload(&[&len, head, body]);
+    record.payload().len() as isize - before
 }
 
 /// What a record takes.

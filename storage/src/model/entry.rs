@@ -3,18 +3,27 @@
 //! An entry is a full key (partition prefix and position) and a payload that depends on the position: `HEADER` a
 //! deletion, `STATIC` and `ROW` an encoded row, `BEFORE`/`AFTER` a range-tombstone change marker.
 
+use smallvec::SmallVec;
+
 use crate::StorageError;
 use crate::model::{Deletion, Timestamp};
 
 /// An encoded row that owns its bytes, with timestamps relative to 0. See [`RowRef`] for reading.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct RowBuf(pub Vec<u8>);
+pub struct RowBuf {
+    /// What is there: see [`row`](crate::model::row).
+    pub head: SmallVec<[u8; 8]>,
+    /// What it says.
+    pub body: Vec<u8>,
+}
 
 /// An encoded row, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct RowRef<'a> {
-    /// The encoded row.
-    pub bytes: &'a [u8],
+    /// What is there: see [`row`](crate::model::row).
+    pub head: &'a [u8],
+    /// What it says.
+    pub body: &'a [u8],
     /// What its timestamps are relative to: 0 in memory and in the log, a file's least timestamp in an SSTable.
     pub base: Timestamp,
 }

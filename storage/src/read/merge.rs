@@ -11,7 +11,7 @@ use super::budget::ReadBudget;
 use super::source::{Source, SourceCursor};
 use crate::StorageError;
 use crate::model::Deletion;
-use crate::model::entry::{Content, Cursor, Direction, Entry, RowRef};
+use crate::model::entry::{Content, Cursor, Direction, Entry, RowBuf, RowRef};
 use crate::model::merge::merge_rows;
 use crate::model::position;
 use crate::model::row::RowBuilder;
@@ -33,7 +33,7 @@ pub struct MergeCursor {
     range_deletion: Deletion,
     /// Where the current entry's key is, and what it holds.
     at: Option<(usize, At)>,
-    merged: Vec<u8>,
+    merged: RowBuf,
     /// How far blocks may be passed over because of the range deletion in force; empty if that was not said yet.
     skipped_until: Vec<u8>,
     budget: ReadBudget,
@@ -95,7 +95,7 @@ impl MergeCursor {
             partition_deletion: Deletion::NONE,
             range_deletion: Deletion::NONE,
             at: None,
-            merged: Vec::new(),
+            merged: RowBuf::default(),
             skipped_until: Vec::new(),
             budget: ReadBudget::UNLIMITED,
             walked: ReadBudget::NOTHING,
@@ -160,7 +160,7 @@ impl MergeCursor {
         let content = match at {
             At::Through => return Some(entry),
             At::LeftOut => return None,
-            At::Merged => Content::Row(RowRef { bytes: &self.merged, base: 0 }),
+            At::Merged => Content::Row(self.merged.as_row()),
             At::Partition(deletion) => Content::Partition(deletion),
             At::Marker { before, after } => Content::Marker { before, after },
         };
@@ -184,7 +184,7 @@ impl MergeCursor {
             self.walked.entries += 1;
             self.walked.bytes += entry.key.len() as u64;
             if let Content::Row(row) = entry.content {
-                self.walked.bytes += row.bytes.len() as u64;
+                self.walked.bytes += row.len() as u64;
             }
             let partition = &entry.key[..entry.partition_len];
             if self.partition != partition {
@@ -348,7 +348,7 @@ impl MergeCursor {
         drop(rows);
         let row = merged.finish();
         let exists = !row.is_empty();
-        self.merged = row.0;
+        self.merged = row;
         Ok(exists.then_some(At::Merged))
     }
 

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::StorageError;
 use crate::memtable::{Memtable, SharedRow};
-use crate::model::entry::RowRef;
+use crate::model::entry::{RowBuf, RowRef};
 use crate::model::merge::merge_rows;
 use crate::model::row::{CellRef, RowBuilder, RowItem};
 use crate::model::{ColumnId, Deletion, Liveness, Seconds, Timestamp};
@@ -24,16 +24,16 @@ enum PointBytes {
     Shared(SharedRow),
     /// An SSTable's own.
     Block(BlockRow),
-    Owned(Vec<u8>),
+    Owned(RowBuf),
 }
 
 impl PointRow {
     /// The row, without anything that a deletion above it deletes.
     pub fn row(&self) -> RowRef<'_> {
         match &self.bytes {
-            PointBytes::Shared(row) => RowRef { bytes: row.bytes(), base: 0 },
+            PointBytes::Shared(row) => row.row(),
             PointBytes::Block(row) => row.row(),
-            PointBytes::Owned(bytes) => RowRef { bytes, base: 0 },
+            PointBytes::Owned(row) => row.as_row(),
         }
     }
 }
@@ -152,10 +152,10 @@ impl<'a> PointRead<'a> {
             _ => {
                 let rows: SmallVec<[RowRef<'_>; 4]> =
                     self.versions.iter().map(PointRow::row).collect();
-                let room = rows.iter().map(|row| row.bytes.len()).max().unwrap_or(0) + 16;
+                let room = rows.iter().map(|row| row.len()).max().unwrap_or(0) + 16;
                 let mut merged = RowBuilder::with_capacity(room).under(self.deletion);
                 merge_rows(&rows, &mut merged)?;
-                PointRow { bytes: PointBytes::Owned(merged.finish().0) }
+                PointRow { bytes: PointBytes::Owned(merged.finish()) }
             }
         };
         let is_live = row.row().is_live_within(self.current.as_deref(), self.now)?;

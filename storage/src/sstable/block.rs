@@ -1,19 +1,23 @@
 //! A block: entries with prefix-compressed keys, for data and index alike.
 //!
-//! Layout: entries | offsets of changes (u32 each) | offsets of restarts (u32 each) | number of changes (u32) | number
-//! of restarts (u32). A *change* is an entry that changes which deletions are in force (a partition header or a range
+//! Layout: entries | offsets of changes (u32 each) | offsets of restarts (u32 each) | types of the partition key (1 byte
+//! each) | their number (1 byte) | number of changes (u32) | number of restarts (u32). A *change* is an entry that changes which deletions are in force (a partition header or a range
 //! marker); listing them makes the state at any key findable without walking the block.
 //!
 //! Entry: head byte, then those of {varint length shared with the previous stored key, varint length of the rest of the
 //! key, varint length of the partition prefix, varint length of the payload} that the head announces, the rest of the
-//! key, the payload. What is not announced is as at the previous entry: as much is shared, the stored key is as long, the
-//! payload too; the partition is the same if its whole prefix is shared, and otherwise as much follows its prefix in the
-//! stored key. At a restart nothing is shared and the lengths are announced. The stored key leaves out the last byte
-//! where the kind implies it.
+//! key, the row's head with its varint length if the kind has it, the payload (of a row its body). What is not announced
+//! is as at the previous entry: as much is shared, the stored key is as long, the payload too; the partition is the same
+//! if its whole prefix is shared, and otherwise as much follows its prefix in the stored key. At a restart nothing is
+//! shared and the lengths are announced. The stored key leaves out the last byte where the kind implies it.
+//!
+//! A partition that begins between restarts has the [short form](super::short_key) of its prefix in its stored keys up to
+//! the next restart, if it has one. Nothing is shared by stored keys of two forms, or of two partitions in short form.
 
 use super::format::{Malformed, RESTART_INTERVAL};
+use super::short_key::{KeyTypes, ShortKey};
 use crate::model::position;
-use crate::varint::{decode_u64, encode_u64};
+use crate::varint::{decode_slice, decode_u64, encode_slice, encode_u64};
 
 /// What an entry is: the low 3 bits of its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,20 +39,27 @@ const HAS_PARTITION_LEN: u8 = 0x08;
 const HAS_KEY_LEN: u8 = 0x10;
 const HAS_PAYLOAD_LEN: u8 = 0x20;
 const HAS_SHARED: u8 = 0x40;
-const KNOWN_BITS: u8 = KIND_MASK | HAS_PARTITION_LEN | HAS_KEY_LEN | HAS_PAYLOAD_LEN | HAS_SHARED;
+/// The stored key has its partition's short form.
+const IS_SHORT: u8 = 0x80;
+/// In the place of a kind: a row with the head of the last row since the restart.
+const SAME_ROW_HEAD: u8 = 7;
 
 impl Kind {
-    fn of(head: u8) -> Option<Kind> {
-        Some(match head & KIND_MASK {
-            0 => Kind::Row,
+    fn of(head: u8) -> Kind {
+        match head & KIND_MASK {
             1 => Kind::StaticRow,
             2 => Kind::Header,
             3 => Kind::Open,
             4 => Kind::Close,
             5 => Kind::Boundary,
             6 => Kind::Whole,
-            _ => return None,
-        })
+            // 0, or with the head of another row.
+            _ => Kind::Row,
+        }
+    }
+
+    pub(super) fn has_row_head(self) -> bool {
+        matches!(self, Kind::Row | Kind::StaticRow)
     }
 
     /// The last byte of the key, where it goes without saying.
@@ -66,75 +77,154 @@ impl Kind {
     }
 }
 
+/// An entry to be stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewEntry<'a> {
+    pub(super) kind: Kind,
+    /// Ends with the byte that the kind implies.
+    pub(super) key: &'a [u8],
+    pub(super) partition_len: usize,
+    /// Of a row; otherwise empty.
+    pub(super) row_head: &'a [u8],
+    pub(super) payload: &'a [u8],
+}
+
+impl<'a> NewEntry<'a> {
+    /// An entry of an index.
+    pub(super) fn whole(key: &'a [u8], payload: &'a [u8]) -> Self {
+        NewEntry { kind: Kind::Whole, key, partition_len: 0, row_head: &[], payload }
+    }
+}
+
 /// Builds a block.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct BlockBuilder {
+    types: KeyTypes,
     bytes: Vec<u8>,
     restarts: Vec<u32>,
     changes: Vec<u32>,
     entries: usize,
+    /// The last entry's partition, in its short form too if its stored keys have that.
+    partition: Vec<u8>,
+    short: ShortKey,
+    is_short: bool,
     stored_key: Vec<u8>,
-    previous: Previous,
+    next_key: Vec<u8>,
+    /// Of the last row or static row since the restart; empty if there is none.
+    row_head: Vec<u8>,
+    previous: Lengths,
 }
 
 impl BlockBuilder {
+    /// A block whose keys begin with such partition keys.
+    pub(super) fn new(types: KeyTypes) -> Self {
+        BlockBuilder {
+            types,
+            bytes: Vec::new(),
+            restarts: Vec::new(),
+            changes: Vec::new(),
+            entries: 0,
+            partition: Vec::new(),
+            short: ShortKey::default(),
+            is_short: false,
+            stored_key: Vec::new(),
+            next_key: Vec::new(),
+            row_head: Vec::new(),
+            previous: Lengths::default(),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries == 0
     }
 
     /// Bytes so far, trailer included.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() + 4 * (self.restarts.len() + self.changes.len()) + 8
+        let offsets = 4 * (self.restarts.len() + self.changes.len());
+        self.bytes.len() + offsets + self.types.len() + 9
     }
 
     pub(super) fn has_changes(&self) -> bool {
         !self.changes.is_empty()
     }
 
-    /// Appends an entry. The key must end with the byte that its kind implies.
-    pub(super) fn add(&mut self, kind: Kind, key: &[u8], partition_len: usize, payload: &[u8]) {
-        let stored = &key[..key.len() - usize::from(kind.implied().is_some())];
+    /// Appends an entry.
+    pub(super) fn add(&mut self, entry: NewEntry<'_>) {
+        let NewEntry { kind, row_head, payload, .. } = entry;
         let restart = self.entries.is_multiple_of(RESTART_INTERVAL);
         let start = self.bytes.len() as u32;
         if restart {
             self.restarts.push(start);
+            self.previous = Lengths::default();
+            self.row_head.clear();
         }
         if kind.is_change() {
             self.changes.push(start);
         }
-        if restart {
-            self.previous = Previous::default();
+        let (partition_len, may_share) = self.store_key(&entry, restart);
+        let shared = if may_share { common_prefix(&self.stored_key, &self.next_key) } else { 0 };
+        let key_len = self.next_key.len();
+        let lengths = Lengths { shared, key_len, partition_len, payload_len: payload.len() };
+        let repeats = kind == Kind::Row && !self.row_head.is_empty() && self.row_head == row_head;
+        let kind_bits = if repeats { SAME_ROW_HEAD } else { kind as u8 };
+        self.push_lengths(kind_bits, lengths, restart);
+        self.bytes.extend_from_slice(&self.next_key[shared..]);
+        if kind.has_row_head() && !repeats {
+            encode_slice(&mut self.bytes, row_head);
+            self.row_head.clear();
+            self.row_head.extend_from_slice(row_head);
         }
-        let shared = if restart { 0 } else { common_prefix(&self.stored_key, stored) };
+        self.bytes.extend_from_slice(payload);
+        std::mem::swap(&mut self.stored_key, &mut self.next_key);
+        self.previous = lengths;
+        self.entries += 1;
+    }
+
+    /// Puts the entry's stored key into `next_key`; the length of its partition prefix there, and whether it may share
+    /// bytes with the stored key before.
+    fn store_key(&mut self, entry: &NewEntry<'_>, restart: bool) -> (usize, bool) {
+        let NewEntry { kind, key, partition_len, .. } = *entry;
+        let (partition, rest) = key.split_at(partition_len);
+        let same_partition = !restart && self.partition == partition;
+        let was_short = self.is_short;
+        if !same_partition {
+            self.partition.clear();
+            self.partition.extend_from_slice(partition);
+            self.is_short = !restart && self.types.shorten(partition, &mut self.short);
+        }
+        let prefix = if self.is_short { self.short.bytes.as_slice() } else { partition };
+        self.next_key.clear();
+        self.next_key.extend_from_slice(prefix);
+        self.next_key.extend_from_slice(rest);
+        self.next_key.truncate(self.next_key.len() - usize::from(kind.implied().is_some()));
+        let may_share = !restart && was_short == self.is_short && (same_partition || !was_short);
+        (prefix.len(), may_share)
+    }
+
+    fn push_lengths(&mut self, kind_bits: u8, lengths: Lengths, restart: bool) {
+        let Lengths { shared, key_len, partition_len, payload_len } = lengths;
         let previous = &self.previous;
-        let otherwise = previous.partition_len(shared, stored.len());
-        let mut head = kind as u8;
+        let otherwise = previous.partition_len(shared, key_len);
+        let mut head = kind_bits | if self.is_short { IS_SHORT } else { 0 };
         for (announced, bit) in [
             (shared != previous.shared, HAS_SHARED),
-            (restart || stored.len() != previous.key_len, HAS_KEY_LEN),
+            (restart || key_len != previous.key_len, HAS_KEY_LEN),
             (restart || Some(partition_len) != otherwise, HAS_PARTITION_LEN),
-            (restart || payload.len() != previous.payload_len, HAS_PAYLOAD_LEN),
+            (restart || payload_len != previous.payload_len, HAS_PAYLOAD_LEN),
         ] {
             head |= if announced { bit } else { 0 };
         }
         self.bytes.push(head);
         for (bit, len) in [
             (HAS_SHARED, shared),
-            (HAS_KEY_LEN, stored.len() - shared),
+            (HAS_KEY_LEN, key_len - shared),
             (HAS_PARTITION_LEN, partition_len),
-            (HAS_PAYLOAD_LEN, payload.len()),
+            (HAS_PAYLOAD_LEN, payload_len),
         ] {
             if head & bit != 0 {
                 encode_u64(&mut self.bytes, len as u64);
             }
         }
-        self.bytes.extend_from_slice(&stored[shared..]);
-        self.bytes.extend_from_slice(payload);
-        self.stored_key.truncate(shared);
-        self.stored_key.extend_from_slice(&stored[shared..]);
-        let (key_len, payload_len) = (stored.len(), payload.len());
-        self.previous = Previous { shared, key_len, partition_len, payload_len };
-        self.entries += 1;
     }
 
     /// The finished block; the builder starts over and keeps its buffers.
@@ -144,6 +234,8 @@ impl BlockBuilder {
         for offset in self.changes.iter().chain(&self.restarts) {
             out.extend_from_slice(&offset.to_le_bytes());
         }
+        self.types.encode(out);
+        out.push(self.types.len() as u8);
         out.extend_from_slice(&(self.changes.len() as u32).to_le_bytes());
         out.extend_from_slice(&(self.restarts.len() as u32).to_le_bytes());
         self.changes.clear();
@@ -166,6 +258,7 @@ pub(super) struct Block {
     entries_len: usize,
     changes: usize,
     restarts: usize,
+    types: KeyTypes,
 }
 
 impl Block {
@@ -173,10 +266,15 @@ impl Block {
         let cut = Malformed("a block is shorter than its trailer");
         let numbers_at = bytes.len().checked_sub(8).ok_or(cut)?;
         let [changes, restarts] = [0, 4].map(|at| read_u32(&bytes, numbers_at + at) as usize);
-        let trailer =
+        let (&types, before) = bytes[..numbers_at].split_last().ok_or(cut)?;
+        let offsets_end = before.len().checked_sub(usize::from(types)).ok_or(cut)?;
+        let types = KeyTypes::decode(&before[offsets_end..])
+            .ok_or(Malformed("a block's keys have types that are not known"))?;
+        let offsets =
             changes.checked_add(restarts).and_then(|numbers| numbers.checked_mul(4)).ok_or(cut)?;
-        let entries_len = numbers_at.checked_sub(trailer).ok_or(cut)?;
-        let block = Block { bytes: bytes.into_boxed_slice(), entries_len, changes, restarts };
+        let entries_len = offsets_end.checked_sub(offsets).ok_or(cut)?;
+        let block =
+            Block { bytes: bytes.into_boxed_slice(), entries_len, changes, restarts, types };
         let ascending = |len: usize, at: &dyn Fn(usize) -> usize| {
             (0..len)
                 .all(|index| at(index) < entries_len && (index == 0 || at(index - 1) < at(index)))
@@ -212,7 +310,7 @@ impl Block {
 
     /// The kind of the entry at an offset.
     pub(super) fn kind_at(&self, offset: usize) -> Option<Kind> {
-        Kind::of(*self.bytes[..self.entries_len].get(offset)?)
+        self.bytes[..self.entries_len].get(offset).map(|head| Kind::of(*head))
     }
 
     pub(super) fn restart(&self, index: usize) -> usize {
@@ -221,6 +319,10 @@ impl Block {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    pub(super) fn types(&self) -> KeyTypes {
+        self.types
     }
 
     /// The bytes of the entries from one restart to the next, and the offset where they end.
@@ -235,6 +337,10 @@ impl Block {
 
     pub(super) fn payload(&self, entry: &Decoded) -> &[u8] {
         &self.bytes[entry.payload.0..entry.payload.1]
+    }
+
+    pub(super) fn row_head(&self, entry: &Decoded) -> &[u8] {
+        &self.bytes[entry.row_head.0..entry.row_head.1]
     }
 
     /// The index of the last restart whose key is at or before `target`, or 0.
@@ -256,9 +362,8 @@ impl Block {
         restart: usize,
         target: &[u8],
     ) -> Result<bool, Malformed> {
-        let mut previous = Previous::default();
         let mut input = &self.bytes[self.restart(restart)..self.entries_len];
-        let entry = previous.decode(&mut input).ok_or(MALFORMED_ENTRY)?;
+        let entry = Previous::default().decode(&mut input).ok_or(MALFORMED_ENTRY)?;
         Ok(match (entry.kind.implied(), target.split_at_checked(entry.rest.len())) {
             (None, _) | (_, None) => entry.rest <= target,
             (Some(implied), Some((same, further))) => {
@@ -275,27 +380,19 @@ impl Block {
     ) -> Result<(), Malformed> {
         into.keys.clear();
         into.entries.clear();
-        let start = self.restart(restart);
         let (mut input, end) = self.interval(restart);
         let mut previous = Previous::default();
+        let mut row_head = (0, 0);
         while !input.is_empty() {
             let offset = end - input.len();
             let raw = previous.decode(&mut input).ok_or(MALFORMED_ENTRY)?;
-            if offset == start && raw.shared != 0 {
-                return Err(MALFORMED_ENTRY);
-            }
-            let key_start = into.keys.len();
-            let shared_start = into.entries.last().map_or(0, |entry: &Decoded| entry.key.0);
-            into.keys.extend_from_within(shared_start..shared_start + raw.shared);
-            into.keys.extend_from_slice(raw.rest);
-            into.keys.extend(raw.kind.implied());
-            let key = (key_start, into.keys.len());
-            if previous.partition_len > key.1 - key.0 {
-                return Err(MALFORMED_ENTRY);
-            }
+            let (key, partition_len) = into.restore(&raw, self.types).ok_or(MALFORMED_ENTRY)?;
             let payload = (end - input.len() - raw.payload_len, end - input.len());
-            let partition_len = previous.partition_len;
-            into.entries.push(Decoded { kind: raw.kind, offset, key, partition_len, payload });
+            if let Some(len) = raw.row_head_len {
+                row_head = (payload.0 - len, payload.0);
+            }
+            let entry = Decoded { kind: raw.kind, offset, key, partition_len, row_head, payload };
+            into.entries.push(entry);
         }
         if into.entries.is_empty() { Err(MALFORMED_ENTRY) } else { Ok(()) }
     }
@@ -310,22 +407,15 @@ fn read_u32(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// Lengths that the next entry may refer to.
-#[derive(Debug, Default)]
-pub(super) struct Previous {
+#[derive(Clone, Copy, Debug, Default)]
+struct Lengths {
     shared: usize,
     key_len: usize,
     partition_len: usize,
     payload_len: usize,
 }
 
-pub(super) struct RawEntry<'a> {
-    pub(super) kind: Kind,
-    pub(super) shared: usize,
-    pub(super) rest: &'a [u8],
-    pub(super) payload_len: usize,
-}
-
-impl Previous {
+impl Lengths {
     /// The length of the partition prefix where it is not announced; `None` if it must be.
     fn partition_len(&self, shared: usize, key_len: usize) -> Option<usize> {
         if shared >= self.partition_len {
@@ -333,24 +423,77 @@ impl Previous {
         }
         key_len.checked_sub(self.key_len.checked_sub(self.partition_len)?)
     }
+}
 
+/// An entry as it is stored.
+pub(super) struct RawEntry<'a> {
+    pub(super) kind: Kind,
+    /// Whether the stored key has its partition's short form. If nothing is shared then, another partition begins.
+    pub(super) is_short: bool,
+    pub(super) shared: usize,
+    pub(super) rest: &'a [u8],
+    /// Of the stored key.
+    pub(super) partition_len: usize,
+    /// The row's head lies before the payload; `None` if it is that of the row before, or this is no row.
+    pub(super) row_head_len: Option<usize>,
+    pub(super) payload_len: usize,
+}
+
+/// What an entry refers to: begins anew at each restart.
+#[derive(Debug, Default)]
+pub(super) struct Previous {
+    lengths: Lengths,
+    is_short: bool,
+    has_entry: bool,
+    has_row: bool,
+}
+
+impl Previous {
+    /// Takes an entry off the front; `None` if it is malformed.
     pub(super) fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Option<RawEntry<'a>> {
         let (&head, rest) = input.split_first()?;
         *input = rest;
-        let kind = Kind::of(head).filter(|_| head & !KNOWN_BITS == 0)?;
+        let kind = Kind::of(head);
+        let lengths = self.lengths(head, input)?;
+        let is_short = head & IS_SHORT != 0;
+        let Lengths { shared, key_len, partition_len, payload_len } = lengths;
+        let shares = is_short == self.is_short
+            && (!is_short
+                || shared >= partition_len && partition_len == self.lengths.partition_len);
+        // The first one is in full.
+        if shared > 0 && !shares || is_short && !self.has_entry || partition_len > key_len {
+            return None;
+        }
+        let (rest, after) = input.split_at_checked(key_len - shared)?;
+        *input = after;
+        let row_head_len = match kind {
+            Kind::Row if head & KIND_MASK == SAME_ROW_HEAD => {
+                if !self.has_row {
+                    return None;
+                }
+                None
+            }
+            Kind::Row | Kind::StaticRow => Some(decode_slice(input)?.len()),
+            _ => None,
+        };
+        self.has_row |= kind.has_row_head();
+        *input = input.get(payload_len..)?;
+        (self.lengths, self.is_short, self.has_entry) = (lengths, is_short, true);
+        Some(RawEntry { kind, is_short, shared, rest, partition_len, row_head_len, payload_len })
+    }
+
+    fn lengths(&self, head: u8, input: &mut &[u8]) -> Option<Lengths> {
+        let previous = &self.lengths;
         let mut len = |bit, otherwise: Option<usize>| {
             if head & bit == 0 { otherwise } else { usize::try_from(decode_u64(input)?).ok() }
         };
-        let shared = len(HAS_SHARED, Some(self.shared)).filter(|len| *len <= self.key_len)?;
-        let rest_len = len(HAS_KEY_LEN, self.key_len.checked_sub(shared))?;
+        let shared =
+            len(HAS_SHARED, Some(previous.shared)).filter(|len| *len <= previous.key_len)?;
+        let rest_len = len(HAS_KEY_LEN, previous.key_len.checked_sub(shared))?;
         let key_len = shared.checked_add(rest_len)?;
-        self.partition_len = len(HAS_PARTITION_LEN, self.partition_len(shared, key_len))?;
-        self.payload_len = len(HAS_PAYLOAD_LEN, Some(self.payload_len))?;
-        let (rest, after) = input.split_at_checked(rest_len)?;
-        let (_, after) = after.split_at_checked(self.payload_len)?;
-        *input = after;
-        (self.shared, self.key_len) = (shared, key_len);
-        Some(RawEntry { kind, shared, rest, payload_len: self.payload_len })
+        let partition_len = len(HAS_PARTITION_LEN, previous.partition_len(shared, key_len))?;
+        let payload_len = len(HAS_PAYLOAD_LEN, Some(previous.payload_len))?;
+        Some(Lengths { shared, key_len, partition_len, payload_len })
     }
 }
 
@@ -359,6 +502,7 @@ impl Previous {
 pub(super) struct Interval {
     keys: Vec<u8>,
     pub(super) entries: Vec<Decoded>,
+    scratch: Vec<u8>,
 }
 
 /// Where the parts of an entry are.
@@ -370,6 +514,8 @@ pub(super) struct Decoded {
     /// Within the interval's keys.
     key: (usize, usize),
     pub(super) partition_len: usize,
+    /// Within the block; of the row before, if this one is none.
+    row_head: (usize, usize),
     /// Within the block.
     payload: (usize, usize),
 }
@@ -384,5 +530,31 @@ impl Decoded {
 impl Interval {
     pub(super) fn key(&self, entry: &Decoded) -> &[u8] {
         &self.keys[entry.key.0..entry.key.1]
+    }
+
+    /// Appends the whole key of the next entry: where it is, and the length of its partition prefix.
+    fn restore(&mut self, raw: &RawEntry<'_>, types: KeyTypes) -> Option<((usize, usize), usize)> {
+        let Interval { keys, entries, scratch } = self;
+        let start = keys.len();
+        let (last_start, last_partition_len) =
+            entries.last().map_or((0, 0), |entry| (entry.key.0, entry.partition_len));
+        let mut partition_len = raw.partition_len;
+        let mut rest = raw.rest;
+        if !raw.is_short {
+            keys.extend_from_within(last_start..last_start + raw.shared);
+        } else if raw.shared > 0 {
+            // Past the prefix, the stored key has what the whole one has.
+            let shared = last_partition_len + raw.shared - raw.partition_len;
+            keys.extend_from_within(last_start..last_start + shared);
+            partition_len = last_partition_len;
+        } else {
+            let (short, after) = raw.rest.split_at_checked(raw.partition_len)?;
+            types.restore(short, scratch, keys)?;
+            partition_len = keys.len() - start;
+            rest = after;
+        }
+        keys.extend_from_slice(rest);
+        keys.extend(raw.kind.implied());
+        Some(((start, keys.len()), partition_len))
     }
 }

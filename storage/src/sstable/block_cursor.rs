@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::block::{Block, Decoded, Interval, Kind};
 use super::format::Malformed;
+use super::short_key::KeyTypes;
 
 /// A position in a block: at an entry, or nowhere.
 #[derive(Debug)]
@@ -38,8 +39,13 @@ impl BlockCursor {
             kind: decoded.kind,
             key: self.interval.key(decoded),
             partition_len: decoded.partition_len,
+            row_head: self.block.row_head(decoded),
             payload: self.block.payload(decoded),
         })
+    }
+
+    pub(super) fn types(&self) -> KeyTypes {
+        self.block.types()
     }
 
     /// Offset in the block of the entry it is at.
@@ -196,5 +202,8 @@ pub(super) struct BlockEntry<'a> {
     pub(super) kind: Kind,
     pub(super) key: &'a [u8],
     pub(super) partition_len: usize,
+    /// Of a row.
+    pub(super) row_head: &'a [u8],
+    /// Of a row its body.
     pub(super) payload: &'a [u8],
 }

@@ -280,7 +280,9 @@ pub(super) fn decode_content<'a>(
     base: Timestamp,
 ) -> Result<Content<'a>, Malformed> {
     match entry.kind {
-        Kind::Row | Kind::StaticRow => Ok(Content::Row(RowRef { bytes: entry.payload, base })),
+        Kind::Row | Kind::StaticRow => {
+            Ok(Content::Row(RowRef { head: entry.row_head, body: entry.payload, base }))
+        }
         _ => decode_deletions(entry, base),
     }
 }

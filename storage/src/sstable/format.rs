@@ -8,7 +8,7 @@ use crate::varint::{decode_i64, encode_i64};
 /// First and last bytes of every SSTable.
 pub(super) const MAGIC: [u8; 8] = *b"THLSsst\n";
 /// The format version that is written, and the only one that is read.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Length of the footer, at the end of the file.
 pub(super) const FOOTER_BYTES: usize = 80;
 /// A restart point, from which keys can be decoded, every so many entries.

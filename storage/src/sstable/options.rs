@@ -2,7 +2,7 @@
 
 use crate::model::Timestamp;
 use crate::model::entry::RowRef;
-use crate::sstable::RowSummary;
+use crate::sstable::{KeyTypes, RowSummary};
 
 /// How blocks are compressed. A block that does not get smaller is stored as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub enum Compression {
     },
 }
 
-/// Rewrites an encoded row relative to another base, appending it to the buffer, and says what is in it. An error says
-/// what is wrong with the row.
+/// Rewrites a row's body relative to another base, appending it to the buffer, and says what is in the row. An error says
+/// what is wrong with it.
 pub type RowTranscode = fn(RowRef<'_>, Timestamp, &mut Vec<u8>) -> Result<RowSummary, String>;
 
 /// Looks into a stored row and says what is in it. An error says what is wrong with the row.
@@ -38,6 +38,8 @@ pub struct SsTableOptions {
     pub base: Timestamp,
     /// When this is, in microseconds since 1970: for the statistics. 0 if it is not known.
     pub written_at: Timestamp,
+    /// The types of the partition key.
+    pub key_types: KeyTypes,
     /// The row codec.
     pub transcode: RowTranscode,
 }
@@ -51,6 +53,7 @@ impl SsTableOptions {
             filter_false_positives: 0.01,
             base,
             written_at: 0,
+            key_types: KeyTypes::NONE,
             transcode,
         }
     }

@@ -9,8 +9,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::block::{Block, BlockBuilder};
-use super::block_cursor::BlockCursor;
+use super::block::{Block, BlockBuilder, NewEntry};
+use super::block_cursor::{BlockCursor, BlockEntry};
 use super::compression::{compress, decompress};
 use super::format::{Malformed, max_raw_len};
 use super::index::{Codec, IndexEntry};
@@ -173,13 +173,14 @@ fn cut(
     upper: Option<&[u8]>,
     compression: Compression,
 ) -> Result<Option<StoredBlock>, Malformed> {
-    let mut builder = BlockBuilder::default();
+    let mut builder = BlockBuilder::new(cursor.types());
     cursor.seek_at_or_after(lower)?;
     while let Some(entry) = cursor.entry() {
         if upper.is_some_and(|upper| entry.key >= upper) {
             break;
         }
-        builder.add(entry.kind, entry.key, entry.partition_len, entry.payload);
+        let BlockEntry { kind, key, partition_len, row_head, payload } = entry;
+        builder.add(NewEntry { kind, key, partition_len, row_head, payload });
         cursor.next()?;
     }
     if builder.is_empty() {

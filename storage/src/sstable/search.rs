@@ -1,8 +1,9 @@
 //! Finding one entry of a block, and one row of a file, without a cursor: nothing is copied, and no key is put together.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::block::{Block, Kind, MALFORMED_ENTRY, Previous, common_prefix};
+use super::block::{Block, Kind, MALFORMED_ENTRY, Previous, RawEntry, common_prefix};
 use super::format::{Footer, Malformed};
 use super::index::{IndexEntry, StartState};
 use super::table::{Opened, SsTable};
@@ -10,23 +11,29 @@ use crate::StorageError;
 use crate::model::entry::{Cursor, Direction, RowRef};
 use crate::model::{Deletion, Timestamp, position};
 
-/// The last entry at or before a key.
+/// An entry of an index: the last one at or before a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Floor {
-    pub(super) kind: Kind,
-    /// Whether its key is that key.
-    pub(super) is_equal: bool,
+struct Floor {
     /// Where its payload is in the block.
     payload: (usize, usize),
 }
 
+/// An entry of a data block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    kind: Kind,
+    /// Where its parts are in the block.
+    row_head: (usize, usize),
+    payload: (usize, usize),
+}
+
 impl Block {
-    /// The last entry at or before `target`, if there is one.
+    /// The last entry at or before `target`, if there is one. Only for blocks without short keys.
     ///
     /// Keys ascend, so what an entry shares with the one before it mostly says how it compares: as long as that one is
     /// below `target` and has `matched` bytes in common with it, an entry that shares more of it is below `target` for
     /// the same reason, and one that shares less is above. Only where it shares just as much are bytes compared.
-    pub(super) fn floor(&self, target: &[u8]) -> Result<Option<Floor>, Malformed> {
+    fn floor(&self, target: &[u8]) -> Result<Option<Floor>, Malformed> {
         if self.restarts() == 0 {
             return Ok(None);
         }
@@ -34,34 +41,108 @@ impl Block {
         let (mut previous, mut matched, mut found) = (Previous::default(), 0, None);
         while !input.is_empty() {
             let raw = previous.decode(&mut input).ok_or(MALFORMED_ENTRY)?;
+            if raw.is_short || raw.kind != Kind::Whole {
+                return Err(MALFORMED_ENTRY);
+            }
             if raw.shared < matched {
                 break;
             }
-            let mut is_equal = false;
             if raw.shared == matched {
                 let rest = target.get(matched..).unwrap_or_default();
                 let common = common_prefix(raw.rest, rest);
                 matched += common;
-                let (own, wanted) = (&raw.rest[common..], &rest[common..]);
-                match own.iter().chain(raw.kind.implied().as_ref()).cmp(wanted) {
-                    std::cmp::Ordering::Greater => break,
-                    std::cmp::Ordering::Equal => is_equal = true,
-                    std::cmp::Ordering::Less => {}
+                if raw.rest[common..] > rest[common..] {
+                    break;
                 }
             }
             let payload_end = end - input.len();
-            let payload = (payload_end - raw.payload_len, payload_end);
-            found = Some(Floor { kind: raw.kind, is_equal, payload });
-            if is_equal {
-                break;
-            }
+            found = Some(Floor { payload: (payload_end - raw.payload_len, payload_end) });
         }
         Ok(found)
     }
 
-    /// The payload of what [`floor`](Self::floor) found in this block.
-    pub(super) fn payload_of(&self, floor: &Floor) -> &[u8] {
-        &self.bytes()[floor.payload.0..floor.payload.1]
+    /// The entry of just that key. Keys are compared as they are stored: those in short form with the target's.
+    pub(super) fn find(
+        &self,
+        target: &[u8],
+        partition_len: usize,
+    ) -> Result<Option<Found>, Malformed> {
+        if self.restarts() == 0 {
+            return Ok(None);
+        }
+        let (mut input, end) = self.interval(self.restart_before(target)?);
+        let (mut previous, mut row_head) = (Previous::default(), (0, 0));
+        let mut search = Search { target, short: None, matched: 0, in_short: false };
+        while !input.is_empty() {
+            let raw = previous.decode(&mut input).ok_or(MALFORMED_ENTRY)?;
+            let payload = (end - input.len() - raw.payload_len, end - input.len());
+            if let Some(len) = raw.row_head_len {
+                row_head = (payload.0 - len, payload.0);
+            }
+            if raw.is_short && search.short.is_none() {
+                search.short = Some(self.short_target(target, partition_len));
+            }
+            match search.compare(&raw) {
+                Ordering::Equal => return Ok(Some(Found { kind: raw.kind, row_head, payload })),
+                Ordering::Greater => break,
+                Ordering::Less => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The target as a stored key with its partition's short form; empty, which no stored key is, if there is none.
+    fn short_target(&self, target: &[u8], partition_len: usize) -> Vec<u8> {
+        let (partition, rest) = target.split_at(partition_len);
+        let mut short = Vec::with_capacity(target.len());
+        if self.types().short_form(partition, &mut short).is_none() {
+            short.clear();
+        } else {
+            short.extend_from_slice(rest);
+        }
+        short
+    }
+
+    fn part(&self, (start, end): (usize, usize)) -> &[u8] {
+        &self.bytes()[start..end]
+    }
+}
+
+/// A walk through stored keys in search of one.
+struct Search<'a> {
+    target: &'a [u8],
+    short: Option<Vec<u8>>,
+    /// How many bytes the last stored key has in common with the target in the same form.
+    matched: usize,
+    in_short: bool,
+}
+
+impl Search<'_> {
+    /// How the next key compares; one in short form that is not the target's is `Less`: it does not say.
+    fn compare(&mut self, raw: &RawEntry<'_>) -> Ordering {
+        let begins_short = raw.is_short && raw.shared == 0;
+        if begins_short || raw.is_short != self.in_short {
+            (self.in_short, self.matched) = (raw.is_short, 0);
+        }
+        let beyond = if raw.is_short { Ordering::Less } else { Ordering::Greater };
+        let short = self.short.as_deref().unwrap_or_default();
+        let target = if raw.is_short { short } else { self.target };
+        match raw.shared.cmp(&self.matched) {
+            Ordering::Greater => return Ordering::Less,
+            Ordering::Less => {
+                self.matched = raw.shared;
+                return beyond;
+            }
+            Ordering::Equal => {}
+        }
+        let wanted = target.get(self.matched..).unwrap_or_default();
+        let common = common_prefix(raw.rest, wanted);
+        self.matched += common;
+        let (own, wanted) = (&raw.rest[common..], &wanted[common..]);
+        match own.iter().chain(raw.kind.implied().as_ref()).cmp(wanted) {
+            Ordering::Greater => beyond,
+            other => other,
+        }
     }
 }
 
@@ -78,15 +159,15 @@ pub struct TableRow {
 #[derive(Clone, Debug)]
 pub struct BlockRow {
     block: Arc<Block>,
-    payload: (usize, usize),
+    found: Found,
     base: Timestamp,
 }
 
 impl BlockRow {
     /// The encoded row.
     pub fn row(&self) -> RowRef<'_> {
-        let (start, end) = self.payload;
-        RowRef { bytes: &self.block.bytes()[start..end], base: self.base }
+        let Found { row_head, payload, .. } = self.found;
+        RowRef { head: self.block.part(row_head), body: self.block.part(payload), base: self.base }
     }
 }
 
@@ -109,13 +190,14 @@ impl SsTable {
             return Ok(Some(TableRow { row: None, deletion: Deletion::NONE }));
         };
         let block = self.block(opened, entry.pointer)?;
-        let floor = block.floor(key).map_err(|what| self.malformed(entry.pointer.offset, what))?;
-        let is_row =
-            |floor: &Floor| floor.is_equal && matches!(floor.kind, Kind::Row | Kind::StaticRow);
-        let row = floor.filter(is_row).map(|Floor { payload, .. }| BlockRow {
+        let found = block
+            .find(key, partition_len)
+            .map_err(|what| self.malformed(entry.pointer.offset, what))?;
+        let base = opened.footer.base;
+        let row = found.filter(|found| found.kind.has_row_head()).map(|found| BlockRow {
             block,
-            payload,
-            base: opened.footer.base,
+            found,
+            base,
         });
         let deletion = if entry.has_changes || entry.start != StartState::NONE {
             self.deletion_above(key, partition_len)?
@@ -134,8 +216,9 @@ impl SsTable {
         let Footer { base, file_len, top_index, .. } = opened.footer;
         let entry_in = |block: &Block, offset| -> Result<Option<IndexEntry>, StorageError> {
             // Its key is not put together here; that of an entry at or before `key` may be as long as any.
-            let decode =
-                |floor| IndexEntry::decode(usize::MAX, block.payload_of(&floor), base, file_len);
+            let decode = |floor: Floor| {
+                IndexEntry::decode(usize::MAX, block.part(floor.payload), base, file_len)
+            };
             let entry = block.floor(key).and_then(|floor| floor.map(decode).transpose());
             entry.map_err(|what| self.malformed(offset, what))
         };

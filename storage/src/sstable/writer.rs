@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::append::AppendError;
-use super::block::{BlockBuilder, Kind, common_prefix};
+use super::block::{BlockBuilder, Kind, NewEntry, common_prefix};
 use super::compression::compress;
 use super::filter;
 use super::format::{Footer, MAGIC, Section, encode_deletion};
 use super::index::{BlockPointer, IndexEntry, StartState};
 use super::options::SsTableOptions;
+use super::short_key::KeyTypes;
 use super::statistics::{Statistics, StatisticsBuilder};
 use crate::StorageError;
 use crate::fs::{File, Fs};
@@ -69,9 +70,9 @@ impl SsTableWriter {
             fs,
             out,
             options,
-            data: BlockBuilder::default(),
-            index: BlockBuilder::default(),
-            top_index: BlockBuilder::default(),
+            data: BlockBuilder::new(options.key_types),
+            index: BlockBuilder::new(KeyTypes::NONE),
+            top_index: BlockBuilder::new(KeyTypes::NONE),
             separator: Vec::new(),
             index_separator: Vec::new(),
             start: StartState::NONE,
@@ -102,7 +103,12 @@ impl SsTableWriter {
         self.enter(key, partition_len, new_partition, self.data.is_empty());
         let (kind, max_timestamp) = self.encode_content(key, content)?;
         let before = self.data.len();
-        self.data.add(kind, key, partition_len, &self.payload);
+        let row_head = match content {
+            Content::Row(row) => row.head,
+            _ => &[],
+        };
+        let payload = &self.payload;
+        self.data.add(NewEntry { kind, key, partition_len, row_head, payload });
         self.statistics.entry_bytes((self.data.len() - before) as u64);
         self.leave(key, partition_len, max_timestamp);
         Ok(())
@@ -299,7 +305,7 @@ impl SsTableWriter {
         if self.index.is_empty() {
             self.index_separator.clone_from(&self.separator);
         }
-        self.index.add(Kind::Whole, &self.separator, 0, &self.payload);
+        self.index.add(NewEntry::whole(&self.separator, &self.payload));
         self.index_max_timestamp = self.index_max_timestamp.max(self.block_max_timestamp);
         self.block_max_timestamp = Timestamp::MIN;
         if self.index.len() >= self.options.block_bytes {
@@ -321,7 +327,7 @@ impl SsTableWriter {
         self.index_max_timestamp = Timestamp::MIN;
         self.payload.clear();
         entry.encode(self.options.base, &mut self.payload);
-        self.top_index.add(Kind::Whole, &self.index_separator, 0, &self.payload);
+        self.top_index.add(NewEntry::whole(&self.index_separator, &self.payload));
         Ok(())
     }
 }

@@ -14,10 +14,11 @@ use tholos_storage::engine::{BackgroundDriver, Clock, Engine, EngineOptions, Tab
 use tholos_storage::fs::faulty::FaultyFs;
 use tholos_storage::model::mutation::Mutation;
 use tholos_storage::schema::TableId;
+use tholos_storage::sstable::KeyTypes;
 use uuid::Uuid;
 
 use crate::database::Model;
-use crate::generate::{OTHER, STILL, TABLE};
+use crate::generate::{KEY, OTHER, STILL, TABLE};
 use crate::history::{Op, Shape};
 use crate::reads::Rows;
 use crate::shift::shifted;
@@ -152,6 +153,7 @@ pub(crate) fn settings(shape: &Shape, id: TableId) -> TableSettings {
         gc_grace_seconds: GC_GRACE,
         block_bytes: shape.block_bytes,
         compression: shape.compression,
+        key_types: KeyTypes::of([&KEY.into()]),
         filter_false_positives: shape.filter_false_positives,
         compaction: CompactionOptions { enabled: true, strategy: shape.strategy.clone() },
         ..TableSettings::new(id, "ks", name(id))

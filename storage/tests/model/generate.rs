@@ -4,6 +4,9 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use smallvec::SmallVec;
+use tholos_grammar::token::Token;
+use tholos_grammar::types::Native;
+use tholos_storage::key::encode_component;
 use tholos_storage::model::mutation::{Mutation, Update};
 use tholos_storage::model::position::{self, AFTER, BEFORE, COMPONENT, ROW, STATIC};
 use tholos_storage::model::{Cell, CellState, ColumnCells, Deletion, Liveness, Row};
@@ -26,12 +29,25 @@ pub(crate) struct Times {
 
 pub(crate) const STILL: Times = Times { now: 10, lag: 3 };
 
-pub(crate) const TOKENS: [i64; 4] = [i64::MIN + 1, -5, 9, i64::MAX];
+/// Type of the partition key.
+pub(crate) const KEY: Native = Native::Blob;
+
+const ODD_TOKENS: [i64; 2] = [i64::MIN + 1, i64::MAX];
+
+/// Half of them have the token of their key, so that files leave it out; the others lie at the ends, two at each.
+pub(crate) fn all_partitions() -> Vec<Vec<u8>> {
+    let own = (0..4_u8).map(|key| (Token::of(&[key]).0, key));
+    let odd = ODD_TOKENS.into_iter().flat_map(|token| [(token, 4), (token, 5)]);
+    let partition = |(token, key): (i64, u8)| {
+        let mut partition = position::token_prefix(token).to_vec();
+        encode_component(&KEY.into(), &[key], false, &mut partition).unwrap();
+        partition
+    };
+    own.chain(odd).map(partition).collect()
+}
 
 pub(crate) fn partitions() -> impl Strategy<Value = Vec<u8>> {
-    prop::sample::select(TOKENS.to_vec()).prop_flat_map(|token| {
-        (0..2_u8).prop_map(move |key| [&position::token_prefix(token)[..], &[1, key]].concat())
-    })
+    prop::sample::select(all_partitions())
 }
 
 fn clustering(len: usize) -> impl Strategy<Value = Vec<u8>> {

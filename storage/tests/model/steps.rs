@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use smallvec::SmallVec;
 use tholos_storage::model::Deletion;
 use tholos_storage::model::mutation::{Mutation, Update};
-use tholos_storage::model::position::token_prefix;
 
 use crate::engine::{Bench, GC_GRACE, Outcome, Violation};
-use crate::generate::{OTHER, STILL, TABLE, TOKENS};
+use crate::generate::{OTHER, STILL, TABLE, all_partitions};
 use crate::history::{LENGTH, Op, Shape, history};
 
 /// Operations of an ordinary run: some seconds of them.
@@ -44,8 +43,7 @@ fn nothing_deleted_stays(bench: &mut Bench) -> Outcome {
     let now = bench.now();
     let deletion = Deletion { timestamp: now + 1, deleted_at: now };
     for table in [TABLE, OTHER] {
-        for (token, key) in TOKENS.into_iter().flat_map(|token| [(token, 0), (token, 1)]) {
-            let partition = [&token_prefix(token)[..], &[1, key]].concat();
+        for partition in all_partitions() {
             let updates = [Update::Partition(deletion)].into_iter().collect();
             let partition = SmallVec::from_vec(partition);
             let table = bench.id(table);

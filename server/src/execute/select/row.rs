@@ -9,9 +9,9 @@ use smallvec::SmallVec;
 use tholos_grammar::types::CqlType;
 use tholos_grammar::value::codec::writer::{CollectionWriter, push_value};
 use tholos_storage::key::decode_component;
-use tholos_storage::model::entry::RowRef;
+use tholos_storage::model::entry::{RowBuf, RowRef};
 use tholos_storage::model::position::COMPONENT;
-use tholos_storage::model::row::{CellRef, RowItem, RowItems};
+use tholos_storage::model::row::{CellRef, RowError, RowItem, RowItems};
 use tholos_storage::model::{CellState, ColumnId, Seconds};
 use tholos_storage::read::point::PointRow;
 use tholos_storage::schema::Table;
@@ -32,7 +32,7 @@ pub(super) struct Layout {
 /// A static row that outlives the walk it came from.
 pub(super) enum StaticRow {
     Point(PointRow),
-    Copied { bytes: Vec<u8>, base: i64 },
+    Copied(RowBuf),
 }
 
 /// The partition that rows belong to.
@@ -72,12 +72,12 @@ impl StaticRow {
     fn row(&self) -> RowRef<'_> {
         match self {
             StaticRow::Point(point) => point.row(),
-            StaticRow::Copied { bytes, base } => RowRef { bytes, base: *base },
+            StaticRow::Copied(row) => row.as_row(),
         }
     }
 
-    pub(super) fn copy(row: RowRef<'_>) -> Self {
-        StaticRow::Copied { bytes: row.bytes.to_vec(), base: row.base }
+    pub(super) fn copy(row: RowRef<'_>) -> Result<Self, RowError> {
+        row.to_buf().map(StaticRow::Copied)
     }
 }
 

@@ -22,6 +22,7 @@ use crate::error::QueryError;
 use crate::execute::paging::PagingState;
 use crate::query::intervals::Interval;
 use crate::query::keys;
+use crate::query::modify::elements::unreadable;
 use crate::query::select::plan::SelectPlan;
 
 /// How many unwanted rows of a partition are walked over before a new walk is opened behind it.
@@ -470,7 +471,7 @@ impl Walk<'_, '_> {
             }
             if live.is_static() {
                 if page.layout.needs_static() || self.shows_static_only() {
-                    now.partition.static_row = Some(StaticRow::copy(live.row));
+                    now.partition.static_row = Some(StaticRow::copy(live.row).map_err(unreadable)?);
                 }
                 continue;
             }

@@ -60,10 +60,10 @@ fn step() -> impl Strategy<Value = Step> {
 fn put(tree: &mut Tree, key: &[u8], payload: &[u8]) {
     tree.upsert(key, |record| match record {
         Some(record) => {
-            record.set_payload(payload);
+            record.set_payload(&[payload]);
             None
         }
-        None => Some(Record::new(key, 0, payload)),
+        None => Some(Record::new(key, 0, &[payload])),
     });
 }
 

@@ -1,19 +1,24 @@
 //! Writing an encoded row, item by item.
 
+use smallvec::SmallVec;
+
 use super::items::{
     COMPLEX_DELETION, EXPIRING, EXPIRING_AT, LIVE, LIVE_AT, PATH, SAME, TOMBSTONE, TOMBSTONE_AT,
 };
 use super::{CellRef, DELETION, LIVENESS, RowItem, STAMP, STAMP_EXPIRING, seconds_of, survives};
 use crate::model::entry::RowBuf;
 use crate::model::{CellState, ColumnId, Deletion, Liveness, Seconds, Timestamp};
-use crate::varint::{encode_i64, encode_slice, encode_u64};
+use crate::varint::{Encoded, encode_i64, encode_slice, encode_u64};
 
 /// Writes a row's encoded form directly: liveness and deletion first, then items ascending by column and path, a
 /// complex deletion before its column's cells. What a deletion given earlier deletes is left out, so the row is always
-/// canonical. Timestamps are relative to 0; see [`copy_with_base`](crate::model::entry::RowRef::copy_with_base).
+/// canonical. Timestamps are relative to 0; see [`copy_body`](crate::model::entry::RowRef::copy_body).
 #[derive(Debug)]
 pub struct RowBuilder {
-    bytes: Vec<u8>,
+    head: SmallVec<[u8; 8]>,
+    body: Vec<u8>,
+    /// Where in the body the last value begins, as long as it has no length: none is needed if it stays the last.
+    value_at: Option<usize>,
     liveness: Option<Liveness>,
     deletion: Option<Deletion>,
     enclosing: Deletion,
@@ -27,19 +32,23 @@ pub struct RowBuilder {
 impl RowBuilder {
     /// An empty row.
     pub fn new() -> Self {
-        Self::reusing(Vec::new())
+        Self::reusing(RowBuf::default())
     }
 
-    /// An empty row with room for that many bytes.
+    /// An empty row with room for a body of that many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self::reusing(Vec::with_capacity(bytes))
+        let (head, body) = (SmallVec::new(), Vec::with_capacity(bytes));
+        Self::reusing(RowBuf { head, body })
     }
 
     /// An empty row that is written into the memory of another.
-    pub fn reusing(mut bytes: Vec<u8>) -> Self {
-        bytes.clear();
+    pub fn reusing(RowBuf { mut head, mut body }: RowBuf) -> Self {
+        head.clear();
+        body.clear();
         RowBuilder {
-            bytes,
+            head,
+            body,
+            value_at: None,
             liveness: None,
             deletion: None,
             enclosing: Deletion::NONE,
@@ -75,9 +84,9 @@ impl RowBuilder {
         }
         let timestamp = deletion.timestamp.wrapping_add(1);
         let stamp = self.stamp_or(Liveness { timestamp, ttl: 0, expires_at: 0 });
-        self.head(column, COMPLEX_DELETION);
-        encode_i64(&mut self.bytes, deletion.timestamp.wrapping_sub(stamp.timestamp));
-        encode_age(&mut self.bytes, deletion.deleted_at, deletion.timestamp);
+        self.item_head(column, COMPLEX_DELETION);
+        encode_i64(&mut self.body, deletion.timestamp.wrapping_sub(stamp.timestamp));
+        encode_age(&mut self.body, deletion.deleted_at, deletion.timestamp);
     }
 
     /// A cell. A tombstone's value is left out.
@@ -92,8 +101,8 @@ impl RowBuilder {
         let own = Liveness { timestamp: cell.timestamp, ttl, expires_at };
         let stamp = self.stamp_or(own);
         let kind = kind_of(cell.timestamp, cell.state, stamp);
-        self.head(cell.column, kind | if cell.path.is_some() { PATH } else { 0 });
-        let out = &mut self.bytes;
+        self.item_head(cell.column, kind | if cell.path.is_some() { PATH } else { 0 });
+        let out = &mut self.body;
         if let Some(path) = cell.path {
             encode_slice(out, path);
         }
@@ -107,7 +116,8 @@ impl RowBuilder {
             CellState::Expiring { .. } if kind != SAME => encode_expiry(out, &own),
             _ => {}
         }
-        encode_slice(out, cell.value);
+        self.value_at = Some(out.len());
+        out.extend_from_slice(cell.value);
     }
 
     /// An item of another row.
@@ -120,12 +130,12 @@ impl RowBuilder {
 
     /// The row; [`RowBuf::is_empty`] if it says nothing.
     pub fn finish(mut self) -> RowBuf {
-        if self.bytes.is_empty() {
+        if self.head.is_empty() {
             let liveness = self.surviving_liveness();
             self.stamp = liveness;
             self.write_header(liveness.is_some());
         }
-        RowBuf(self.bytes)
+        RowBuf { head: self.head, body: self.body }
     }
 
     fn surviving_liveness(&self) -> Option<Liveness> {
@@ -156,40 +166,40 @@ impl RowBuilder {
 
     fn write_header(&mut self, is_liveness: bool) {
         let mut flags = if is_liveness { LIVENESS } else { 0 };
-        self.bytes.push(0);
         if let Some(stamp) = self.stamp {
             flags |= STAMP;
-            encode_i64(&mut self.bytes, stamp.timestamp);
+            encode_i64(&mut self.body, stamp.timestamp);
             if stamp.ttl > 0 {
                 flags |= STAMP_EXPIRING;
-                encode_expiry(&mut self.bytes, &stamp);
+                encode_expiry(&mut self.body, &stamp);
             }
         }
         if let Some(deletion) = self.deletion {
             flags |= DELETION;
-            encode_i64(&mut self.bytes, deletion.timestamp);
-            encode_age(&mut self.bytes, deletion.deleted_at, deletion.timestamp);
+            encode_i64(&mut self.body, deletion.timestamp);
+            encode_age(&mut self.body, deletion.deleted_at, deletion.timestamp);
         }
-        self.bytes[0] = flags;
+        self.head.push(flags);
     }
 
-    fn head(&mut self, column: ColumnId, bits: u64) {
+    /// Begins another item: the value before it is not the last one, so it gets its length.
+    fn item_head(&mut self, column: ColumnId, bits: u64) {
+        if let Some(at) = self.value_at.take() {
+            let end = self.body.len();
+            encode_u64(&mut self.body, (end - at) as u64);
+            let len_bytes = self.body.len() - end;
+            self.body[at..].rotate_right(len_bytes);
+        }
         let last = self.column.replace(column).unwrap_or(0);
         debug_assert!(last <= column, "columns ascend: {column} comes after {last}");
-        encode_u64(&mut self.bytes, u64::from(column.wrapping_sub(last)) << 4 | bits);
+        let head = Encoded::of(u64::from(column.wrapping_sub(last)) << 4 | bits);
+        self.head.extend_from_slice(&head);
     }
 }
 
 impl Default for RowBuilder {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl RowBuf {
-    /// Whether the row says nothing at all, so that it does not exist (3.2f).
-    pub fn is_empty(&self) -> bool {
-        self.0.len() <= 1
     }
 }
 

@@ -73,23 +73,24 @@ impl RowItem<'_> {
 /// Iterator over the items of a row. After an error it is at its end.
 #[derive(Clone, Copy, Debug)]
 pub struct RowItems<'a> {
+    heads: &'a [u8],
     rest: &'a [u8],
     stamp: Option<Liveness>,
     column: Option<ColumnId>,
 }
 
 impl<'a> RowItems<'a> {
-    pub(super) const fn new(rest: &'a [u8], stamp: Option<Liveness>) -> Self {
-        RowItems { rest, stamp, column: None }
+    pub(super) const fn new(heads: &'a [u8], rest: &'a [u8], stamp: Option<Liveness>) -> Self {
+        RowItems { heads, rest, stamp, column: None }
     }
 
     /// Whether nothing is left.
     pub const fn is_empty(&self) -> bool {
-        self.rest.is_empty()
+        self.heads.is_empty() && self.rest.is_empty()
     }
 
     fn decode_item(&mut self) -> Result<RowItem<'a>, RowError> {
-        let head = decode_u64(&mut self.rest).ok_or(CUT)?;
+        let head = decode_u64(&mut self.heads).ok_or(CUT)?;
         let delta = u32::try_from(head >> 4).map_err(|_| RowError("a column id is too large"))?;
         let column = match self.column {
             None => delta,
@@ -137,7 +138,19 @@ impl<'a> RowItems<'a> {
             }
             _ => CellState::Live,
         };
-        Ok((timestamp, state, decode_slice(rest).ok_or(CUT)?))
+        let value = match self.heads.is_empty() {
+            true => std::mem::take(rest),
+            false => decode_slice(rest).ok_or(CUT)?,
+        };
+        Ok((timestamp, state, value))
+    }
+
+    fn next_item(&mut self) -> Result<Option<RowItem<'a>>, RowError> {
+        match (self.heads.is_empty(), self.rest.is_empty()) {
+            (true, true) => Ok(None),
+            (true, false) => Err(RowError("a row goes on after its last cell")),
+            _ => self.decode_item().map(Some),
+        }
     }
 }
 
@@ -145,13 +158,10 @@ impl<'a> Iterator for RowItems<'a> {
     type Item = Result<RowItem<'a>, RowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let item = self.decode_item();
+        let item = self.next_item();
         if item.is_err() {
-            self.rest = &[];
+            (self.heads, self.rest) = (&[], &[]);
         }
-        Some(item)
+        item.transpose()
     }
 }

@@ -1,11 +1,13 @@
-//! The one encoded form of a row: what the commit log, the memtable and the SSTable hold, byte for byte.
+//! The one encoded form of a row, as a head and a body: what the commit log, the memtable and the SSTable hold.
 //!
 //! ```text
-//! row      = flags, [stamp], [deletion], item*          (its length is known from outside)
+//! head     = flags, item*                               (lengths of head and body are known from outside)
+//! body     = [stamp], [deletion], content*              (one for each item)
 //! flags    = 1: STAMP, 2: EXPIRING (the stamp), 4: LIVENESS (the stamp is the row's liveness), 8: DELETION
 //! stamp    = signed(timestamp - base), [unsigned ttl, expiry]
 //! deletion = signed(timestamp - base), age
-//! item     = unsigned(column delta << 4 | PATH (8) | kind), [path], body
+//! item     = unsigned(column delta << 4 | PATH (8) | kind)
+//! content  = [path], what belongs to the kind
 //! path     = unsigned length, bytes
 //! kind     = 0 SAME       value                                         timestamp, ttl and expiry of the stamp
 //!            1 LIVE       signed(timestamp - stamp), value
@@ -15,10 +17,13 @@
 //!            5 LIVE_AT    value                                         timestamp of the stamp
 //!            6 EXPIRING_AT  unsigned ttl, expiry, value
 //!            7 TOMBSTONE_AT age
-//! value    = unsigned length, bytes
+//! value    = unsigned length, bytes; of the last item only the bytes, to the end of the body
 //! expiry   = signed(expires_at - ttl - timestamp / 1,000,000)
 //! age      = signed(deleted_at - timestamp / 1,000,000)
 //! ```
+//!
+//! The head is what rows of a table have in common, so that a sorted run need not repeat it. Where a row stands alone, its
+//! *whole* form is `unsigned length of the head, head, body`.
 //!
 //! Integers are in [`varint`](crate::varint) form. The first column's delta is its id; 0 thereafter means one more item
 //! of the same multi-cell column. The stamp is the liveness, or the first cell's timestamp and expiry; if a complex
@@ -26,7 +31,7 @@
 //!
 //! Invariants: items ascend by (column, path), a complex deletion before the cells of its column; each kind is the first
 //! that fits in the order 0, 5-7, 1-3; nothing is held that the row's own or its column's deletion deletes (spec 1.4).
-//! So equal rows of one base have equal bytes. Only the header depends on the base.
+//! So equal rows of one base have equal bytes. Only the beginning of the body depends on the base.
 
 mod builder;
 mod items;
@@ -35,6 +40,7 @@ mod summary;
 mod tests;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 pub use self::builder::RowBuilder;
 pub use self::items::{CellRef, RowItem, RowItems};
@@ -44,7 +50,7 @@ use crate::model::entry::{RowBuf, RowRef};
 use crate::model::{
     Cell, CellState, ColumnCells, ColumnId, Deletion, Liveness, Row, Seconds, Timestamp,
 };
-use crate::varint::{decode_i64, decode_u64, encode_i64};
+use crate::varint::{Encoded, decode_i64, decode_slice, decode_u64, encode_i64};
 
 const STAMP: u8 = 1;
 const STAMP_EXPIRING: u8 = 2;
@@ -68,7 +74,8 @@ pub struct RowHeader {
 impl<'a> RowRef<'a> {
     /// What comes before the cells, and the cells.
     pub fn parts(self) -> Result<(RowHeader, RowItems<'a>), RowError> {
-        let (&flags, mut rest) = self.bytes.split_first().ok_or(RowError("a row of no bytes"))?;
+        let (&flags, heads) = self.head.split_first().ok_or(RowError("a row of no bytes"))?;
+        let mut rest = self.body;
         if flags & !(STAMP | STAMP_EXPIRING | LIVENESS | DELETION) != 0 {
             return Err(RowError("a row has unknown flags"));
         }
@@ -84,7 +91,7 @@ impl<'a> RowRef<'a> {
             false => None,
         };
         let liveness = stamp.filter(|_| flags & LIVENESS != 0);
-        Ok((RowHeader { liveness, deletion }, RowItems::new(rest, stamp)))
+        Ok((RowHeader { liveness, deletion }, RowItems::new(heads, rest, stamp)))
     }
 
     /// Whether and until when the row exists by itself.
@@ -104,7 +111,7 @@ impl<'a> RowRef<'a> {
 
     /// Whether the flags alone say that the row exists: it does by itself, and without end. Most rows do.
     fn exists_without_end(self) -> bool {
-        self.bytes.first().is_some_and(|flags| flags & (LIVENESS | STAMP_EXPIRING) == LIVENESS)
+        self.head.first().is_some_and(|flags| flags & (LIVENESS | STAMP_EXPIRING) == LIVENESS)
     }
 
     /// Whether a reader at `now` sees the row: its liveness or some cell is live (3.3). What is malformed behind what
@@ -208,14 +215,14 @@ impl<'a> RowRef<'a> {
         Ok((least, greatest))
     }
 
-    /// Appends the same row with timestamps relative to another base.
-    pub fn copy_with_base(self, base: Timestamp, out: &mut Vec<u8>) -> Result<(), RowError> {
+    /// Appends the body of the same row with timestamps relative to another base; the head is the same.
+    pub fn copy_body(self, base: Timestamp, out: &mut Vec<u8>) -> Result<(), RowError> {
+        let mut rest = self.body;
         if base == self.base {
-            out.extend_from_slice(self.bytes);
+            out.extend_from_slice(rest);
             return Ok(());
         }
-        let (&flags, mut rest) = self.bytes.split_first().ok_or(CUT)?;
-        out.push(flags);
+        let flags = *self.head.first().ok_or(CUT)?;
         if flags & STAMP != 0 {
             let timestamp = decode_i64(&mut rest).ok_or(CUT)?.wrapping_add(self.base);
             encode_i64(out, timestamp.wrapping_sub(base));
@@ -236,10 +243,46 @@ impl<'a> RowRef<'a> {
 
 const CUT: RowError = RowError("a row ends early");
 
+impl<'a> RowRef<'a> {
+    /// A row in its whole form. If that is cut off, the row is one that does not decode.
+    pub fn of_whole(whole: &'a [u8], base: Timestamp) -> Self {
+        let mut body = whole;
+        let head = decode_slice(&mut body).unwrap_or_default();
+        RowRef { head, body, base }
+    }
+
+    /// The parts that the whole form consists of.
+    pub fn whole(self) -> (Encoded, &'a [u8], &'a [u8]) {
+        (Encoded::of(self.head.len() as u64), self.head, self.body)
+    }
+
+    /// Bytes that it takes.
+    pub const fn len(self) -> usize {
+        self.head.len() + self.body.len()
+    }
+
+    /// Whether the row says nothing at all, so that it does not exist (3.2f).
+    pub const fn is_empty(self) -> bool {
+        self.head.len() <= 1 && self.body.is_empty()
+    }
+
+    /// The row with bytes of its own.
+    pub fn to_buf(self) -> Result<RowBuf, RowError> {
+        let mut body = Vec::with_capacity(self.body.len() + 8);
+        self.copy_body(0, &mut body)?;
+        Ok(RowBuf { head: SmallVec::from_slice(self.head), body })
+    }
+}
+
 impl RowBuf {
     /// The row, for reading.
     pub fn as_row(&self) -> RowRef<'_> {
-        RowRef { bytes: &self.0, base: 0 }
+        RowRef { head: &self.head, body: &self.body, base: 0 }
+    }
+
+    /// Whether the row says nothing at all, so that it does not exist (3.2f).
+    pub fn is_empty(&self) -> bool {
+        self.as_row().is_empty()
     }
 }
 

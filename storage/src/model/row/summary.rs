@@ -5,7 +5,7 @@ use crate::model::entry::RowRef;
 use crate::model::{CellState, Seconds, Timestamp};
 use crate::sstable::RowSummary;
 
-/// Rewrites a row relative to another base and sums it up: the row codec that an SSTable writer is given.
+/// Appends a row's body relative to another base and sums the row up: the row codec that an SSTable writer is given.
 ///
 /// # Errors
 /// What is wrong with the row, if it does not decode.
@@ -15,7 +15,7 @@ pub fn transcode(
     out: &mut Vec<u8>,
 ) -> Result<RowSummary, String> {
     let summary = row.summary().map_err(|error| error.to_string())?;
-    row.copy_with_base(base, out).map_err(|error| error.to_string())?;
+    row.copy_body(base, out).map_err(|error| error.to_string())?;
     Ok(summary)
 }
 

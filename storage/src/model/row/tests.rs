@@ -80,6 +80,11 @@ fn canonical(mut row: Row) -> Row {
     row
 }
 
+fn whole(row: &RowBuf) -> Vec<u8> {
+    let (len, head, body) = row.as_row().whole();
+    [&len, head, body].concat()
+}
+
 proptest! {
     #[test]
     fn rows_come_back_canonical(row in rows(), base in timestamps()) {
@@ -91,33 +96,34 @@ proptest! {
         prop_assert_eq!(&RowBuf::from(&decoded), &row_buf);
 
         let mut moved = Vec::new();
-        row_buf.as_row().copy_with_base(base, &mut moved).unwrap();
-        let moved_row = RowRef { bytes: &moved, base };
+        row_buf.as_row().copy_body(base, &mut moved).unwrap();
+        let moved_row = RowRef { head: &row_buf.head, body: &moved, base };
         prop_assert_eq!(moved_row.decode().unwrap(), expected);
-        let mut back = Vec::new();
-        moved_row.copy_with_base(0, &mut back).unwrap();
-        prop_assert_eq!(back, row_buf.0);
+        prop_assert_eq!(moved_row.to_buf().unwrap(), row_buf.clone());
+
+        let whole = whole(&row_buf);
+        prop_assert_eq!(RowRef::of_whole(&whole, 0).to_buf().unwrap(), row_buf);
     }
 
     #[test]
     fn hostile_bytes_never_panic(bytes in vec(any::<u8>(), 0..60), base in timestamps()) {
-        let row = RowRef { bytes: &bytes, base };
+        let row = RowRef::of_whole(&bytes, base);
         let _ = row.decode();
         let _ = row.validate();
         let _ = row.is_live(5);
-        let _ = row.copy_with_base(7, &mut Vec::new());
+        let _ = row.copy_body(7, &mut Vec::new());
     }
 
     #[test]
     fn damaged_rows_never_panic(row in rows(), at in any::<prop::sample::Index>(), with in any::<u8>()) {
-        let mut bytes = RowBuf::from(&row).0;
+        let mut bytes = whole(&RowBuf::from(&row));
         let at = at.index(bytes.len());
         bytes[at] = with;
-        let row = RowRef { bytes: &bytes, base: 0 };
+        let row = RowRef::of_whole(&bytes, 0);
         if row.validate().is_ok() {
             prop_assert!(row.decode().is_ok());
         }
-        let _ = RowRef { bytes: &bytes[..at], base: 0 }.decode();
+        let _ = RowRef::of_whole(&bytes[..at], 0).decode();
     }
 }
 
@@ -131,14 +137,11 @@ fn an_insert_is_small() {
         builder.cell(CellRef { column, path: None, timestamp, state: CellState::Live, value });
     }
     let row = builder.finish();
-    assert_eq!(
-        row.0.len(),
-        1 + 8 + 3 * 6,
-        "flags, timestamp, three cells of head, length and value"
-    );
+    assert_eq!(row.head.len(), 1 + 3, "flags and a byte for each cell");
+    assert_eq!(row.body.len(), 8 + 5 + 5 + 4, "timestamp, two values with length and one without");
     let mut moved = Vec::new();
-    row.as_row().copy_with_base(timestamp - 3, &mut moved).unwrap();
-    assert_eq!(moved.len(), 1 + 1 + 3 * 6, "near the base the timestamp is one byte");
+    row.as_row().copy_body(timestamp - 3, &mut moved).unwrap();
+    assert_eq!(moved.len(), 1 + 5 + 5 + 4, "near the base the timestamp is one byte");
 }
 
 #[test]
@@ -150,8 +153,8 @@ fn a_collection_assignment_shares_its_timestamp() {
         builder.cell(CellRef::new(2, Some(path), &cell));
     }
     let row = builder.finish();
-    let stamp = [1, 0x80, 0x92, 0xf4, 0x01];
-    let deletion = [0x24, 1, 0];
-    let elements = [8, 1, b'a', 0, 8, 1, b'b', 0];
-    assert_eq!(row.0, [&stamp[..], &deletion, &elements].concat());
+    let stamp = [0x80, 0x92, 0xf4, 0x01];
+    let (deletion, elements) = ([1, 0], [1, b'a', 0, 1, b'b']);
+    assert_eq!(row.head[..], [1, 0x24, 8, 8]);
+    assert_eq!(row.body, [&stamp[..], &deletion, &elements].concat());
 }

@@ -8,17 +8,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use tholos_grammar::token::Token;
+use tholos_grammar::types::Native;
 
 use super::*;
 use crate::StorageError;
 use crate::fs::memory::MemoryFs;
 use crate::fs::{Fs, create_dir_durably};
+use crate::key::encode_component;
 use crate::model::entry::{Content, Cursor, Direction, Entry, RowRef};
 use crate::model::{Deletion, Timestamp, position};
 
-/// What the tests take for a row: 8 bytes of timestamp, then anything.
+/// What the tests take for a row's body: 8 bytes of timestamp, then anything.
 fn opaque(row: RowRef<'_>, base: Timestamp, out: &mut Vec<u8>) -> Result<RowSummary, String> {
-    let (timestamp, rest) = row.bytes.split_first_chunk::<8>().ok_or("a row is too short")?;
+    let (timestamp, rest) = row.body.split_first_chunk::<8>().ok_or("a row is too short")?;
     let timestamp = i64::from_be_bytes(*timestamp).wrapping_add(row.base);
     out.extend_from_slice(&timestamp.wrapping_sub(base).to_be_bytes());
     out.extend_from_slice(rest);
@@ -38,6 +41,12 @@ fn row(timestamp: Timestamp, rest: &[u8]) -> Vec<u8> {
     [&timestamp.to_be_bytes(), rest].concat()
 }
 
+/// Heads are few, so that rows often have that of the row before.
+fn head_of(body: &[u8]) -> &'static [u8] {
+    const HEADS: [&[u8]; 3] = [&[], &[1, 2], &[3, 4, 5]];
+    HEADS[body.len() % HEADS.len()]
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
     Header(Deletion),
@@ -47,9 +56,10 @@ enum Value {
 
 impl Value {
     fn of(stored: RowRef<'_>) -> Value {
-        let mut bytes = Vec::new();
-        opaque(stored, 0, &mut bytes).unwrap();
-        Value::Row(bytes)
+        let mut body = Vec::new();
+        opaque(stored, 0, &mut body).unwrap();
+        assert_eq!(stored.head, head_of(&body));
+        Value::Row(body)
     }
 }
 
@@ -64,7 +74,7 @@ impl Item {
     fn entry(&self) -> Entry<'_> {
         let content = match &self.value {
             Value::Header(deletion) => Content::Partition(*deletion),
-            Value::Row(bytes) => Content::Row(RowRef { bytes, base: 0 }),
+            Value::Row(body) => Content::Row(RowRef { head: head_of(body), body, base: 0 }),
             Value::Marker(before, after) => Content::Marker { before: *before, after: *after },
         };
         Entry { key: &self.key, partition_len: self.partition_len, content }
@@ -90,7 +100,7 @@ fn items() -> impl Strategy<Value = Vec<Item>> {
     let partition = (
         prop::option::weighted(0.3, 1i64..100),
         any::<bool>(),
-        prop::collection::vec(row, 0..60),
+        prop::collection::vec(row, 0..40),
         prop::collection::btree_map(
             (any::<u16>(), any::<bool>()),
             prop::option::of(100i64..110),
@@ -98,22 +108,28 @@ fn items() -> impl Strategy<Value = Vec<Item>> {
         ),
     );
     prop::collection::btree_map(
-        (0u64..50, prop::collection::vec(any::<u8>(), 0..3)),
-        partition,
-        1..12,
+        prop::collection::vec(0u8..4, 0..3),
+        (any::<bool>(), partition),
+        1..40,
     )
     .prop_map(|partitions| {
         let mut items = Vec::new();
-        for ((token, name), (header, is_static, rows, markers)) in partitions {
-            let mut prefix = position::token_prefix(token as i64 - 25).to_vec();
-            prefix.push(name.len() as u8);
-            prefix.extend(name);
+        for (name, (has_own_token, (header, is_static, rows, markers))) in partitions {
+            // Only where the token is the key's has the prefix a short form.
+            let token = if has_own_token { Token::of(&name).0 } else { name.len() as i64 };
+            let prefix = prefix_of(token, &name);
             items.extend(partition_items(&prefix, header, is_static, rows, markers));
         }
         items.sort_by(|left: &Item, right: &Item| left.key.cmp(&right.key));
         items
     })
     .prop_filter("not empty", |items| !items.is_empty())
+}
+
+fn prefix_of(token: i64, blob: &[u8]) -> Vec<u8> {
+    let mut prefix = position::token_prefix(token).to_vec();
+    encode_component(&Native::Blob.into(), blob, false, &mut prefix).unwrap();
+    prefix
 }
 
 fn partition_items(
@@ -183,7 +199,8 @@ fn open_in(fs: Arc<dyn Fs>) -> Arc<SsTable> {
 }
 
 fn options(block_bytes: usize, compression: Compression) -> SsTableOptions {
-    SsTableOptions { block_bytes, compression, ..SsTableOptions::new(7, opaque) }
+    let key_types = KeyTypes::of([&Native::Blob.into()]);
+    SsTableOptions { block_bytes, compression, key_types, ..SsTableOptions::new(7, opaque) }
 }
 
 fn table(items: &[Item], options: SsTableOptions) -> Arc<SsTable> {

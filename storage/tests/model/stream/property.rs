@@ -13,7 +13,7 @@ use tholos_storage::sstable::{Compression, Inspector};
 use super::{End, dir, roomy, within};
 use crate::cases;
 use crate::database::encoded;
-use crate::generate::{STILL, TABLE, TOKENS, mutations};
+use crate::generate::{STILL, TABLE, all_partitions, mutations};
 use crate::history::{Op, Shape};
 
 fn steps() -> impl Strategy<Value = Vec<Op>> {
@@ -27,8 +27,9 @@ fn steps() -> impl Strategy<Value = Vec<Op>> {
 
 /// At tokens that there are, just before and after them, and at the ring's ends.
 fn tokens() -> impl Strategy<Value = i64> {
-    let near = (prop::sample::select(TOKENS.to_vec()), -1..2_i64)
-        .prop_map(|(token, by)| token.saturating_add(by));
+    let tokens: Vec<i64> = all_partitions().iter().map(|key| token_of(key)).collect();
+    let near =
+        (prop::sample::select(tokens), -1..2_i64).prop_map(|(token, by)| token.saturating_add(by));
     prop_oneof![6 => near, 1 => Just(i64::MIN), 1 => Just(0)]
 }
 
