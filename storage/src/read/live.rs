@@ -93,32 +93,36 @@ impl LiveRows {
     /// What the sources meet.
     #[allow(clippy::should_implement_trait)] // rows borrow from the walk
     pub fn next(&mut self) -> Result<Option<LiveRow<'_>>, StorageError> {
+        Ok(if self.find_next()? { self.current() } else { None })
+    }
+
+    fn find_next(&mut self) -> Result<bool, StorageError> {
         loop {
             if self.merge.is_spent() {
-                self.stop();
-                return Ok(None);
+                break;
             }
-            let advanced = self.merge.advance();
-            if let Err(StorageError::WouldWait { .. }) = &advanced {
-                self.figures = None;
-            }
-            let Some(entry) = advanced? else {
-                // Whatever was walked last was left out, and it may have spent the budget.
-                self.stop();
-                return Ok(None);
-            };
+            let advanced = self.merge.advance().inspect_err(|error| {
+                // It is going to be done all over.
+                if let StorageError::WouldWait { .. } = error {
+                    self.figures = None;
+                }
+            });
+            // Whatever was walked last was left out, and it may have spent the budget.
+            let Some(entry) = advanced? else { break };
             if let Content::Row(row) = entry.content
                 && row.is_live_within(self.columns.as_deref(), self.now)?
             {
-                break;
+                self.rows += 1;
+                return Ok(true);
             }
             self.merge.note_tombstone();
         }
-        self.rows += 1;
-        Ok(self.current())
+        self.stop();
+        Ok(false)
     }
 
     /// The row it is at.
+    #[inline]
     pub fn current(&self) -> Option<LiveRow<'_>> {
         let Entry { key, partition_len, content } = self.merge.current()?;
         match content {

@@ -8,6 +8,7 @@
 use smallvec::SmallVec;
 
 use super::budget::ReadBudget;
+use super::inputs::Inputs;
 use super::source::{Source, SourceCursor};
 use crate::StorageError;
 use crate::model::Deletion;
@@ -15,12 +16,11 @@ use crate::model::entry::{Content, Cursor, Direction, Entry, RowBuf, RowRef};
 use crate::model::merge::merge_rows;
 use crate::model::position;
 use crate::model::row::RowBuilder;
-use crate::planted::planted;
 
 /// A walk through several sources as one.
 #[derive(Debug)]
 pub struct MergeCursor {
-    inputs: SmallVec<[Input; 4]>,
+    inputs: Inputs,
     /// Asked for the deletion of each partition in reverse, where headers come last.
     sources: Vec<Source>,
     direction: Direction,
@@ -31,8 +31,10 @@ pub struct MergeCursor {
     partition_deletion: Deletion,
     /// The range deletion that the markers put out so far have set.
     range_deletion: Deletion,
-    /// Where the current entry's key is, and what it holds.
-    at: Option<(usize, At)>,
+    /// What the current entry holds; its key is that of the inputs.
+    at: At,
+    /// What is in force before and after the current entry, in key order, if it is a deletion.
+    change: (Deletion, Deletion),
     merged: RowBuf,
     /// How far blocks may be passed over because of the range deletion in force; empty if that was not said yet.
     skipped_until: Vec<u8>,
@@ -40,28 +42,21 @@ pub struct MergeCursor {
     walked: ReadBudget,
 }
 
-#[derive(Debug)]
-struct Input {
-    cursor: SourceCursor,
-    /// The range deletion in force in this source.
-    open: Deletion,
-    /// Whether it is at the least key, so that it is to be advanced.
-    taken: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
+/// What an entry of the merged stream holds. Small, as it is set and asked at each step: deletions are beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
+    /// There is no entry.
+    Nowhere,
     /// The input's own row.
     Through,
     /// The row in `merged`.
     Merged,
     /// Nothing is left of what is there.
     LeftOut,
-    Partition(Deletion),
-    Marker {
-        before: Deletion,
-        after: Deletion,
-    },
+    /// The partition's deletion, which is `change.1`.
+    Partition,
+    /// The range deletions before and after, which are in `change`.
+    Marker,
 }
 
 impl MergeCursor {
@@ -75,15 +70,7 @@ impl MergeCursor {
         upper: &[u8],
         direction: Direction,
     ) -> Result<Self, StorageError> {
-        let mut inputs = SmallVec::new();
-        for source in &sources {
-            let cursor = source.cursor(lower, upper, direction)?;
-            let open = match direction {
-                Direction::Reverse if planted!(ReverseDropsOpenDeletion) => Deletion::NONE,
-                _ => cursor.open_deletion(),
-            };
-            inputs.push(Input { open, cursor, taken: true });
-        }
+        let inputs = Inputs::open(&sources, lower, upper, direction)?;
         let start = if direction == Direction::Forward { lower } else { upper };
         let sources = if direction == Direction::Forward { Vec::new() } else { sources };
         Ok(MergeCursor {
@@ -94,7 +81,8 @@ impl MergeCursor {
             partition: Vec::new(),
             partition_deletion: Deletion::NONE,
             range_deletion: Deletion::NONE,
-            at: None,
+            at: At::Nowhere,
+            change: (Deletion::NONE, Deletion::NONE),
             merged: RowBuf::default(),
             skipped_until: Vec::new(),
             budget: ReadBudget::UNLIMITED,
@@ -138,8 +126,7 @@ impl MergeCursor {
 
     /// The key it is at, even if what is there was left out when the budget was spent.
     pub fn key(&self) -> Option<&[u8]> {
-        let (index, _) = self.at?;
-        self.inputs[index].cursor.current().map(|entry| entry.key)
+        if self.at == At::Nowhere { None } else { self.inputs.current().map(|entry| entry.key) }
     }
 
     /// Moves to the next entry; `None` at the end, or when the budget is spent before there is one: then
@@ -147,45 +134,45 @@ impl MergeCursor {
     ///
     /// # Errors
     /// What a source's walk meets, and rows that do not decode. The walk is over then.
+    #[inline]
     pub fn advance(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
-        self.at = None;
+        self.at = At::Nowhere;
         self.at = self.next().inspect_err(|_| self.inputs.clear())?;
         Ok(self.current())
     }
 
     /// The entry it is at.
+    #[inline(always)]
     pub fn current(&self) -> Option<Entry<'_>> {
-        let (index, at) = self.at?;
-        let entry = self.inputs[index].cursor.current()?;
-        let content = match at {
+        let entry = self.inputs.current()?;
+        let (before, after) = self.change;
+        let content = match self.at {
             At::Through => return Some(entry),
-            At::LeftOut => return None,
+            At::Nowhere | At::LeftOut => return None,
             At::Merged => Content::Row(self.merged.as_row()),
-            At::Partition(deletion) => Content::Partition(deletion),
-            At::Marker { before, after } => Content::Marker { before, after },
+            At::Partition => Content::Partition(after),
+            At::Marker => Content::Marker { before, after },
         };
         Some(Entry { content, ..entry })
     }
 
-    fn next(&mut self) -> Result<Option<(usize, At)>, StorageError> {
+    fn next(&mut self) -> Result<At, StorageError> {
         loop {
-            let Some(first) = self.step_inputs()? else { return Ok(None) };
+            self.inputs.step()?;
             if !self.range_deletion.is_none() {
                 self.skip_range_deleted();
             }
-            let Some(entry) = self.inputs[first].cursor.current() else { return Ok(None) };
-            let position = entry.key[entry.partition_len..].first();
-            let is_static = position == Some(&position::STATIC);
-            let content = match entry.content {
-                Content::Partition(_) => Kind::Partition,
-                Content::Row(_) => Kind::Row,
-                Content::Marker { .. } => Kind::Marker,
-            };
+            let Some(entry) = self.inputs.current() else { return Ok(At::Nowhere) };
             self.walked.entries += 1;
             self.walked.bytes += entry.key.len() as u64;
-            if let Content::Row(row) = entry.content {
-                self.walked.bytes += row.len() as u64;
-            }
+            let kind = match entry.content {
+                Content::Partition(_) => Kind::Partition,
+                Content::Row(row) => {
+                    self.walked.bytes += row.len() as u64;
+                    Kind::Row
+                }
+                Content::Marker { .. } => Kind::Marker,
+            };
             let partition = &entry.key[..entry.partition_len];
             if self.partition != partition {
                 let is_first = self.partition.is_empty();
@@ -193,53 +180,19 @@ impl MergeCursor {
                 self.partition.extend_from_slice(partition);
                 self.enter(is_first)?;
             }
-            let at = match content {
+            let at = match kind {
                 Kind::Partition => self.partition_entry(),
-                Kind::Row => self.row(first, is_static)?,
+                Kind::Row => self.row()?,
                 Kind::Marker => self.marker(),
             };
-            if let Some(at) = at {
-                return Ok(Some((first, at)));
+            if at != At::LeftOut {
+                return Ok(at);
             }
             self.walked.tombstones += 1;
             if self.is_spent() {
-                return Ok(Some((first, At::LeftOut)));
+                return Ok(At::LeftOut);
             }
         }
-    }
-
-    /// Advances the inputs that were taken, and takes those at the least key; the first of them.
-    fn step_inputs(&mut self) -> Result<Option<usize>, StorageError> {
-        for input in &mut self.inputs {
-            if input.taken {
-                input.cursor.move_on()?;
-                input.taken = false;
-            }
-        }
-        if let [only] = self.inputs.as_mut_slice() {
-            only.taken = true;
-            return Ok(Some(0));
-        }
-        let mut least: Option<(usize, &[u8])> = None;
-        let mut ties: SmallVec<[usize; 8]> = SmallVec::new();
-        for (index, input) in self.inputs.iter().enumerate() {
-            let Some(entry) = input.cursor.current() else { continue };
-            let order = match least {
-                None => std::cmp::Ordering::Less,
-                Some((_, key)) if self.direction == Direction::Forward => entry.key.cmp(key),
-                Some((_, key)) => key.cmp(entry.key),
-            };
-            if order.is_lt() {
-                ties.clear();
-                least = Some((index, entry.key));
-            }
-            if order.is_le() {
-                ties.push(index);
-            }
-        }
-        let first = least.map(|(index, _)| index);
-        ties.iter().for_each(|index| self.inputs[*index].taken = true);
-        Ok(first)
     }
 
     /// Finds the deletions in force where the walk enters a partition.
@@ -252,7 +205,7 @@ impl MergeCursor {
                 self.partition_deletion = self.partition_deletion.max(deletion);
             }
         }
-        for input in &mut self.inputs {
+        for input in self.inputs.iter_mut() {
             if starts_here {
                 let deletion = input.cursor.partition_deletion();
                 self.partition_deletion = self.partition_deletion.max(deletion);
@@ -274,7 +227,7 @@ impl MergeCursor {
         if self.direction == Direction::Forward {
             until.push(0xff);
         }
-        for input in &mut self.inputs {
+        for input in self.inputs.iter_mut() {
             if let SourceCursor::Table(cursor) = &mut input.cursor {
                 cursor.skip_covered(self.partition_deletion, &until);
             }
@@ -285,10 +238,9 @@ impl MergeCursor {
     /// source that it comes from, up to which nothing can end it.
     fn skip_range_deleted(&mut self) {
         let deletion = self.range_deletion;
-        let Some(from) = self.inputs.iter().position(|input| input.open == deletion) else {
-            return;
-        };
-        let Some(next) = self.inputs[from].cursor.current() else { return };
+        let mut inputs = self.inputs.iter().enumerate();
+        let Some((from, input)) = inputs.find(|(_, input)| input.open == deletion) else { return };
+        let Some(next) = input.cursor.current() else { return };
         if self.skipped_until == next.key {
             return;
         }
@@ -308,14 +260,9 @@ impl MergeCursor {
         if open > self.partition_deletion { open } else { Deletion::NONE }
     }
 
-    fn taken(&self) -> impl Iterator<Item = Content<'_>> {
-        let taken = self.inputs.iter().filter(|input| input.taken);
-        taken.filter_map(|input| input.cursor.current()).map(|entry| entry.content)
-    }
-
-    fn partition_entry(&mut self) -> Option<At> {
+    fn partition_entry(&mut self) -> At {
         let mut deletion = Deletion::NONE;
-        for content in self.taken() {
+        for content in self.inputs.taken() {
             if let Content::Partition(other) = content {
                 deletion = deletion.max(other);
             }
@@ -324,20 +271,30 @@ impl MergeCursor {
             self.partition_deletion = deletion;
             self.skip_deleted();
         }
-        (!deletion.is_none()).then_some(At::Partition(deletion))
+        self.change = (Deletion::NONE, deletion);
+        if deletion.is_none() { At::LeftOut } else { At::Partition }
     }
 
-    fn row(&mut self, first: usize, is_static: bool) -> Result<Option<At>, StorageError> {
-        let enclosing = match is_static {
-            true => self.partition_deletion,
-            false => self.partition_deletion.max(self.range_deletion),
+    fn row(&mut self) -> Result<At, StorageError> {
+        let undeleted = self.partition_deletion.is_none() && self.range_deletion.is_none();
+        if undeleted && self.inputs.is_alone() {
+            return Ok(At::Through);
+        }
+        self.merge_row()
+    }
+
+    fn merge_row(&mut self) -> Result<At, StorageError> {
+        let position = self.inputs.current().map(|entry| &entry.key[entry.partition_len..]);
+        let enclosing = match position {
+            Some([position::STATIC, ..]) => self.partition_deletion,
+            _ => self.partition_deletion.max(self.range_deletion),
         };
-        let alone = !self.inputs[first + 1..].iter().any(|input| input.taken);
-        if alone && enclosing.is_none() {
-            return Ok(Some(At::Through));
+        if self.inputs.is_alone() && enclosing.is_none() {
+            return Ok(At::Through);
         }
         let mut merged = RowBuilder::reusing(std::mem::take(&mut self.merged)).under(enclosing);
         let rows: SmallVec<[RowRef<'_>; 4]> = self
+            .inputs
             .taken()
             .filter_map(|content| match content {
                 Content::Row(row) => Some(row),
@@ -349,14 +306,11 @@ impl MergeCursor {
         let row = merged.finish();
         let exists = !row.is_empty();
         self.merged = row;
-        Ok(exists.then_some(At::Merged))
+        Ok(if exists { At::Merged } else { At::LeftOut })
     }
 
-    fn marker(&mut self) -> Option<At> {
-        for input in &mut self.inputs {
-            if !input.taken {
-                continue;
-            }
+    fn marker(&mut self) -> At {
+        for input in self.inputs.taken_mut() {
             if let Some(Entry { content: Content::Marker { before, after }, .. }) =
                 input.cursor.current()
             {
@@ -369,11 +323,11 @@ impl MergeCursor {
             self.skipped_until.clear();
             self.skip_deleted();
         }
-        match self.direction {
-            _ if last == next => None,
-            Direction::Forward => Some(At::Marker { before: last, after: next }),
-            Direction::Reverse => Some(At::Marker { before: next, after: last }),
-        }
+        self.change = match self.direction {
+            Direction::Forward => (last, next),
+            Direction::Reverse => (next, last),
+        };
+        if last == next { At::LeftOut } else { At::Marker }
     }
 }
 

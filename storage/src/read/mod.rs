@@ -9,6 +9,7 @@
 
 pub mod budget;
 pub mod figures;
+mod inputs;
 pub mod live;
 pub mod merge;
 pub mod point;

@@ -82,7 +82,7 @@ impl Cursor for SourceCursor {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn current(&self) -> Option<Entry<'_>> {
         match self {
             SourceCursor::Memtable(cursor) => cursor.current(),

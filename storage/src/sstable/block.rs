@@ -528,6 +528,12 @@ impl Decoded {
 }
 
 impl Interval {
+    /// Of nothing, with room for most intervals: growing to it step by step costs more than decoding.
+    pub(super) fn with_room() -> Self {
+        let keys = Vec::with_capacity(32 * RESTART_INTERVAL);
+        Interval { keys, entries: Vec::with_capacity(RESTART_INTERVAL), scratch: Vec::new() }
+    }
+
     pub(super) fn key(&self, entry: &Decoded) -> &[u8] {
         &self.keys[entry.key.0..entry.key.1]
     }

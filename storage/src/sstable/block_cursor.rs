@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::block::{Block, Decoded, Interval, Kind};
 use super::format::Malformed;
 use super::short_key::KeyTypes;
+use crate::model::entry::Direction;
 
 /// A position in a block: at an entry, or nowhere.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(super) struct BlockCursor {
 impl BlockCursor {
     /// Nowhere yet.
     pub(super) fn new(block: Arc<Block>) -> Self {
-        BlockCursor { block, interval: Interval::default(), restart: None, at: None }
+        BlockCursor { block, interval: Interval::with_room(), restart: None, at: None }
     }
 
     /// Goes on with another block, nowhere yet, keeping the buffers.
@@ -46,6 +47,33 @@ impl BlockCursor {
 
     pub(super) fn types(&self) -> KeyTypes {
         self.block.types()
+    }
+
+    /// What the entry it is at is.
+    #[inline]
+    pub(super) fn kind(&self) -> Option<Kind> {
+        Some(self.interval.entries.get(self.at?)?.kind)
+    }
+
+    /// The key that comes last in walking direction among those that are decoded.
+    pub(super) fn furthest_decoded(&self, direction: Direction) -> Option<&[u8]> {
+        self.restart?;
+        let decoded = match direction {
+            Direction::Forward => self.interval.entries.last(),
+            Direction::Reverse => self.interval.entries.first(),
+        };
+        decoded.map(|entry| self.interval.key(entry))
+    }
+
+    /// Goes to the entry beside the one it is at, if that is decoded; otherwise stays and says false.
+    #[inline]
+    pub(super) fn step_decoded(&mut self, direction: Direction) -> bool {
+        let next = self.at.and_then(|at| match direction {
+            Direction::Forward => Some(at + 1).filter(|next| *next < self.interval.entries.len()),
+            Direction::Reverse => at.checked_sub(1),
+        });
+        self.at = next.or(self.at);
+        next.is_some()
     }
 
     /// Offset in the block of the entry it is at.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::block::Kind;
 use super::block_cursor::{BlockCursor, BlockEntry};
 use super::format::{Malformed, decode_deletion};
-use super::index::{IndexEntry, StartState};
+use super::index::IndexEntry;
 use super::index_cursor::IndexCursor;
+use super::state_at::StateAt;
 use super::table::{Opened, SsTable};
 use crate::StorageError;
 use crate::model::entry::{Content, Cursor, Direction, Entry, RowRef};
-use crate::model::{Deletion, Timestamp, position};
+use crate::model::{Deletion, Timestamp};
 
 /// A walk through a part of an SSTable.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct SsTableCursor {
     /// Of the block that `data` is in.
     data_offset: u64,
     place: Place,
+    /// Whether `data` is at an entry, and it and all decoded ones after it are within the bounds.
+    within_bounds: bool,
     open_deletion: Deletion,
     partition_deletion: Deletion,
     covered: Option<(Deletion, Vec<u8>)>,
@@ -61,6 +64,7 @@ impl SsTableCursor {
             data,
             data_offset: 0,
             place: Place::BeforeBlock,
+            within_bounds: false,
             open_deletion: Deletion::NONE,
             partition_deletion: Deletion::NONE,
             covered: None,
@@ -144,7 +148,7 @@ impl SsTableCursor {
             }
             match self.direction {
                 Direction::Forward => self.blocks.next(&self.table, &self.opened)?,
-                Direction::Reverse if self.begins_at_or_before_lower()? => {
+                Direction::Reverse if self.begins_at_or_before_lower() => {
                     self.place = Place::Ended;
                     return Ok(());
                 }
@@ -155,17 +159,17 @@ impl SsTableCursor {
     }
 
     /// Whether everything before the block that `blocks` is at is below the lower bound.
-    fn begins_at_or_before_lower(&self) -> Result<bool, StorageError> {
-        let found = self.blocks.entry(&self.table, &self.opened)?;
-        Ok(found.is_some_and(|(separator, _)| separator <= self.lower.as_slice()))
+    fn begins_at_or_before_lower(&self) -> bool {
+        self.blocks.separator().is_some_and(|separator| separator <= self.lower.as_slice())
     }
 
     /// Whether everything from the block that `blocks` is at on is at or above the upper bound: then it need not be
     /// read, and does no harm if it can't be.
-    fn begins_at_or_after_upper(&self) -> Result<bool, StorageError> {
-        let Some(upper) = &self.upper else { return Ok(false) };
-        let found = self.blocks.entry(&self.table, &self.opened)?;
-        Ok(found.is_some_and(|(separator, _)| separator >= upper.as_slice()))
+    fn begins_at_or_after_upper(&self) -> bool {
+        let (Some(upper), Some(separator)) = (&self.upper, self.blocks.separator()) else {
+            return false;
+        };
+        separator >= upper.as_slice()
     }
 
     fn step_data(
@@ -177,7 +181,7 @@ impl SsTableCursor {
 
     /// Loads the block that `blocks` is at, or the next one that is not wholly deleted. False if there is none.
     fn load_block(&mut self) -> Result<bool, StorageError> {
-        if self.direction == Direction::Forward && self.begins_at_or_after_upper()? {
+        if self.direction == Direction::Forward && self.begins_at_or_after_upper() {
             return Ok(false);
         }
         let SsTableCursor { table, opened, .. } = self;
@@ -218,13 +222,15 @@ impl SsTableCursor {
         let Some((_, until)) = covered else { return Ok(false) };
         let SsTableCursor { table, opened, .. } = self;
         if self.direction == Direction::Reverse {
-            let found = self.blocks.entry(table, opened)?;
-            return Ok(found.is_some_and(|(separator, _)| separator > until.as_slice()));
+            return Ok(self
+                .blocks
+                .separator()
+                .is_some_and(|separator| separator > until.as_slice()));
         }
         // The block ends where the next one begins: look there and come back.
         self.blocks.next(table, opened)?;
-        let next = self.blocks.entry(table, opened)?;
-        let ends_before = next.is_some_and(|(separator, _)| separator <= until.as_slice());
+        let next = self.blocks.separator();
+        let ends_before = next.is_some_and(|separator| separator <= until.as_slice());
         if next.is_some() {
             self.blocks.prev(table, opened)?;
         } else {
@@ -241,28 +247,63 @@ impl SsTableCursor {
     }
 
     fn step_within_bounds(&mut self) -> Result<(), StorageError> {
+        self.within_bounds = false;
         self.step()?;
-        if let Some(entry) = self.data.entry().filter(|_| self.place == Place::AtEntry) {
-            decode_content(&entry, self.opened.footer.base)
-                .map_err(|what| self.table.malformed(self.data_offset, what))?;
-            if !self.is_within_bounds(entry.key) {
-                self.place = Place::Ended;
-            }
+        let Some(entry) = self.data.entry().filter(|_| self.place == Place::AtEntry) else {
+            return Ok(());
+        };
+        self.check_content()?;
+        let furthest = self.data.furthest_decoded(self.direction);
+        if furthest.is_some_and(|key| self.is_within_bounds(key)) {
+            self.within_bounds = true;
+        } else if !self.is_within_bounds(entry.key) {
+            self.place = Place::Ended;
         }
         Ok(())
+    }
+
+    /// Rows are checked where they are taken apart.
+    #[inline]
+    fn check_content(&self) -> Result<(), StorageError> {
+        if self.data.kind().is_none_or(is_row) { Ok(()) } else { self.check_deletions() }
+    }
+
+    fn check_deletions(&self) -> Result<(), StorageError> {
+        let Some(entry) = self.data.entry() else { return Ok(()) };
+        let decoded = decode_deletions(entry.kind, entry.payload, self.opened.footer.base);
+        decoded.map(drop).map_err(|what| self.table.malformed(self.data_offset, what))
+    }
+
+    fn end(&mut self) {
+        (self.place, self.within_bounds) = (Place::Ended, false);
     }
 }
 
 impl Cursor for SsTableCursor {
+    #[inline]
     fn move_on(&mut self) -> Result<(), StorageError> {
-        self.step_within_bounds().inspect_err(|_| self.place = Place::Ended)
+        // Most steps are to an entry that is decoded already, and needs no comparison.
+        let moved = match self.within_bounds && self.data.step_decoded(self.direction) {
+            true => self.check_content(),
+            false => self.step_within_bounds(),
+        };
+        moved.inspect_err(|_| self.end())
     }
 
-    #[inline]
+    // Inlined all the way up: an entry is several words, and handing it on costs more than finding it.
+    #[inline(always)]
     fn current(&self) -> Option<Entry<'_>> {
-        let entry = self.data.entry().filter(|_| self.place == Place::AtEntry)?;
-        let content = decode_content(&entry, self.opened.footer.base).ok()?;
-        Some(Entry { key: entry.key, partition_len: entry.partition_len, content })
+        if self.place != Place::AtEntry {
+            return None;
+        }
+        let BlockEntry { kind, key, partition_len, row_head, payload } = self.data.entry()?;
+        let base = self.opened.footer.base;
+        if kind.has_row_head() {
+            let content = Content::Row(RowRef { head: row_head, body: payload, base });
+            return Some(Entry { key, partition_len, content });
+        }
+        let content = decode_deletions(kind, payload, base).ok()?;
+        Some(Entry { key, partition_len, content })
     }
 
     fn open_deletion(&self) -> Deletion {
@@ -274,24 +315,24 @@ impl Cursor for SsTableCursor {
     }
 }
 
-#[inline]
 pub(super) fn decode_content<'a>(
     entry: &BlockEntry<'a>,
     base: Timestamp,
 ) -> Result<Content<'a>, Malformed> {
-    match entry.kind {
-        Kind::Row | Kind::StaticRow => {
-            Ok(Content::Row(RowRef { head: entry.row_head, body: entry.payload, base }))
-        }
-        _ => decode_deletions(entry, base),
+    if entry.kind.has_row_head() {
+        return Ok(Content::Row(RowRef { head: entry.row_head, body: entry.payload, base }));
     }
+    decode_deletions(entry.kind, entry.payload, base)
 }
 
-fn decode_deletions<'a>(entry: &BlockEntry<'a>, base: Timestamp) -> Result<Content<'a>, Malformed> {
-    let mut input = entry.payload;
+fn decode_deletions<'a>(
+    kind: Kind,
+    mut input: &'a [u8],
+    base: Timestamp,
+) -> Result<Content<'a>, Malformed> {
     let mut deletion =
         || decode_deletion(&mut input, base).ok_or(Malformed("a deletion is malformed"));
-    let (before, after) = match entry.kind {
+    let (before, after) = match kind {
         Kind::Row | Kind::StaticRow => return Err(Malformed("a row is no deletion")),
         Kind::Header => return Ok(Content::Partition(deletion()?)),
         Kind::Open => (Deletion::NONE, deletion()?),
@@ -300,70 +341,4 @@ fn decode_deletions<'a>(entry: &BlockEntry<'a>, base: Timestamp) -> Result<Conte
         Kind::Whole => return Err(Malformed("a data block holds an index entry")),
     };
     Ok(Content::Marker { before, after })
-}
-
-/// Which deletions are in force just before a bound, and how long the prefix of their partition is.
-struct StateAt {
-    partition_len: usize,
-    partition: Deletion,
-    range: Deletion,
-}
-
-impl StateAt {
-    /// What the index says, if the bound is in the partition that it says it of.
-    fn block_start(separator: &[u8], start: &StartState, bound: &[u8]) -> StateAt {
-        let StartState { partition_len, partition, range } = *start;
-        if partition_len > 0
-            && separator.get(..partition_len).is_some_and(|prefix| bound.starts_with(prefix))
-        {
-            StateAt { partition_len, partition, range }
-        } else {
-            StateAt { partition_len: 0, partition: Deletion::NONE, range: Deletion::NONE }
-        }
-    }
-
-    /// Takes the changes in the block before the bound into account: the last marker and the last header, if they are
-    /// of the bound's partition.
-    fn find(
-        &mut self,
-        data: &mut BlockCursor,
-        bound: &[u8],
-        base: Timestamp,
-    ) -> Result<(), Malformed> {
-        let Some(offset) = data.offset_before(bound)? else { return Ok(()) };
-        data.seek_change(offset, false)?;
-        let Some(change) = data.entry().filter(|entry| is_in_partition_of(entry, bound)) else {
-            return Ok(());
-        };
-        self.partition_len = change.partition_len;
-        match decode_content(&change, base)? {
-            Content::Partition(deletion) => {
-                self.partition = deletion;
-                self.range = Deletion::NONE;
-                return Ok(());
-            }
-            Content::Marker { after, .. } => self.range = after,
-            Content::Row(_) => return Err(Malformed("a block's list of changes points to a row")),
-        }
-        data.seek_change(offset, true)?;
-        if let Some(header) = data.entry().filter(|entry| is_in_partition_of(entry, bound))
-            && let Content::Partition(deletion) = decode_content(&header, base)?
-        {
-            self.partition = deletion;
-        }
-        Ok(())
-    }
-
-    /// Whether the partition's header is at or after `lower`.
-    fn header_is_at_or_after(&self, bound: &[u8], lower: &[u8]) -> bool {
-        let prefix = bound.get(..self.partition_len).unwrap_or_default();
-        match lower.strip_prefix(prefix) {
-            Some(rest) => [position::HEADER].as_slice() >= rest,
-            None => prefix > lower,
-        }
-    }
-}
-
-fn is_in_partition_of(entry: &BlockEntry<'_>, bound: &[u8]) -> bool {
-    entry.key.get(..entry.partition_len).is_some_and(|prefix| bound.starts_with(prefix))
 }

@@ -75,6 +75,11 @@ impl IndexCursor {
         Ok(())
     }
 
+    /// The key of the index entry.
+    pub(super) fn separator(&self) -> Option<&[u8]> {
+        if self.loaded { self.index.entry().map(|found| found.key) } else { None }
+    }
+
     /// The index entry and its key.
     pub(super) fn entry(
         &self,

@@ -24,6 +24,7 @@ mod partition_sizes;
 mod portion;
 mod search;
 mod short_key;
+mod state_at;
 mod statistics;
 mod table;
 mod verify;
