@@ -265,7 +265,11 @@ impl SsTableCursor {
     /// Rows are checked where they are taken apart.
     #[inline]
     fn check_content(&self) -> Result<(), StorageError> {
-        if self.data.kind().is_none_or(is_row) { Ok(()) } else { self.check_deletions() }
+        if self.data.kind().is_none_or(Kind::has_row_head) {
+            Ok(())
+        } else {
+            self.check_deletions()
+        }
     }
 
     fn check_deletions(&self) -> Result<(), StorageError> {
