@@ -21,7 +21,7 @@ use crate::model::row::RowBuilder;
 #[derive(Debug)]
 pub struct MergeCursor {
     inputs: Inputs,
-    /// Asked for the deletion of each partition in reverse, where headers come last.
+    /// Asked for the deletion of each partition in reverse, where headers come last: those that may hold any.
     sources: Vec<Source>,
     direction: Direction,
     /// The bound where the walk starts.
@@ -72,7 +72,10 @@ impl MergeCursor {
     ) -> Result<Self, StorageError> {
         let inputs = Inputs::open(&sources, lower, upper, direction)?;
         let start = if direction == Direction::Forward { lower } else { upper };
-        let sources = if direction == Direction::Forward { Vec::new() } else { sources };
+        let sources = match direction {
+            Direction::Forward => Vec::new(),
+            Direction::Reverse => with_partition_deletions(sources)?,
+        };
         Ok(MergeCursor {
             inputs,
             sources,
@@ -197,6 +200,11 @@ impl MergeCursor {
 
     /// Finds the deletions in force where the walk enters a partition.
     fn enter(&mut self, is_first: bool) -> Result<(), StorageError> {
+        let none_before = self.partition_deletion.is_none() && self.range_deletion.is_none();
+        if none_before && !is_first && self.sources.is_empty() {
+            // Then no input has one open, and what this partition has comes as entries.
+            return Ok(());
+        }
         let starts_here = is_first && self.start.starts_with(&self.partition);
         self.partition_deletion = Deletion::NONE;
         if self.direction == Direction::Reverse {
@@ -329,6 +337,16 @@ impl MergeCursor {
         };
         if last == next { At::LeftOut } else { At::Marker }
     }
+}
+
+fn with_partition_deletions(sources: Vec<Source>) -> Result<Vec<Source>, StorageError> {
+    let mut with = Vec::new();
+    for source in sources {
+        if source.may_have_partition_deletions()? {
+            with.push(source);
+        }
+    }
+    Ok(with)
 }
 
 enum Kind {

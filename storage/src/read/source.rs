@@ -37,13 +37,21 @@ impl Source {
         }
     }
 
+    /// Whether it may hold the deletion of any partition.
+    pub(super) fn may_have_partition_deletions(&self) -> Result<bool, StorageError> {
+        match self {
+            Source::Memtable(_) => Ok(true),
+            Source::Table(table) => table.has_partition_deletions(),
+        }
+    }
+
     /// The deletion of a partition, here.
     pub fn partition_deletion(&self, partition: &[u8]) -> Result<Deletion, StorageError> {
         let table = match self {
             Source::Memtable(memtable) => return Ok(memtable.partition_deletion(partition)),
             Source::Table(table) => table,
         };
-        if !table.has_partition_deletions()? || !table.may_contain(partition)? {
+        if !self.may_have_partition_deletions()? || !table.may_contain(partition)? {
             return Ok(Deletion::NONE);
         }
         let header = [partition, &[position::HEADER]].concat();
