@@ -9,6 +9,7 @@ use super::record::decode_mutation;
 use crate::StorageError;
 use crate::model::mutation::Mutation;
 use crate::schema::TableId;
+use crate::varint::decode_slice;
 
 /// Takes what a replay finds.
 pub trait Replayer {
@@ -50,7 +51,7 @@ pub struct LogRecord {
     pub(super) token: u64,
     /// Offset of its length in the segment.
     pub(super) offset: u32,
-    /// Bytes after the length.
+    /// Bytes after its length.
     pub(super) len: u32,
 }
 
@@ -90,8 +91,8 @@ impl Batch {
     /// # Errors
     /// `Corrupt` if it is no mutation although its checksum matches.
     pub fn decode(&self, record: &LogRecord) -> Result<Mutation, StorageError> {
-        let start = record.offset as usize + size_of::<u32>();
-        let bytes = self.file.get(start..start + record.len as usize);
+        let bytes =
+            self.file.get(record.offset as usize..).and_then(|mut at| decode_slice(&mut at));
         let mutation = bytes.and_then(|bytes| decode_mutation(bytes, Some(record.table)));
         mutation.ok_or_else(|| malformed(&self.path, record.offset))
     }

@@ -11,6 +11,7 @@ use super::record::encode_mutation;
 use crate::StorageError;
 use crate::model::mutation::Mutation;
 use crate::schema::TableId;
+use crate::varint::encode_u64;
 
 /// What was appended and is not written yet, and all that an append needs.
 #[derive(Debug)]
@@ -132,11 +133,13 @@ impl Buffer {
             self.last_table = None;
         }
         let start = self.frame.len();
-        self.frame.extend_from_slice(&[0; 4]);
         encode_mutation(&mut self.frame, mutation, self.last_table);
-        let bytes = self.frame.len() - start - 4;
-        self.frame[start..start + 4].copy_from_slice(&(bytes as u32).to_le_bytes());
-        (start, bytes)
+        let end = self.frame.len();
+        encode_u64(&mut self.frame, (end - start) as u64);
+        // The length is known last and comes first.
+        let len_bytes = self.frame.len() - end;
+        self.frame[start..].rotate_right(len_bytes);
+        (start, end - start)
     }
 
     /// Undoes the record that begins at `start` of the open frame.

@@ -6,7 +6,7 @@
 //! The header's crc also covers the segment's id and the frame's offset: nothing of an earlier life of the file, and no
 //! copy, is ever taken for a frame. A frame with an empty body seals the segment: nothing comes after it.
 //!
-//! Body: records of a length (u32) and an encoded mutation.
+//! Body: records of a varint length and an encoded mutation.
 //!
 //! Where no valid frame is, the log ends, if that can be: if a later valid frame says that those bytes were on disk
 //! before it was written, they are damaged; and so is a file that ends there, for it had its full length before.
@@ -14,6 +14,7 @@
 use super::batch::LogRecord;
 use super::record::{decode_mutation, peek};
 use crate::model::mutation::Mutation;
+use crate::varint::decode_slice;
 
 /// First bytes of every segment file.
 pub(super) const MAGIC: [u8; 8] = *b"THLSclog";
@@ -89,7 +90,7 @@ impl Frame<'_> {
                 return None;
             }
             let offset = first + (total - rest.len()) as u32;
-            let found = take_record(&mut rest).and_then(|record| {
+            let found = decode_slice(&mut rest).and_then(|record| {
                 let (table, token) = peek(record, previous)?;
                 Some(LogRecord { table, token, offset, len: record.len() as u32 })
             });
@@ -107,20 +108,13 @@ impl Frame<'_> {
         let body = self.body;
         let first = self.offset + FRAME_HEADER_BYTES as u32;
         self.encoded().map(move |record| {
-            let LogRecord { table, offset, len, .. } = record?;
-            let start = (offset - first) as usize + size_of::<u32>();
-            let bytes = body.get(start..start + len as usize);
+            let LogRecord { table, offset, .. } = record?;
+            let at = body.get((offset - first) as usize..);
+            let bytes = at.and_then(|mut at| decode_slice(&mut at));
             let mutation = bytes.and_then(|bytes| decode_mutation(bytes, Some(table)));
             mutation.map(|mutation| (offset, mutation)).ok_or(offset)
         })
     }
-}
-
-fn take_record<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (len, after) = rest.split_first_chunk::<4>()?;
-    let (record, after) = after.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-    *rest = after;
-    Some(record)
 }
 
 /// A valid header, and what follows it.
