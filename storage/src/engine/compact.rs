@@ -10,7 +10,7 @@ use super::jobs::Running;
 use super::options::BackgroundDriver;
 use super::output::Output;
 use super::state::{OpenFile, TableState};
-use super::table::{TableStore, open_file};
+use super::table::{TableStore, open_new_file};
 use crate::StorageError;
 use crate::compaction::{
     FileStats, Job, JobKind, Moment, Pace, PurgeSettings, PurgingWriter, Strategy, bytes_per_second,
@@ -28,7 +28,7 @@ use crate::sstable::BlockCache;
 const INPUT_CACHE_BYTES: u64 = 1 << 20;
 
 /// After so many entries, progress is told and a stop is noticed.
-const STEP_ENTRIES: u32 = 256;
+const STEP_ENTRIES: u32 = 64;
 
 /// Files that a job has for itself.
 struct Claim<'a> {
@@ -157,7 +157,10 @@ impl TableStore {
                 .merge(context, claim, &inputs)
                 .inspect_err(|error| tell_damage(&inputs, error))?,
         };
-        self.replace(context, job, &inputs, outputs)
+        self.replace(context, job, &inputs, outputs)?;
+        drop(inputs);
+        context.retired.remove_files();
+        Ok(())
     }
 
     /// Puts the outputs in the place of the inputs, unless those are gone.
@@ -185,10 +188,10 @@ impl TableStore {
         apply_edit(&*context.fs, &mut manifest, edit)?;
         let mut files = state.files.clone();
         files.retain(|file| !job.inputs.contains(&file.meta.number));
-        files.extend(add.into_iter().map(|meta| open_file(context, &manifest, meta)));
+        files.extend(add.into_iter().map(|meta| open_new_file(context, &manifest, meta)));
         let (active, frozen) = (Arc::clone(&state.active), state.frozen.clone());
         self.state.store(Arc::new(TableState::new(active, frozen, files)));
-        inputs.iter().for_each(|input| input.table.remove_when_unused());
+        inputs.iter().for_each(|input| context.retired.file(&input.table));
         context.compactions.fetch_add(1, Ordering::Relaxed);
         if job.kind == JobKind::Expired {
             context.expired_files.fetch_add(inputs.len() as u64, Ordering::Relaxed);
@@ -267,6 +270,8 @@ fn breathe(context: &Context, pace: &mut Pace, written: u64) -> Result<(), Stora
     let rate = || bytes_per_second(calm, context.backlog_bytes.load(Ordering::Relaxed));
     if let Some(micros) = pace.moved(written, &*context.clock, rate).filter(|micros| *micros > 0) {
         std::thread::sleep(Duration::from_micros(micros));
+    } else {
+        std::thread::yield_now();
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use super::jobs::Jobs;
 use super::options::{BackgroundDriver, Clock, EngineOptions, TableSettings};
+use super::retired::Retired;
 use crate::StorageError;
 use crate::fs::Fs;
 use crate::manifest::{FileNumber, Manifest, ManifestEdit};
@@ -28,6 +29,7 @@ pub(super) struct Context {
     pub(super) jobs: Jobs,
     /// What is still to be compacted, when it was last looked at.
     pub(super) backlog_bytes: AtomicU64,
+    pub(super) retired: Retired,
     pub(super) flushes: AtomicU64,
     pub(super) compactions: AtomicU64,
     pub(super) compacted_bytes: AtomicU64,
@@ -46,6 +48,7 @@ impl Context {
             stopping: AtomicBool::new(false),
             jobs: Jobs::default(),
             backlog_bytes: AtomicU64::new(0),
+            retired: Retired::default(),
             flushes: AtomicU64::new(0),
             compactions: AtomicU64::new(0),
             compacted_bytes: AtomicU64::new(0),

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::context::{Context, apply_edit, remove_orphan};
 use super::output::Output;
 use super::state::{Frozen, TableState};
-use super::table::{TableStore, open_file};
+use super::table::{TableStore, open_new_file};
 use crate::StorageError;
 use crate::commitlog::LogPosition;
 use crate::fs::Fs;
@@ -66,11 +66,12 @@ impl TableStore {
         let edit = ManifestEdit { add: add.clone(), flushed, ..ManifestEdit::default() };
         apply_edit(&*context.fs, &mut manifest, edit)?;
         let mut files = state.files.clone();
-        files.extend(add.into_iter().map(|meta| open_file(context, &manifest, meta)));
+        files.extend(add.into_iter().map(|meta| open_new_file(context, &manifest, meta)));
         let mut waiting = state.frozen.clone();
         waiting.retain(|other| !Arc::ptr_eq(&other.memtable, &frozen.memtable));
         self.state.store(Arc::new(TableState::new(Arc::clone(&state.active), waiting, files)));
         context.flushing_bytes.fetch_sub(frozen.memtable.bytes() as i64, Ordering::Relaxed);
+        context.retired.memtable(&frozen.memtable);
         context.flushes.fetch_add(1, Ordering::Relaxed);
         Ok(Some(frozen.up_to))
     }
@@ -113,7 +114,9 @@ impl TableStore {
         self.state.store(Arc::new(emptied));
         let bytes: usize = state.frozen.iter().map(|frozen| frozen.memtable.bytes()).sum();
         context.flushing_bytes.fetch_sub(bytes as i64, Ordering::Relaxed);
-        state.files.iter().for_each(|file| file.table.remove_when_unused());
+        state.files.iter().for_each(|file| context.retired.file(&file.table));
+        drop(state);
+        context.retired.remove_files();
         Ok(up_to)
     }
 
@@ -126,8 +129,9 @@ impl TableStore {
         context.active_bytes.fetch_sub(state.active.bytes() as i64, Ordering::Relaxed);
         let bytes: usize = state.frozen.iter().map(|frozen| frozen.memtable.bytes()).sum();
         context.flushing_bytes.fetch_sub(bytes as i64, Ordering::Relaxed);
-        state.files.iter().for_each(|file| file.table.remove_when_unused());
+        state.files.iter().for_each(|file| context.retired.file(&file.table));
         drop(state);
+        context.retired.remove_files();
         let dir = context.table_dir(&self.settings());
         if let Err(error) = remove_dir(&*context.fs, &dir) {
             tracing::warn!(dir = %dir.display(), %error, "a dropped table's directory stays for now");

@@ -19,6 +19,7 @@ mod output;
 mod pressure;
 mod receive;
 mod replay;
+mod retired;
 mod send;
 mod snapshot;
 mod state;
@@ -338,6 +339,7 @@ impl Inner {
     /// Flushes one memtable: one that waits, or else the largest if there are too many bytes in memory, or one whose
     /// table's flush period is over, or whose records keep the log from shrinking.
     fn flush_step(&self) -> Result<bool, StorageError> {
+        self.context.retired.free_memtables();
         let tables = self.tables.load_full();
         for table in tables.values() {
             if self.flush_oldest(table)? {
@@ -377,6 +379,7 @@ impl Inner {
 
     /// Runs one compaction.
     fn compaction_step(&self) -> Result<bool, StorageError> {
+        self.context.retired.remove_files();
         let tables = self.tables.load_full();
         let backlog = |table: &Arc<TableStore>| table.backlog_bytes(&self.context);
         let mut by_need: Vec<(u64, &Arc<TableStore>)> =

@@ -347,6 +347,20 @@ pub(super) fn open_file(context: &Context, manifest: &Manifest, meta: TableFile)
     Arc::new(OpenFile { meta, table: SsTable::with_damage_log(fs, path, cache, damage) })
 }
 
+/// [`open_file`] for a file that was just written: what its reads need is read now, in the background, so that none of
+/// them has to wait for it.
+pub(super) fn open_new_file(
+    context: &Context,
+    manifest: &Manifest,
+    meta: TableFile,
+) -> Arc<OpenFile> {
+    let file = open_file(context, manifest, meta);
+    if let Err(error) = file.table.warm_up() {
+        tracing::warn!(%error, "a new SSTable could not be opened yet");
+    }
+    file
+}
+
 /// How many jobs the files of now make.
 fn pending(strategy: &impl Strategy, mut files: Vec<FileStats>, moment: Moment) -> usize {
     let mut jobs = 0;

@@ -111,6 +111,14 @@ impl SsTable {
         Ok(self.filter(opened)?.is_none_or(|filter| filter.may_contain(filter::hash(partition))))
     }
 
+    /// Opens the file and reads its filter, so that no read has to.
+    ///
+    /// # Errors
+    /// What opening the file meets.
+    pub fn warm_up(&self) -> Result<(), StorageError> {
+        self.filter(self.opened()?).map(drop)
+    }
+
     /// Whether any partition is deleted in the file: if not, nobody needs to look for a partition's deletion.
     pub fn has_partition_deletions(&self) -> Result<bool, StorageError> {
         Ok(self.opened()?.has_partition_deletions)

@@ -85,7 +85,9 @@ fn a_dropped_table_leaves_nothing() {
     assert_eq!(files(&fs, ".sst").len(), 2);
     engine.drop_table(OTHER).unwrap();
     while reader.next().unwrap().is_some() {}
+    assert_eq!(files(&fs, ".sst").len(), 2, "the file stays for its reader");
     drop((reader, kept));
+    engine.background_step().unwrap();
     assert_eq!(files(&fs, ".sst").len(), 1, "the file goes with its last reader");
     let write = Mutation { table: OTHER, ..pair(&partition(0, 0), 3) };
     assert!(matches!(engine.apply(&write), Err(StorageError::UnknownTable(OTHER))));

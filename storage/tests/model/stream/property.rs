@@ -191,6 +191,7 @@ fn what_is_sent_stays_on_the_disk_until_it_is_sent() {
     chunks.extend(super::drained(&mut sender).unwrap());
     assert_eq!(chunks.len(), before.len());
     drop(sender);
+    from.engine.background_step().unwrap();
     assert_eq!(from.names(), ["manifest"]);
     let to = End::new(&roomy());
     to.receive(&TokenRanges::all(), &chunks).unwrap();
