@@ -21,6 +21,7 @@ use tholos_storage::model::position::{COMPONENT, ROW, token_prefix};
 use tholos_storage::model::row::{CellRef, RowBuilder, RowItem};
 use tholos_storage::model::{CellState, Deletion, Liveness, Seconds};
 use tholos_storage::schema::TableId;
+use tholos_storage::sstable::KeyTypes;
 use uuid::Uuid;
 
 use super::store::{BUDGETS, PARTITION, Store, Writes, file_bytes};
@@ -81,7 +82,9 @@ pub fn options(dir: &Path, writes: Writes) -> EngineOptions {
 /// The benchmark's settings of a table: a table's identity is its number.
 pub fn settings(number: u128, name: &str) -> TableSettings {
     let id = TableId(Uuid::from_u128(number));
-    TableSettings { block_bytes: BUDGETS.block_bytes, ..TableSettings::new(id, "bench", name) }
+    let (block_bytes, key_types) =
+        (BUDGETS.block_bytes, KeyTypes::of([&CqlType::Native(Native::Blob)]));
+    TableSettings { block_bytes, key_types, ..TableSettings::new(id, "bench", name) }
 }
 
 /// Now, as reads are told.

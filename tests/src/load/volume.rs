@@ -1,12 +1,14 @@
 //! A load of some millions of rows, and what it costs: on disk, written, in memory, while compacting, at a restart.
 //!
-//! In order: load; wait until nothing is left to compact; reads and writes at a steady rate; the same while the table is
-//! compacted, which a change of its compaction strategy brings about; stop and start; `kill -9` and start.
+//! In order: load; wait until nothing is left to compact; reads and writes at a steady rate; stop and start; rows are
+//! written anew while compactions are switched off; the steady rate beside a process that is busy with nothing, and while
+//! all files are merged; `kill -9` and start.
 
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,15 +23,19 @@ const LOAD: Shape = Shape { connections: 8, depth: 64, rate: None, duration: Dur
 /// Shape of the steady requests, half reads and half writes.
 const STEADY: Shape =
     Shape { connections: 64, depth: 1, rate: Some(5_000), duration: Duration::from_secs(5) };
-/// How long rows are written anew before `kill -9`.
+/// How long rows are written anew, before a compaction of all and before `kill -9`.
 const REWRITE: Duration = Duration::from_secs(2);
 /// How long compactions may take to end.
 const SETTLE_LIMIT: Duration = Duration::from_secs(600);
 /// Nothing to compact for so long means that all is done.
 const QUIET: Duration = Duration::from_secs(2);
-/// Makes the strategy rewrite what it had left alone.
-const COMPACT_ANEW: &str = "ALTER TABLE bench.kv WITH compaction = \
-    {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'L10'}";
+/// Lets files gather, and memtables become files.
+const DO_NOT_COMPACT: &str = "ALTER TABLE bench.kv WITH compaction = \
+    {'class': 'UnifiedCompactionStrategy', 'enabled': 'false'} AND memtable_flush_period_in_ms = 1000";
+/// Merges whatever files lie over each other.
+const COMPACT: &str = "ALTER TABLE bench.kv WITH compaction = \
+    {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'L1000'} \
+    AND memtable_flush_period_in_ms = 0";
 
 /// What a run measured.
 #[derive(Clone, Debug)]
@@ -64,15 +70,18 @@ pub fn measure(
     // Filters and indexes are read when they are first needed.
     let cold = volume.steady()?;
     let idle = volume.steady()?;
-    let busy = volume.steady_while_compacting()?;
     volume.note("p99_us_first", cold.micros(99.0));
     volume.note("p99_us_idle", idle.micros(99.0));
-    volume.note("p99_us_compacting", busy.micros(99.0));
     let mut volume = volume.restart("restart_ms", Server::stop, &start)?;
     let disk_bytes =
         file_bytes(&data.join("storage/data"), |_| true).map_err(|error| error.to_string())?;
     volume.note("disk_bytes_per_row", disk_bytes as f64 / keys as f64);
     volume.prepared = setup::prepare(volume.server.address).map_err(|error| error.to_string())?;
+    volume.gather_files()?;
+    let beside = volume.steady_beside_a_busy_loop()?;
+    volume.note("p99_us_beside_busy_loop", beside.micros(99.0));
+    let busy = volume.steady_while_compacting()?;
+    volume.note("p99_us_compacting", busy.micros(99.0));
     let rewritten = volume.run(Kind::Write, Shape { duration: REWRITE, ..LOAD })?;
     volume.note("killed_with_writes", rewritten.answers as f64);
     let kill = |server: Server| {
@@ -123,10 +132,32 @@ impl Volume {
         self.run(Kind::Mixed, STEADY)
     }
 
+    /// Leaves files that lie over each other, uncompacted.
+    fn gather_files(&self) -> Result<(), String> {
+        self.execute(DO_NOT_COMPACT)?;
+        self.run(Kind::Write, Shape { duration: REWRITE, ..LOAD })?;
+        self.steady().map(drop)
+    }
+
+    /// With a process that takes what is left of the processor, as compactions do: what latency is the machine's own.
+    fn steady_beside_a_busy_loop(&self) -> Result<Outcome, String> {
+        let mut busy = Command::new("nice")
+            .args(["-n", "15", "sh", "-c", "while :; do :; done"])
+            .spawn()
+            .map_err(|error| format!("nice: {error}"))?;
+        let outcome = self.steady();
+        busy.kill().and_then(|()| busy.wait()).map_err(|error| format!("busy loop: {error}"))?;
+        outcome
+    }
+
+    fn execute(&self, statement: &str) -> Result<(), String> {
+        setup::execute(self.server.address, statement).map_err(|error| error.to_string())
+    }
+
     fn steady_while_compacting(&mut self) -> Result<Outcome, String> {
         let before = self.metric("tholos_compacted_bytes_total")?;
         let cpu = self.compaction_cpu();
-        setup::execute(self.server.address, COMPACT_ANEW).map_err(|error| error.to_string())?;
+        self.execute(COMPACT)?;
         let outcome = self.steady()?;
         let bytes = self.metric("tholos_compacted_bytes_total")? - before;
         let running = self.metric("tholos_running_compactions")?;
