@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Memtable;
-use super::record::{Record, decode_deletion};
+use super::record::decode_deletion;
 use super::shard::{Marker, Trees};
 use super::tree::Walk;
 use crate::StorageError;
@@ -122,23 +122,22 @@ impl Cursor for MemtableCursor {
         Ok(())
     }
 
+    #[inline]
     fn current(&self) -> Option<Entry<'_>> {
         if !self.started {
             return None;
         }
-        if self.at_marker {
-            let record = self.markers.current()?;
-            let Marker { before, after } = Marker::decode(record.payload());
-            return Some(entry(record, Content::Marker { before, after }));
-        }
-        let record = self.entries.current()?;
-        let payload = record.payload();
-        let content = if record.is_header() {
+        let walk = if self.at_marker { &self.markers } else { &self.entries };
+        let (key, partition_len, payload) = walk.current()?.parts();
+        let content = if self.at_marker {
+            let Marker { before, after } = Marker::decode(payload);
+            Content::Marker { before, after }
+        } else if key[partition_len..] == [position::HEADER] {
             Content::Partition(decode_deletion(payload))
         } else {
             Content::Row(RowRef::of_whole(payload, 0))
         };
-        Some(entry(record, content))
+        Some(Entry { key, partition_len, content })
     }
 
     fn open_deletion(&self) -> Deletion {
@@ -148,8 +147,4 @@ impl Cursor for MemtableCursor {
     fn partition_deletion(&self) -> Deletion {
         self.partition_deletion
     }
-}
-
-fn entry<'a>(record: &'a Record, content: Content<'a>) -> Entry<'a> {
-    Entry { key: record.key(), partition_len: record.partition_len(), content }
 }

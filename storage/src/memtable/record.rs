@@ -27,6 +27,14 @@ impl Record {
         Record(bytes.as_slice().into())
     }
 
+    /// Key, length of its partition prefix, and payload.
+    #[inline]
+    pub(super) fn parts(&self) -> (&[u8], usize, &[u8]) {
+        let (key, payload) = self.0[LENGTHS..].split_at(self.length_at(0));
+        (key, self.partition_len(), payload)
+    }
+
+    #[inline]
     pub(super) fn key(&self) -> &[u8] {
         &self.0[LENGTHS..self.key_end()]
     }
@@ -41,9 +49,11 @@ impl Record {
 
     /// Whether this is a partition's deletion.
     pub(super) fn is_header(&self) -> bool {
-        self.key().get(self.partition_len()..) == Some(&[position::HEADER])
+        let (key, partition_len, _) = self.parts();
+        key[partition_len..] == [position::HEADER]
     }
 
+    #[inline]
     pub(super) fn payload(&self) -> &[u8] {
         &self.0[self.key_end()..]
     }

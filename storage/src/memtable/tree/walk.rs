@@ -55,6 +55,7 @@ impl Walk {
         Walk::new(Tree::default(), &[], &[], Direction::Forward)
     }
 
+    #[inline]
     pub(in crate::memtable) fn current(&self) -> Option<&Record> {
         let leaf = self.leaf.as_ref()?;
         let mut rest = leaf.items[self.rest.clone()].iter();
