@@ -96,6 +96,15 @@ pub fn encode_component(
     encode_tie(ty, value, Tie::Exact, descending, out)
 }
 
+/// As [`encode_component`], ascending, of a native type; on an error `out` may hold something of it.
+pub(crate) fn encode_native_component(
+    native: Native,
+    value: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), KeyError> {
+    encode_native(native, value, Tie::Exact, out)
+}
+
 /// As [`encode_component`], but the same bytes for all values that CQL's order calls equal
 /// ([`compare`](tholos_grammar::value::compare::compare)): what they decode to is one of these values.
 pub fn encode_shared(
@@ -154,6 +163,15 @@ fn encode(
     let CqlType::Native(native) = ty else {
         return composite::encode(ty, value, tie, out, nested(depth)?);
     };
+    encode_native(*native, value, tie, out)
+}
+
+fn encode_native(
+    native: Native,
+    value: &[u8],
+    tie: Tie,
+    out: &mut Vec<u8>,
+) -> Result<(), KeyError> {
     match native {
         Native::Ascii | Native::Text | Native::Blob | Native::Inet => {
             text::encode(value, out);
@@ -162,7 +180,7 @@ fn encode(
         Native::Varint => number::encode_varint(value, tie, out),
         Native::Decimal => number::encode_decimal(value, tie, out),
         Native::Counter | Native::Duration => Err(KeyError::Unordered { ty: native.name() }),
-        _ => fixed::encode(*native, value, tie, out),
+        _ => fixed::encode(native, value, tie, out),
     }
 }
 

@@ -10,7 +10,8 @@ const ESCAPE: u8 = 1;
 
 pub(super) fn encode(value: &[u8], out: &mut Vec<u8>) {
     out.reserve(value.len() + 1);
-    if value.iter().all(|&byte| byte > ESCAPE) {
+    // Without an early end, so that many bytes are compared at once.
+    if !value.iter().fold(false, |any, &byte| any | (byte <= ESCAPE)) {
         out.extend_from_slice(value);
     } else {
         for &byte in value {

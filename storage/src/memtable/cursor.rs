@@ -122,7 +122,8 @@ impl Cursor for MemtableCursor {
         Ok(())
     }
 
-    #[inline]
+    // As an SSTable's: see there.
+    #[inline(always)]
     fn current(&self) -> Option<Entry<'_>> {
         if !self.started {
             return None;

@@ -92,6 +92,7 @@ impl LiveRows {
     /// # Errors
     /// What the sources meet.
     #[allow(clippy::should_implement_trait)] // rows borrow from the walk
+    #[inline]
     pub fn next(&mut self) -> Result<Option<LiveRow<'_>>, StorageError> {
         Ok(if self.find_next()? { self.current() } else { None })
     }
@@ -101,14 +102,14 @@ impl LiveRows {
             if self.merge.is_spent() {
                 break;
             }
-            let advanced = self.merge.advance().inspect_err(|error| {
+            self.merge.step().inspect_err(|error| {
                 // It is going to be done all over.
                 if let StorageError::WouldWait { .. } = error {
                     self.figures = None;
                 }
-            });
+            })?;
             // Whatever was walked last was left out, and it may have spent the budget.
-            let Some(entry) = advanced? else { break };
+            let Some(entry) = self.merge.current() else { break };
             if let Content::Row(row) = entry.content
                 && row.is_live_within(self.columns.as_deref(), self.now)?
             {
@@ -122,7 +123,7 @@ impl LiveRows {
     }
 
     /// The row it is at.
-    #[inline]
+    #[inline(always)]
     pub fn current(&self) -> Option<LiveRow<'_>> {
         let Entry { key, partition_len, content } = self.merge.current()?;
         match content {

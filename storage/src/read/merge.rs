@@ -139,9 +139,15 @@ impl MergeCursor {
     /// What a source's walk meets, and rows that do not decode. The walk is over then.
     #[inline]
     pub fn advance(&mut self) -> Result<Option<Entry<'_>>, StorageError> {
+        self.step()?;
+        Ok(self.current())
+    }
+
+    /// As [`advance`](Self::advance), leaving it to [`current`](Self::current) to say what is there.
+    pub(super) fn step(&mut self) -> Result<(), StorageError> {
         self.at = At::Nowhere;
         self.at = self.next().inspect_err(|_| self.inputs.clear())?;
-        Ok(self.current())
+        Ok(())
     }
 
     /// The entry it is at.

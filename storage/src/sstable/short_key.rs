@@ -7,7 +7,7 @@
 use tholos_grammar::token::Token;
 use tholos_grammar::types::{CqlType, Native};
 
-use crate::key::{decode_component, encode_component};
+use crate::key::{decode_component, encode_native_component};
 use crate::model::position::token_prefix;
 
 const MAX_COMPONENTS: usize = 8;
@@ -103,7 +103,7 @@ impl KeyTypes {
             [] => None,
             [only] => {
                 out.extend_from_slice(&token_prefix(Token::of(short).0));
-                encode_component(&CqlType::Native(*only), short, false, out).ok()
+                encode_native_component(*only, short, out).ok()
             }
             several => {
                 scratch.clear();
@@ -172,6 +172,7 @@ fn native_of(code: u8) -> Option<Native> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::encode_component;
     use proptest::prelude::*;
 
     fn prefix(types: &[Native], values: &[&[u8]]) -> Vec<u8> {

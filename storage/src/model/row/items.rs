@@ -89,6 +89,7 @@ impl<'a> RowItems<'a> {
         self.heads.is_empty() && self.rest.is_empty()
     }
 
+    #[inline]
     fn decode_item(&mut self) -> Result<RowItem<'a>, RowError> {
         let head = decode_u64(&mut self.heads).ok_or(CUT)?;
         let delta = u32::try_from(head >> 4).map_err(|_| RowError("a column id is too large"))?;
@@ -113,6 +114,7 @@ impl<'a> RowItems<'a> {
         Ok(RowItem::Cell(CellRef { column, path, timestamp, state, value }))
     }
 
+    #[inline]
     fn decode_body(
         &mut self,
         kind: u64,
@@ -145,6 +147,7 @@ impl<'a> RowItems<'a> {
         Ok((timestamp, state, value))
     }
 
+    #[inline]
     fn next_item(&mut self) -> Result<Option<RowItem<'a>>, RowError> {
         match (self.heads.is_empty(), self.rest.is_empty()) {
             (true, true) => Ok(None),
@@ -157,6 +160,7 @@ impl<'a> RowItems<'a> {
 impl<'a> Iterator for RowItems<'a> {
     type Item = Result<RowItem<'a>, RowError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.next_item();
         if item.is_err() {

@@ -73,6 +73,7 @@ pub struct RowHeader {
 
 impl<'a> RowRef<'a> {
     /// What comes before the cells, and the cells.
+    #[inline]
     pub fn parts(self) -> Result<(RowHeader, RowItems<'a>), RowError> {
         let (&flags, heads) = self.head.split_first().ok_or(RowError("a row of no bytes"))?;
         let mut rest = self.body;
@@ -105,11 +106,13 @@ impl<'a> RowRef<'a> {
     }
 
     /// Cells and complex deletions, ascending by column and path.
+    #[inline]
     pub fn items(self) -> Result<RowItems<'a>, RowError> {
         Ok(self.parts()?.1)
     }
 
     /// Whether the flags alone say that the row exists: it does by itself, and without end. Most rows do.
+    #[inline]
     fn exists_without_end(self) -> bool {
         self.head.first().is_some_and(|flags| flags & (LIVENESS | STAMP_EXPIRING) == LIVENESS)
     }
@@ -117,38 +120,28 @@ impl<'a> RowRef<'a> {
     /// Whether a reader at `now` sees the row: its liveness or some cell is live (3.3). What is malformed behind what
     /// that takes goes unnoticed.
     pub fn is_live(self, now: Seconds) -> Result<bool, RowError> {
-        if self.exists_without_end() {
-            return Ok(true);
-        }
-        let (header, items) = self.parts()?;
-        if header.liveness.is_some_and(|liveness| liveness.is_live(now)) {
-            return Ok(true);
-        }
-        for item in items {
-            if matches!(item?, RowItem::Cell(cell) if cell.is_live(now)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        self.is_live_within(None, now)
     }
 
     /// As [`is_live`](Self::is_live), when only cells of these columns (ascending) count: others were dropped (4.8).
+    #[inline]
     pub fn is_live_within(
         self,
         columns: Option<&[ColumnId]>,
         now: Seconds,
     ) -> Result<bool, RowError> {
-        let Some(columns) = columns else { return self.is_live(now) };
-        if self.exists_without_end() {
-            return Ok(true);
-        }
+        if self.exists_without_end() { Ok(true) } else { self.holds_live(columns, now) }
+    }
+
+    fn holds_live(self, columns: Option<&[ColumnId]>, now: Seconds) -> Result<bool, RowError> {
         let (header, items) = self.parts()?;
         if header.liveness.is_some_and(|liveness| liveness.is_live(now)) {
             return Ok(true);
         }
         for item in items {
             let RowItem::Cell(cell) = item? else { continue };
-            if cell.is_live(now) && columns.binary_search(&cell.column).is_ok() {
+            let counts = || columns.is_none_or(|ids| ids.binary_search(&cell.column).is_ok());
+            if cell.is_live(now) && counts() {
                 return Ok(true);
             }
         }
@@ -363,6 +356,7 @@ fn decode_cell(row: &mut Row, cell: CellRef<'_>) {
     row.columns.push((cell.column, column));
 }
 
+#[inline]
 fn decode_stamp(bytes: &mut &[u8], flags: u8, base: Timestamp) -> Option<Liveness> {
     let timestamp = decode_i64(bytes)?.wrapping_add(base);
     if flags & STAMP_EXPIRING == 0 {

@@ -23,6 +23,7 @@ pub(super) const HAS_PARTITION_LEN: u8 = 0x08;
 pub(super) const HAS_KEY_LEN: u8 = 0x10;
 pub(super) const HAS_PAYLOAD_LEN: u8 = 0x20;
 pub(super) const HAS_SHARED: u8 = 0x40;
+const HAS_LENGTHS: u8 = HAS_PARTITION_LEN | HAS_KEY_LEN | HAS_PAYLOAD_LEN | HAS_SHARED;
 /// The stored key has its partition's short form.
 pub(super) const IS_SHORT: u8 = 0x80;
 /// In the place of a kind: a row with the head of the last row since the restart.
@@ -139,6 +140,9 @@ impl Previous {
 
     fn lengths(&self, head: u8, input: &mut &[u8]) -> Option<Lengths> {
         let previous = &self.lengths;
+        if head & HAS_LENGTHS == 0 {
+            return Some(*previous);
+        }
         let mut len = |bit, otherwise: Option<usize>| {
             if head & bit == 0 { otherwise } else { usize::try_from(decode_u64(input)?).ok() }
         };
