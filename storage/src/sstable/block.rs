@@ -1,8 +1,9 @@
 //! A block: entries with prefix-compressed keys, for data and index alike.
 //!
 //! Layout: entries | offsets of changes (u32 each) | offsets of restarts (u32 each) | types of the partition key (1 byte
-//! each) | their number (1 byte) | number of changes (u32) | number of restarts (u32). A *change* is an entry that changes which deletions are in force (a partition header or a range
-//! marker); listing them makes the state at any key findable without walking the block.
+//! each) | their number (1 byte) | number of changes (u32) | number of restarts (u32). A *change* is an entry that changes
+//! which deletions are in force (a partition header or a range marker); listing them makes the state at any key findable
+//! without walking the block.
 //!
 //! Entry: head byte, then those of {varint length shared with the previous stored key, varint length of the rest of the
 //! key, varint length of the partition prefix, varint length of the payload} that the head announces, the rest of the

@@ -11,13 +11,6 @@ use crate::StorageError;
 use crate::model::entry::{Cursor, Direction, RowRef};
 use crate::model::{Deletion, Timestamp, position};
 
-/// An entry of an index: the last one at or before a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Floor {
-    /// Where its payload is in the block.
-    payload: (usize, usize),
-}
-
 /// An entry of a data block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
@@ -28,37 +21,17 @@ pub(super) struct Found {
 }
 
 impl Block {
-    /// The last entry at or before `target`, if there is one. Only for blocks without short keys.
-    ///
-    /// Keys ascend, so what an entry shares with the one before it mostly says how it compares: as long as that one is
-    /// below `target` and has `matched` bytes in common with it, an entry that shares more of it is below `target` for
-    /// the same reason, and one that shares less is above. Only where it shares just as much are bytes compared.
-    fn floor(&self, target: &[u8]) -> Result<Option<Floor>, Malformed> {
+    /// The payload of an index block's last entry at or before `target`, if there is one. Each entry is a restart.
+    fn floor(&self, target: &[u8]) -> Result<Option<&[u8]>, Malformed> {
         if self.restarts() == 0 {
             return Ok(None);
         }
         let (mut input, end) = self.interval(self.restart_before(target)?);
-        let (mut previous, mut matched, mut found) = (Previous::default(), 0, None);
-        while !input.is_empty() {
-            let raw = previous.decode(&mut input).ok_or(MALFORMED_ENTRY)?;
-            if raw.is_short || raw.kind != Kind::Whole {
-                return Err(MALFORMED_ENTRY);
-            }
-            if raw.shared < matched {
-                break;
-            }
-            if raw.shared == matched {
-                let rest = target.get(matched..).unwrap_or_default();
-                let common = common_prefix(raw.rest, rest);
-                matched += common;
-                if raw.rest[common..] > rest[common..] {
-                    break;
-                }
-            }
-            let payload_end = end - input.len();
-            found = Some(Floor { payload: (payload_end - raw.payload_len, payload_end) });
+        let raw = Previous::default().decode(&mut input).ok_or(MALFORMED_ENTRY)?;
+        if !input.is_empty() || raw.kind != Kind::Whole {
+            return Err(MALFORMED_ENTRY);
         }
-        Ok(found)
+        Ok((raw.rest <= target).then(|| self.part((end - raw.payload_len, end))))
     }
 
     /// The entry of just that key. Keys are compared as they are stored: those in short form with the target's.
@@ -216,10 +189,8 @@ impl SsTable {
         let Footer { base, file_len, top_index, .. } = opened.footer;
         let entry_in = |block: &Block, offset| -> Result<Option<IndexEntry>, StorageError> {
             // Its key is not put together here; that of an entry at or before `key` may be as long as any.
-            let decode = |floor: Floor| {
-                IndexEntry::decode(usize::MAX, block.part(floor.payload), base, file_len)
-            };
-            let entry = block.floor(key).and_then(|floor| floor.map(decode).transpose());
+            let decode = |payload| IndexEntry::decode(usize::MAX, payload, base, file_len);
+            let entry = block.floor(key).and_then(|payload| payload.map(decode).transpose());
             entry.map_err(|what| self.malformed(offset, what))
         };
         let Some(top) = entry_in(&opened.top_index, top_index.offset)? else { return Ok(None) };

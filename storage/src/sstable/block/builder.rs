@@ -83,7 +83,8 @@ impl BlockBuilder {
     /// Appends an entry.
     pub(in crate::sstable) fn add(&mut self, entry: NewEntry<'_>) {
         let NewEntry { kind, row_head, payload, .. } = entry;
-        let restart = self.entries.is_multiple_of(RESTART_INTERVAL);
+        // A seek takes one entry of an index: the one it wants, not all since a restart.
+        let restart = kind == Kind::Whole || self.entries.is_multiple_of(RESTART_INTERVAL);
         let start = self.bytes.len() as u32;
         if restart {
             self.restarts.push(start);
