@@ -101,6 +101,43 @@ impl Model {
     }
 }
 
+/// A cell's key, column, path, timestamp and expiry.
+pub(crate) type Expiring = (Vec<u8>, ColumnId, Option<Bytes>, i64, Seconds);
+
+impl Model {
+    /// Expiring cells of which the rules do not say which is left: written at one timestamp, to expire at one time, with
+    /// other times to live. Their values decide (2.1), and go at the first compaction after that time (2.3), which may
+    /// come before they meet. No reader sees the difference.
+    pub(crate) fn open_ties(&self) -> BTreeSet<Expiring> {
+        let mut ttls: BTreeMap<Expiring, BTreeSet<u32>> = BTreeMap::new();
+        for (partition, writes) in &self.partitions {
+            for (position, row) in
+                writes.rows.iter().flat_map(|(at, rows)| rows.iter().map(move |row| (at, row)))
+            {
+                let key = [&partition[..], position].concat();
+                for (id, path, cell) in cells(row) {
+                    if let CellState::Expiring { expires_at, ttl } = cell.state {
+                        let tie = (key.clone(), id, path.cloned(), cell.timestamp, expires_at);
+                        ttls.entry(tie).or_default().insert(ttl);
+                    }
+                }
+            }
+        }
+        ttls.into_iter().filter(|(_, ttls)| ttls.len() > 1).map(|(tie, _)| tie).collect()
+    }
+}
+
+fn cells(row: &Row) -> impl Iterator<Item = (ColumnId, Option<&Bytes>, &Cell)> {
+    row.columns.iter().flat_map(|(id, column)| {
+        let (simple, complex) = match column {
+            ColumnCells::Simple(cell) => (Some(cell), [].as_slice()),
+            ColumnCells::Complex { cells, .. } => (None, cells.as_slice()),
+        };
+        let complex = complex.iter().map(|(path, cell)| (*id, Some(path), cell));
+        simple.map(|cell| (*id, None, cell)).into_iter().chain(complex)
+    })
+}
+
 /// What a reader sees of a row at `now`, if it exists for one (3.3).
 pub(crate) fn visible(mut row: Row, now: Seconds) -> Option<Row> {
     let live = |cell: &Cell| match cell.state {

@@ -1,8 +1,11 @@
 //! What a compaction of everything leaves of a canonical stream, said straight from section 4 of the rules.
 
-use tholos_storage::model::{Cell, CellState, ColumnCells, Deletion, Row, Seconds};
+use std::collections::BTreeSet;
 
-use crate::database::Seen;
+use bytes::Bytes;
+use tholos_storage::model::{Cell, CellState, ColumnCells, ColumnId, Deletion, Row, Seconds};
+
+use crate::database::{Expiring, Seen};
 
 /// The stream without what may be forgotten when nothing lies outside the compaction.
 pub(crate) fn purged(stream: Vec<Seen>, now: Seconds, gc_before: Seconds) -> Vec<Seen> {
@@ -55,4 +58,32 @@ fn keep(cell: &mut Cell, now: Seconds, gc_before: Seconds) -> bool {
             expires_at - i64::from(ttl) >= gc_before
         }
     }
+}
+
+/// The stream without those of these cells that have expired.
+pub(crate) fn without_expired(
+    stream: Vec<Seen>,
+    cells: &BTreeSet<Expiring>,
+    now: Seconds,
+) -> Vec<Seen> {
+    let left = stream.into_iter().filter_map(|seen| match seen {
+        Seen::Row(key, mut row) if !cells.is_empty() => {
+            let stays = |id: ColumnId, path: Option<&Bytes>, cell: &Cell| match cell.state {
+                CellState::Expiring { expires_at, .. } if now >= expires_at => {
+                    !cells.contains(&(key.clone(), id, path.cloned(), cell.timestamp, expires_at))
+                }
+                _ => true,
+            };
+            row.columns.retain_mut(|(id, column)| match column {
+                ColumnCells::Simple(cell) => stays(*id, None, cell),
+                ColumnCells::Complex { deletion, cells } => {
+                    cells.retain(|(path, cell)| stays(*id, Some(path), cell));
+                    !deletion.is_none() || !cells.is_empty()
+                }
+            });
+            (row != Row::default()).then_some(Seen::Row(key, row))
+        }
+        other => Some(other),
+    });
+    left.collect()
 }
