@@ -128,7 +128,7 @@ fn restored(args: &RestoreArgs) -> Result<(), TargetError> {
     for table in restored.as_array().into_iter().flatten() {
         let name = table["table"].as_str().unwrap_or_default();
         let created = if table["created"] == true { ", created" } else { "" };
-        println!("restored {name}: {} files{created}", table["files"]);
+        println!("restored {name}: {}{created}", files_text(table));
     }
     Ok(())
 }

@@ -102,7 +102,9 @@ impl Engine {
         let _one_at_a_time = self.0.snapshots.lock();
         let (fs, dir) = (&self.0.context.fs, self.snapshots_dir().join(name));
         if !fs.exists(&dir).map_err(|error| StorageError::io("look up", &dir, error))? {
-            return Err(StorageError::Unusable(format!("there is no snapshot {name}")));
+            return Err(StorageError::Unusable(format!(
+                "there is no snapshot {name}: `tholos snapshot list` lists those that there are"
+            )));
         }
         snapshot::delete(&**fs, &dir)
     }
