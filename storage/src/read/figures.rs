@@ -28,8 +28,8 @@ pub enum PointOutcome {
 pub struct ReadFigures {
     /// By number of SSTables touched, then by outcome: all that there is to say of a point read is in one counter.
     points: [[AtomicU64; 3]; MANY_FILES + 1],
-    /// SSTables touched by those in the last row.
-    many_files: AtomicU64,
+    /// SSTables that those in the last row touched beyond as many as it says.
+    more_files: AtomicU64,
     most_files: AtomicU64,
     walk_rows: Histogram,
     walk_tombstones: Histogram,
@@ -40,7 +40,7 @@ impl ReadFigures {
     pub fn point(&self, files: usize, outcome: PointOutcome) {
         self.points[files.min(MANY_FILES)][outcome as usize].fetch_add(1, Ordering::Relaxed);
         if files >= MANY_FILES {
-            self.many_files.fetch_add(files as u64, Ordering::Relaxed);
+            self.more_files.fetch_add((files - MANY_FILES) as u64, Ordering::Relaxed);
             self.most_files.fetch_max(files as u64, Ordering::Relaxed);
         }
     }
@@ -66,11 +66,7 @@ impl ReadFigures {
             all.tombstones.add(1, dead);
             all.tombstones.add(0, absent + live);
         }
-        let last = all.sstables.counts_of(MANY_FILES as u64);
-        let many: u64 = self.points[MANY_FILES].iter().map(|n| n.load(Ordering::Relaxed)).sum();
-        debug_assert!(many <= last);
-        all.sstables.sum -= many * MANY_FILES as u64;
-        all.sstables.sum += self.many_files.load(Ordering::Relaxed);
+        all.sstables.sum += self.more_files.load(Ordering::Relaxed);
         all.sstables.max = all.sstables.max.max(self.most_files.load(Ordering::Relaxed));
         all
     }
@@ -158,10 +154,6 @@ impl Distribution {
         self.counts[bucket_of(number)] += times;
         self.sum = self.sum.saturating_add(number.saturating_mul(times));
         self.max = self.max.max(number);
-    }
-
-    fn counts_of(&self, number: u64) -> u64 {
-        self.counts[bucket_of(number)]
     }
 }
 
