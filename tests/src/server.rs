@@ -1,8 +1,8 @@
 //! A `tholos serve` process under test.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
@@ -134,6 +134,25 @@ impl Server {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
         line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+    }
+
+    /// The value of a metric, its labels as they are printed behind its name.
+    ///
+    /// # Errors
+    /// What the connection says, and that there is no such metric.
+    pub fn metric(&self, name: &str) -> Result<f64, String> {
+        let text = self.metrics().map_err(|error| format!("metrics: {error}"))?;
+        let values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = values.filter_map(|value| value.trim().parse().ok()).next();
+        value.ok_or_else(|| format!("{name} is not among the metrics:\n{text}"))
+    }
+
+    fn metrics(&self) -> io::Result<String> {
+        let mut stream = TcpStream::connect(self.admin)?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: tholos\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
     }
 }
 

@@ -1,8 +1,7 @@
 //! Reads over a million tombstones: pages end early, nobody else waits, the rows are right, and the client, the log, the
 //! metrics and the virtual tables tell of it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -79,21 +78,6 @@ fn pages(connection: &mut Connection, cql: &str, page_size: Option<i32>) -> Page
             None => return all,
         }
     }
-}
-
-fn metrics(server: &Server) -> String {
-    let mut stream = TcpStream::connect(server.admin).expect("the admin port");
-    let request = "GET /metrics HTTP/1.1\r\nHost: tholos\r\nConnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).expect("a request");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("an answer");
-    text
-}
-
-fn metric(text: &str, name: &str) -> f64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    let line = line.unwrap_or_else(|| panic!("{name} is missing in\n{text}"));
-    line.trim().parse().expect("a number")
 }
 
 /// What others wait for a row while `work` is done.
@@ -185,20 +169,20 @@ fn a_million_tombstones_hold_nobody_up() {
 
 /// The log, metrics and virtual tables tell of it.
 fn told(server: &Server, connection: &mut Connection) {
-    let text = metrics(server);
+    let metric = |name: &str| server.metric(name).unwrap_or_else(|error| panic!("{error}"));
     let wide = r#"{keyspace="zoo",table="wide"}"#;
-    assert!(metric(&text, "tholos_long_reads_total") >= 18.0);
-    let warnings = metric(&text, "tholos_tombstone_warnings_total");
+    assert!(metric("tholos_long_reads_total") >= 18.0);
+    let warnings = metric("tholos_tombstone_warnings_total");
     assert!(warnings >= 50.0, "{warnings}");
-    assert!(metric(&text, &format!("tholos_table_tombstones_per_read_sum{wide}")) >= 7e6);
-    let all = metric(&text, &format!("tholos_table_tombstones_per_read_count{wide}"));
+    assert!(metric(&format!("tholos_table_tombstones_per_read_sum{wide}")) >= 7e6);
+    let all = metric(&format!("tholos_table_tombstones_per_read_count{wide}"));
     let few = r#"tholos_table_tombstones_per_read_bucket{le="4096.0",keyspace="zoo",table="wide"}"#;
-    assert!(metric(&text, few) < all, "long ones are in the upper buckets");
-    assert!(metric(&text, &format!("tholos_table_writes_total{wide}")) > f64::from(TOMBSTONES));
-    assert!(metric(&text, "tholos_commitlog_sync_duration_seconds_sum") > 0.0);
-    assert!(metric(&text, "tholos_commitlog_syncs_total") > 0.0);
-    assert!(metric(&text, "tholos_commitlog_written_bytes_total") > 1e6);
-    assert!(metric(&text, "tholos_commitlog_segments") >= 1.0);
+    assert!(metric(few) < all, "long ones are in the upper buckets");
+    assert!(metric(&format!("tholos_table_writes_total{wide}")) > f64::from(TOMBSTONES));
+    assert!(metric("tholos_commitlog_sync_duration_seconds_sum") > 0.0);
+    assert!(metric("tholos_commitlog_syncs_total") > 0.0);
+    assert!(metric("tholos_commitlog_written_bytes_total") > 1e6);
+    assert!(metric("tholos_commitlog_segments") >= 1.0);
 
     let log = server.errors();
     let lines: Vec<&str> =

@@ -153,12 +153,14 @@ impl Incoming {
         last: i64,
     ) -> Result<(), StreamError> {
         let run = self.run.as_mut().ok_or(malformed("a block comes before any run"))?;
-        if self.writer.is_none() {
-            let (number, writer) = create(context, table, run.run.base)?;
-            self.created.push(writer.path().to_path_buf());
-            self.writer = Some((number, writer));
-        }
-        let Some((number, writer)) = &mut self.writer else { return Ok(()) };
+        let (number, writer) = match &mut self.writer {
+            Some(open) => open,
+            none => {
+                let (number, writer) = create(context, table, run.run.base)?;
+                self.created.push(writer.path().to_path_buf());
+                none.insert((number, writer))
+            }
+        };
         run.number.get_or_insert(*number);
         writer.append(block, check, &|token| ranges.contains(token)).map_err(refused)?;
         run.token = Some(last);

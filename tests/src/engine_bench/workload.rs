@@ -1,7 +1,5 @@
 //! Keys and values, the same for every store: the n-th is always the same.
 
-use crate::load::workload::mix;
-
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 16;
 /// Bytes of a value.
@@ -62,6 +60,14 @@ impl Numbers {
         // Multiplying takes the upper bits, and is cheaper than a division.
         ((u128::from(mix(self.0)) * u128::from(bound)) >> 64) as u64
     }
+}
+
+/// A fixed permutation of 64-bit numbers that looks random (splitmix64's output function).
+pub fn mix(n: u64) -> u64 {
+    let mut z = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]

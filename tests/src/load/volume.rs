@@ -5,8 +5,6 @@
 //! all files are merged; `kill -9` and start.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -155,17 +153,17 @@ impl Volume {
     }
 
     fn steady_while_compacting(&mut self) -> Result<Outcome, String> {
-        let before = self.metric("tholos_compacted_bytes_total")?;
+        let before = self.server.metric("tholos_compacted_bytes_total")?;
         let cpu = self.compaction_cpu();
         self.execute(COMPACT)?;
         let outcome = self.steady()?;
-        let bytes = self.metric("tholos_compacted_bytes_total")? - before;
-        let running = self.metric("tholos_running_compactions")?;
+        let bytes = self.server.metric("tholos_compacted_bytes_total")? - before;
+        let running = self.server.metric("tholos_running_compactions")?;
         if bytes == 0.0 && running == 0.0 {
             return Err("nothing was compacted meanwhile".to_string());
         }
         self.settle()?;
-        let bytes = self.metric("tholos_compacted_bytes_total")? - before;
+        let bytes = self.server.metric("tholos_compacted_bytes_total")? - before;
         let seconds = (self.compaction_cpu() - cpu) as f64 / 1e6;
         self.note("compaction_mb_per_cpu_s", bytes / 1e6 / seconds);
         Ok(outcome)
@@ -190,8 +188,8 @@ impl Volume {
             if began.elapsed() > SETTLE_LIMIT {
                 return Err("compactions did not come to an end".to_string());
             }
-            let left = self.metric("tholos_pending_compactions")?
-                + self.metric("tholos_running_compactions")?;
+            let left = self.server.metric("tholos_pending_compactions")?
+                + self.server.metric("tholos_running_compactions")?;
             if left > 0.0 {
                 quiet_since = Instant::now();
             }
@@ -204,21 +202,6 @@ impl Volume {
     fn compaction_cpu(&self) -> u64 {
         cpu_micros_of(self.server.pid(), |name| name == "compaction")
     }
-
-    fn metric(&self, name: &str) -> Result<f64, String> {
-        let text = fetch_metrics(self.server.admin).map_err(|error| format!("metrics: {error}"))?;
-        let values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        let value = values.filter_map(|value| value.trim().parse().ok()).next();
-        value.ok_or_else(|| format!("no metric {name}"))
-    }
-}
-
-fn fetch_metrics(address: SocketAddr) -> io::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: tholos\r\nConnection: close\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    Ok(text)
 }
 
 /// Bytes that a process made the system write to disk, recycled and deleted files included.

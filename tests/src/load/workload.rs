@@ -2,7 +2,7 @@
 
 use tholos_grammar::consistency::Consistency;
 
-use crate::engine_bench::workload::{self as words, KEY_BYTES, key};
+use crate::engine_bench::workload::{self as words, KEY_BYTES, key, mix};
 
 /// Rows of the key-value table.
 pub const KEYS: u64 = 1_000_000;
@@ -179,14 +179,6 @@ fn value(n: u64) -> [u8; 32] {
 
 fn int(n: u64) -> [u8; 4] {
     (n as i32).to_be_bytes()
-}
-
-/// A fixed permutation of 64-bit numbers that looks random (splitmix64's output function).
-pub fn mix(n: u64) -> u64 {
-    let mut z = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
