@@ -2,8 +2,8 @@
 //!
 //! With one thread, records are applied in order, and a flush is done where memory is full: the same every time. With
 //! more, the calling thread reads, checks and cuts up batches ahead of the others, who decode and apply them, each batch
-//! in any order (merging makes order irrelevant, spec M1), and flush. Memtables get half the memory then, so that one
-//! half can be flushed while the other one fills.
+//! in any order (merging makes order irrelevant, spec M1), and flush. As when they are written to, memtables are flushed
+//! while others fill, so that at most twice their limit is in memory.
 //!
 //! Invariant: a memtable that is to be flushed holds all its table's records before the position at which it was
 //! switched, and none from there on. So a line is drawn only while no record is being applied.
@@ -25,8 +25,8 @@ use crate::schema::TableId;
 
 /// Bytes of records that are handed out at once, at most.
 const MAX_BATCH_BYTES: usize = 8 << 20;
-/// Batches in a half of the memory, at least. The more records are sorted together, the fewer caches are missed.
-const BATCHES_PER_HALF: usize = 16;
+/// Batches that fill memtables to their limit, at least. Sorted together, more records miss fewer caches.
+const BATCHES_PER_FILL: usize = 16;
 /// Parts of a batch per thread: they do not all take equally long.
 const PARTS_PER_THREAD: usize = 2;
 
@@ -92,10 +92,6 @@ impl<'a> Targets<'a> {
         self.context.active_bytes.fetch_add(grown as i64, Ordering::Relaxed);
     }
 
-    fn active_bytes(&self) -> i64 {
-        self.context.active_bytes.load(Ordering::Relaxed)
-    }
-
     /// Gives the table with the largest memtable a new one. All records before `line` are applied, and none after it.
     fn switch_largest(&self, line: LogPosition) -> Option<&'a TableStore> {
         let tables = self.tables.values().map(|(table, _)| *table);
@@ -144,16 +140,10 @@ struct Parallel<'a, 'c> {
 }
 
 impl Parallel<'_, '_> {
-    /// Bytes of memtables that are filled while others are flushed.
-    fn half(&self) -> usize {
-        self.targets.context.options.memtable_bytes / 2
-    }
-
-    /// Has memtables flushed until half of the memory is free again. `line` is the position of the next record.
+    /// Has memtables flushed if they are at their limit. `line` is the position of the next record.
     fn make_room(&self, line: LogPosition) -> Result<(), StorageError> {
-        let half = i64::try_from(self.half()).unwrap_or(i64::MAX);
         // What is not applied yet counts when it is: a batch is a small part of the memory.
-        while self.targets.active_bytes() > half {
+        while self.targets.context.wants_flush() {
             self.crew.wait_until_idle()?;
             if let Some(table) = self.targets.switch_largest(line) {
                 self.crew.flush(table);
@@ -169,7 +159,7 @@ impl Replayer for Parallel<'_, '_> {
     }
 
     fn batch_bytes(&self) -> usize {
-        (self.half() / BATCHES_PER_HALF).min(MAX_BATCH_BYTES)
+        (self.targets.context.options.memtable_bytes / BATCHES_PER_FILL).min(MAX_BATCH_BYTES)
     }
 
     fn apply(&mut self, batch: Batch) -> Result<(), StorageError> {

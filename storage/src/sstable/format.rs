@@ -11,7 +11,7 @@ pub(super) const MAGIC: [u8; 8] = *b"THLSsst\n";
 pub const VERSION: u32 = 3;
 /// Length of the footer, at the end of the file.
 pub(super) const FOOTER_BYTES: usize = 80;
-/// A restart point, from which keys can be decoded, every so many entries.
+/// A restart, from which keys can be decoded, every so many entries of a data block.
 pub(super) const RESTART_INTERVAL: usize = 16;
 /// Blocks that claim to decompress to more than [`max_raw_len`] are refused before memory is taken for them.
 const ALWAYS_ALLOWED_RAW_BYTES: u64 = 1 << 20;
