@@ -92,7 +92,7 @@ fn snapshots_are_taken_listed_restored_and_deleted_on_a_running_node() {
     node.cql("TRUNCATE zoo.animals");
     let s1 = node.snapshots().join("s1").to_string_lossy().into_owned();
     let restored = node.run(&["restore", &s1, "--keyspace", "zoo", "--table", "animals"]);
-    assert!(restored.contains("restored zoo.animals: 1 files"), "{restored}");
+    assert!(restored.contains("restored zoo.animals: 1 file\n"), "{restored}");
     assert_eq!(node.cql(ANIMALS).lines().count(), before.lines().count());
     // The automatic snapshot of TRUNCATE has Cleo too.
     let listed = node.run(&["snapshot", "list"]);
@@ -106,7 +106,7 @@ fn snapshots_are_taken_listed_restored_and_deleted_on_a_running_node() {
     let listed = node.run(&["snapshot", "list"]);
     assert!(listed.lines().any(|line| line.starts_with("dropped-")), "{listed}");
     let restored = node.run(&["restore", &s1, "--keyspace", "zoo", "--table", "keepers"]);
-    assert!(restored.contains("restored zoo.keepers: 1 files, created"), "{restored}");
+    assert!(restored.contains("restored zoo.keepers: 1 file, created"), "{restored}");
     assert!(node.cql("SELECT name FROM zoo.keepers").contains("Grace"));
 
     // A table of another shape is refused.
