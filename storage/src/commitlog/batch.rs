@@ -5,11 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::LogPosition;
-use super::record::decode_mutation;
+use super::record::decode_record;
 use crate::StorageError;
 use crate::model::mutation::Mutation;
 use crate::schema::TableId;
-use crate::varint::decode_slice;
 
 /// Takes what a replay finds.
 pub trait Replayer {
@@ -91,9 +90,7 @@ impl Batch {
     /// # Errors
     /// `Corrupt` if it is no mutation although its checksum matches.
     pub fn decode(&self, record: &LogRecord) -> Result<Mutation, StorageError> {
-        let bytes =
-            self.file.get(record.offset as usize..).and_then(|mut at| decode_slice(&mut at));
-        let mutation = bytes.and_then(|bytes| decode_mutation(bytes, Some(record.table)));
+        let mutation = decode_record(&self.file, record.offset as usize, record.table);
         mutation.ok_or_else(|| malformed(&self.path, record.offset))
     }
 

@@ -12,7 +12,7 @@
 //! before it was written, they are damaged; and so is a file that ends there, for it had its full length before.
 
 use super::batch::LogRecord;
-use super::record::{decode_mutation, peek};
+use super::record::{decode_record, peek};
 use crate::model::mutation::Mutation;
 use crate::varint::decode_slice;
 
@@ -109,9 +109,7 @@ impl Frame<'_> {
         let first = self.offset + FRAME_HEADER_BYTES as u32;
         self.encoded().map(move |record| {
             let LogRecord { table, offset, .. } = record?;
-            let at = body.get((offset - first) as usize..);
-            let bytes = at.and_then(|mut at| decode_slice(&mut at));
-            let mutation = bytes.and_then(|bytes| decode_mutation(bytes, Some(table)));
+            let mutation = decode_record(body, (offset - first) as usize, table);
             mutation.map(|mutation| (offset, mutation)).ok_or(offset)
         })
     }

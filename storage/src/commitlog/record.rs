@@ -64,6 +64,12 @@ pub fn decode_mutation(mut input: &[u8], previous: Option<TableId>) -> Option<Mu
     input.is_empty().then_some(Mutation { table, partition, updates })
 }
 
+/// Decodes the record of a table whose length is at that offset; `None` if it is cut off or no mutation.
+pub(super) fn decode_record(bytes: &[u8], at: usize, table: TableId) -> Option<Mutation> {
+    let mut input = bytes.get(at..)?;
+    decode_mutation(decode_slice(&mut input)?, Some(table))
+}
+
 /// The table of an encoded mutation, and the first 8 bytes of its partition as a number; `None` if they are cut off.
 pub(super) fn peek(mut input: &[u8], previous: Option<TableId>) -> Option<(TableId, u64)> {
     let table = decode_table(&mut input, previous)?;
