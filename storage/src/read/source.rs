@@ -46,12 +46,12 @@ impl Source {
     }
 
     /// The deletion of a partition, here.
-    pub fn partition_deletion(&self, partition: &[u8]) -> Result<Deletion, StorageError> {
+    pub(super) fn partition_deletion(&self, partition: &[u8]) -> Result<Deletion, StorageError> {
         let table = match self {
             Source::Memtable(memtable) => return Ok(memtable.partition_deletion(partition)),
             Source::Table(table) => table,
         };
-        if !self.may_have_partition_deletions()? || !table.may_contain(partition)? {
+        if !table.may_contain(partition)? {
             return Ok(Deletion::NONE);
         }
         let header = [partition, &[position::HEADER]].concat();
