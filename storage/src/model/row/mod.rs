@@ -240,13 +240,8 @@ impl<'a> RowRef<'a> {
     /// A row in its whole form. If that is cut off, the row is one that does not decode.
     #[inline]
     pub fn of_whole(whole: &'a [u8], base: Timestamp) -> Self {
-        // The length of nearly any head is one byte.
-        let short = whole.split_first().filter(|(len, _)| **len < 0x80);
-        let parts = short.and_then(|(len, rest)| rest.split_at_checked(usize::from(*len)));
-        let (head, body) = parts.unwrap_or_else(|| {
-            let mut body = whole;
-            (decode_slice(&mut body).unwrap_or_default(), body)
-        });
+        let mut body = whole;
+        let head = decode_slice(&mut body).unwrap_or_default();
         RowRef { head, body, base }
     }
 
