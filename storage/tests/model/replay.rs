@@ -151,8 +151,7 @@ fn a_replay_whose_calls_fail_ends_and_loses_nothing() {
             sample.check(&engine, sample.bench.now(), &format!("{failure:?} at call {call}"));
         }
     }
-    // What is read ahead of new files may fail without harm.
-    assert!(refused as u64 > calls / 4, "{refused} of {calls}");
+    assert!(refused as u64 > calls / 3, "{refused} of {calls}");
 }
 
 #[test]
