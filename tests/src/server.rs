@@ -136,23 +136,44 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
     }
 
-    /// The value of a metric, its labels as they are printed behind its name.
+    /// The value of a metric now: see [`Metrics::value`].
     ///
     /// # Errors
     /// What the connection says, and that there is no such metric.
     pub fn metric(&self, name: &str) -> Result<f64, String> {
-        let text = self.metrics().map_err(|error| format!("metrics: {error}"))?;
-        let values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        let value = values.filter_map(|value| value.trim().parse().ok()).next();
-        value.ok_or_else(|| format!("{name} is not among the metrics:\n{text}"))
+        self.metrics()?.value(name)
     }
 
-    fn metrics(&self) -> io::Result<String> {
-        let mut stream = TcpStream::connect(self.admin)?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: tholos\r\nConnection: close\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
+    /// All metrics of now.
+    ///
+    /// # Errors
+    /// What the connection says.
+    pub fn metrics(&self) -> Result<Metrics, String> {
+        let read = || -> io::Result<String> {
+            let mut stream = TcpStream::connect(self.admin)?;
+            stream
+                .write_all(b"GET /metrics HTTP/1.1\r\nHost: tholos\r\nConnection: close\r\n\r\n")?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            Ok(text)
+        };
+        read().map(Metrics).map_err(|error| format!("metrics: {error}"))
+    }
+}
+
+/// The metrics of one moment, as they are printed.
+#[derive(Clone, Debug)]
+pub struct Metrics(String);
+
+impl Metrics {
+    /// The value of a metric, its labels as they are printed behind its name.
+    ///
+    /// # Errors
+    /// There is no such metric.
+    pub fn value(&self, name: &str) -> Result<f64, String> {
+        let values = self.0.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = values.filter_map(|value| value.trim().parse().ok()).next();
+        value.ok_or_else(|| format!("{name} is not among the metrics:\n{}", self.0))
     }
 }
 

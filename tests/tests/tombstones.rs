@@ -169,7 +169,8 @@ fn a_million_tombstones_hold_nobody_up() {
 
 /// The log, metrics and virtual tables tell of it.
 fn told(server: &Server, connection: &mut Connection) {
-    let metric = |name: &str| server.metric(name).unwrap_or_else(|error| panic!("{error}"));
+    let metrics = server.metrics().expect("the admin port");
+    let metric = |name: &str| metrics.value(name).unwrap_or_else(|error| panic!("{error}"));
     let wide = r#"{keyspace="zoo",table="wide"}"#;
     assert!(metric("tholos_long_reads_total") >= 18.0);
     let warnings = metric("tholos_tombstone_warnings_total");
