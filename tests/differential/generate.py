@@ -1,0 +1,70 @@
+"""Random schemas, data and statements: everything follows from the seed."""
+
+import random
+import re
+
+from reads import Reads
+from schemas import random_schema
+from statements import TABLE, Step
+from writes import Writes
+
+
+class Generator(Writes, Reads):
+    """The statements of one case. Nothing here knows whether a statement is valid: the two servers say."""
+
+    def __init__(self, seed, tag, avoid=()):
+        self.r, self.avoid = random.Random(seed), avoid
+        self.schema = random_schema(self.r, tag, avoid)
+        self.counter = any(c.type.name == 'counter' for c in self.schema.cols)
+        self.domain = {}
+        self.prep = False
+        self.short = False  # some TTLs end before the reads begin
+        for c in self.schema.cols:
+            self.fill(c)
+
+    def mutate(self, op):
+        """A token dropped, doubled, swapped or replaced in the text."""
+        text, vals = op.literal().render(TABLE)
+        if vals:
+            return op
+        toks = re.findall(r"'(?:[^']|'')*'|\w+|\s+|\x01|[^\w\s]", text)
+        i = self.r.randrange(len(toks))
+        k = self.r.randrange(4)
+        if k == 0:
+            del toks[i]
+        elif k == 1:
+            toks.insert(i, toks[i])
+        elif k == 2:
+            j = self.r.randrange(len(toks))
+            toks[i], toks[j] = toks[j], toks[i]
+        else:
+            toks[i] = self.pick(
+                ['nosuch', '*', '(', ')', "'a'", '1', ',', '.', '[', 'null', '?', '$$', '-', '=', 'NaN', '0x0', ':x']
+            )
+        op.mutated, op.prepared = ''.join(toks), False
+        return op
+
+    def case(self, writes, reads):
+        """The statements of one case. Each step's kind depends on the seed alone."""
+        alter = not self.counter and self.chance(0.07)
+        ops = []
+        for block in range(3 if alter or self.counter else 5):
+            self.short = self.chance(0.03)
+            if block and not alter and not self.counter:
+                ops.append(Step('reset'))
+            for _ in range(self.r.randint(writes // 4, writes)):
+                w = self.write()
+                if self.chance(0.03) and w.kind != 'batch':
+                    w = self.mutate(w)
+                ops.append(w)
+                if alter and self.chance(0.08):
+                    ops.append(self.alter())
+                if self.chance(0.03):
+                    ops.append(Step(self.pick(['flush', 'flush', 'restart'])))
+            if self.short:
+                ops.append(Step('sleep'))
+            ops.append(self.dump())
+            for _ in range(reads // 3):
+                q = self.select()
+                ops.append(self.mutate(q) if self.chance(0.03) else q)
+        return ops

@@ -1,0 +1,32 @@
+"""Random tables and user types."""
+
+from statements import Column, Schema
+from values import Type, random_type, random_udt
+
+COUNTER = Type('counter')
+
+
+def random_schema(r, tag, avoid=()):
+    udts = []
+    for i in range(r.choice([0, 0, 1, 2])):
+        udts.append(random_udt(r, 'u%s_%d' % (tag, i), udts))
+    cols = [Column('p%d' % i, random_type(r, udts, 0, True), 'pk') for i in range(r.choice([1, 1, 1, 2, 2, 3]))]
+    nck = r.choice([0, 1, 1, 2, 2, 3, 4])
+    for i in range(nck):
+        t = random_type(r, udts, 0, True)
+        while 'decimal-key' in avoid and any(x.name == 'decimal' for x in t.walk()):
+            t = random_type(r, udts, 0, True)
+        cols.append(Column('c%d' % i, t, 'ck', r.random() < 0.4))
+    if r.random() < 0.08:
+        cols += [Column('n%d' % i, COUNTER, 'regular') for i in range(r.randint(1, 3))]
+        if nck and r.random() < 0.3:
+            cols.append(Column('s0', COUNTER, 'static'))
+        return Schema(cols, udts)
+    if nck and r.random() < 0.45:
+        cols += [Column('s%d' % i, random_type(r, udts), 'static') for i in range(r.randint(1, 2))]
+    cols += [Column('v%d' % i, random_type(r, udts), 'regular') for i in range(r.choice([0, 1, 2, 3, 3, 4, 5]))]
+    if r.random() < 0.1:
+        c = r.choice(cols)
+        c.name = r.choice(['"Cap"', '"with space"', '"select"', '"a""b"', 'key', 'value', 'type', '"é"'])
+    options = ['default_time_to_live = 70000'] if r.random() < 0.05 else []
+    return Schema(cols, udts, options)
