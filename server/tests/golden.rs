@@ -11,6 +11,7 @@
 //! - `bind STATEMENT VALUE...`: one statement with values for its markers: `null`, `unset`, `int/5` (four bytes) or
 //!   `text/abc`.
 //! - `consistency LEVEL STATEMENT`: one statement at that level.
+//! - `at MICROSECONDS STATEMENT`: one statement with that client timestamp.
 //! - `clock MICROSECONDS`: sets the clock; it stands still by itself, but every request gets a later timestamp.
 //! - `flush`: writes memtables to SSTables. `restart`: closes the node and opens it on the same files.
 
@@ -131,6 +132,12 @@ impl goldenscript::Runner for Runner {
                 let consistency = next("no level")?.parse()?;
                 let statement = next("no statement")?;
                 let parameters = QueryParameters { consistency, ..QueryParameters::default() };
+                told(self.session(&name).execute_text_with(&statement, &parameters))
+            }
+            "at" => {
+                let timestamp = Some(next("no timestamp")?.parse()?);
+                let statement = next("no statement")?;
+                let parameters = QueryParameters { timestamp, ..QueryParameters::default() };
                 told(self.session(&name).execute_text_with(&statement, &parameters))
             }
             "clock" => {

@@ -22,6 +22,7 @@ use tholos_server::query::describe::rows::{ClusterInfo, rows};
 use tholos_server::query::describe::{DescribePlan, create};
 use tholos_server::query::functions::{CallContext, Random};
 use tholos_server::query::keys::{decode_clustering, decode_partition};
+use tholos_server::query::modify::elements::ListPaths;
 use tholos_server::query::modify::mutation::{Existing, WriteRequest, mutations};
 use tholos_server::query::plan::{Plan, Planned};
 use tholos_server::query::planner::{PlanContext, plan};
@@ -130,7 +131,7 @@ impl Fixture {
         let made: Vec<Mutation> = match plan {
             Plan::Modify(plan) => {
                 let request = WriteRequest { values: &[], call, timestamp: TIME.micros };
-                mutations(plan, request, &Nothing)?.into_vec()
+                mutations(plan, request, &mut ListPaths::default(), &Nothing)?.into_vec()
             }
             Plan::Batch(plan) => {
                 let timestamp = plan.timestamp(&[], call)?.unwrap_or(TIME.micros);

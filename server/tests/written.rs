@@ -15,6 +15,7 @@ use tholos_server::error::QueryError;
 use tholos_server::query::catalogue::Catalogue;
 use tholos_server::query::ddl::{self, DdlContext};
 use tholos_server::query::functions::{CallContext, Random};
+use tholos_server::query::modify::elements::ListPaths;
 use tholos_server::query::modify::mutation::{Existing, WriteRequest, mutations};
 use tholos_server::query::plan::Plan;
 use tholos_server::query::planner::{PlanContext, plan};
@@ -209,9 +210,7 @@ fn expected(write: &Write, table: &Table) -> Row {
         };
         let cells = match given {
             Given::Left | Given::Unset => continue,
-            Given::Null if column.cql_type.is_multi_cell() => {
-                ColumnCells::Complex { deletion: deletion(timestamp), cells: Vec::new() }
-            }
+            Given::Null if column.cql_type.is_multi_cell() => overwritten(BTreeMap::new()),
             Given::Null => ColumnCells::Simple(gone.clone()),
             Given::Int(number) => ColumnCells::Simple(live(number.to_be_bytes().to_vec())),
             Given::Set(items) if *name == "f" => {
@@ -264,7 +263,7 @@ fn written(write: &Write, catalogue: &Catalogue) -> Result<Option<Row>, Box<dyn 
         .collect();
     let call = CallContext { time: TIME, random: &NoBits };
     let request = WriteRequest { values: &values, call, timestamp: TIME.micros };
-    let made = mutations(&plan, request, &Nothing)?;
+    let made = mutations(&plan, request, &mut ListPaths::default(), &Nothing)?;
     match made.as_slice() {
         [] => Ok(None),
         [one] => match one.updates.as_slice() {

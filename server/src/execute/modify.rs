@@ -4,6 +4,8 @@
 //! reading to writing, so that no change of another one on this node is lost. Locks are shared by partitions of equal
 //! hash, taken in ascending order, and never held while anything is waited for.
 
+use std::collections::BTreeMap;
+
 use parking_lot::{Mutex, MutexGuard};
 use tholos_grammar::ast::modify::BatchKind;
 use tholos_grammar::consistency::Consistency;
@@ -13,14 +15,14 @@ use tholos_storage::model::Timestamp;
 use tholos_storage::model::entry::RowBuf;
 use tholos_storage::model::mutation::Mutation;
 use tholos_storage::model::position::token_of;
-use tholos_storage::schema::Table;
+use tholos_storage::schema::{Table, TableId};
 
 use crate::error::QueryError;
 use crate::execute::replica::LogPosition;
 use crate::execute::{ExecuteContext, RowKey};
 use crate::query::batch::{self, BatchItem, BatchPlan};
 use crate::query::modify::ModifyPlan;
-use crate::query::modify::elements::unreadable;
+use crate::query::modify::elements::{ListPaths, unreadable};
 use crate::query::modify::mutation::{Existing, WriteRequest, mutations};
 use crate::query::modify::targets::partitions;
 
@@ -33,7 +35,14 @@ pub fn modify(cx: &ExecuteContext<'_>, plan: &ModifyPlan) -> Result<LogPosition,
     let timestamp = default_timestamp(cx)?;
     let consistency = plan.attributes.consistency.unwrap_or(cx.options.consistency);
     let item = BatchItem { plan, values: cx.values };
-    write_item(cx, item, timestamp, consistency)
+    let _locks = lock(cx, &[item])?;
+    let request = WriteRequest { values: item.values, call: cx.call(), timestamp };
+    let rows = Rows { cx, consistency };
+    let mut last = LogPosition::default();
+    for mutation in &mutations(plan, request, &mut ListPaths::default(), &rows)? {
+        last = last.max(write(cx, &plan.table.keyspace, consistency, mutation)?);
+    }
+    Ok(last)
 }
 
 /// Executes a batch that came as text.
@@ -47,7 +56,7 @@ pub fn batch(cx: &ExecuteContext<'_>, plan: &BatchPlan) -> Result<LogPosition, Q
     };
     let consistency = plan.attributes.consistency.unwrap_or(cx.options.consistency);
     let items = batch::items(plan, cx.values);
-    write_batch(cx, plan.kind, &items, timestamp, consistency)
+    write_batch(cx, &items, timestamp, consistency)
 }
 
 /// Executes a batch of the protocol's BATCH message: statements, each with its values. `cx.values` is not used.
@@ -60,50 +69,25 @@ pub fn batch_of(
     items: &[BatchItem<'_>],
 ) -> Result<LogPosition, QueryError> {
     batch::check_kind(kind, items.iter().map(|item| item.plan))?;
-    write_batch(cx, kind, items, default_timestamp(cx)?, cx.options.consistency)
+    write_batch(cx, items, default_timestamp(cx)?, cx.options.consistency)
 }
 
-/// Writes a batch. Increments of counters follow each other, since each depends on the one before; everything else is
-/// made before anything is written, one mutation per partition.
+/// Writes a batch: all of it is made before any of it is written, one mutation per partition.
 fn write_batch(
     cx: &ExecuteContext<'_>,
-    kind: BatchKind,
     items: &[BatchItem<'_>],
     timestamp: Timestamp,
     consistency: Consistency,
 ) -> Result<LogPosition, QueryError> {
-    let counters = items.iter().any(|item| item.plan.is_counter());
-    if kind == BatchKind::Counter || counters {
-        let mut last = LogPosition::default();
-        for item in items {
-            last = last.max(write_item(cx, *item, timestamp, consistency)?);
-        }
-        return Ok(last);
-    }
     let _locks = lock(cx, items)?;
     let merged = batch::merged(items, cx.call(), timestamp, &Rows { cx, consistency })?;
+    let tables = items.iter().map(|item| (item.plan.table.id, &item.plan.table.keyspace));
+    let keyspaces: BTreeMap<TableId, &Name> = tables.collect();
     let mut last = LogPosition::default();
     for mutation in &merged {
-        let table = items.iter().find(|item| item.plan.table.id == mutation.table);
-        if let Some(item) = table {
-            last = last.max(write(cx, &item.plan.table.keyspace, consistency, mutation)?);
+        if let Some(keyspace) = keyspaces.get(&mutation.table) {
+            last = last.max(write(cx, keyspace, consistency, mutation)?);
         }
-    }
-    Ok(last)
-}
-
-fn write_item(
-    cx: &ExecuteContext<'_>,
-    item: BatchItem<'_>,
-    timestamp: Timestamp,
-    consistency: Consistency,
-) -> Result<LogPosition, QueryError> {
-    let _locks = lock(cx, &[item])?;
-    let request = WriteRequest { values: item.values, call: cx.call(), timestamp };
-    let mutations = mutations(item.plan, request, &Rows { cx, consistency })?;
-    let mut last = LogPosition::default();
-    for mutation in &mutations {
-        last = last.max(write(cx, &item.plan.table.keyspace, consistency, mutation)?);
     }
     Ok(last)
 }

@@ -4,17 +4,23 @@
 //! BATCH message (prepared and plain statements, each with its values). Both end here as [`BatchItem`]s: their mutations
 //! of one partition become one, which is seen whole or not at all.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tholos_grammar::ast::modify::{Batch, BatchKind, Modification};
 use tholos_storage::model::Timestamp;
-use tholos_storage::model::mutation::Mutation;
-use tholos_storage::schema::Table;
+use tholos_storage::model::entry::{RowBuf, RowRef};
+use tholos_storage::model::merge::merge_rows;
+use tholos_storage::model::mutation::{Mutation, Update};
+use tholos_storage::model::row::RowBuilder;
+use tholos_storage::schema::{Table, TableId};
 
 use crate::error::QueryError;
 use crate::query::functions::CallContext;
 use crate::query::modify::attributes::Attributes;
+use crate::query::modify::elements::{ListPaths, unreadable};
 use crate::query::modify::mutation::{Existing, WriteRequest, mutations};
 use crate::query::modify::{self, ModifyPlan};
 use crate::query::plan::ColumnSpec;
@@ -133,6 +139,9 @@ impl BatchPlan {
 
 /// The mutations of a batch, one per partition, in the order of their keys.
 ///
+/// All of it is made before any of it is written. What a statement reads is what was there before the batch; but counters
+/// count on from what the batch's earlier statements made of them.
+///
 /// # Errors
 /// As [`mutations`]; nothing of the batch is to be written then.
 pub fn merged(
@@ -142,9 +151,15 @@ pub fn merged(
     existing: &dyn Existing,
 ) -> Result<Vec<Mutation>, QueryError> {
     let mut all: Vec<Mutation> = Vec::with_capacity(items.len());
+    let mut paths = ListPaths::default();
+    let mut counted = Counted { existing, rows: BTreeMap::new() };
     for item in items {
         let request = WriteRequest { values: item.values, call, timestamp };
-        all.extend(mutations(item.plan, request, existing)?);
+        let made = mutations(item.plan, request, &mut paths, &counted)?;
+        if item.plan.is_counter() {
+            made.iter().try_for_each(|mutation| counted.note(mutation))?;
+        }
+        all.extend(made);
     }
     // Stable: the updates of one partition stay in the order of the statements.
     all.sort_by(|a, b| (a.table, &a.partition).cmp(&(b.table, &b.partition)));
@@ -156,6 +171,54 @@ pub fn merged(
         same
     });
     Ok(all)
+}
+
+/// Rows as they are, with what a batch's statements made of counters so far.
+struct Counted<'e> {
+    existing: &'e dyn Existing,
+    rows: BTreeMap<(TableId, Vec<u8>), RowBuf>,
+}
+
+impl Counted<'_> {
+    /// Deletions are not noted: they delete what the batch counts at the same timestamp, whichever comes first.
+    fn note(&mut self, mutation: &Mutation) -> Result<(), QueryError> {
+        for update in &mutation.updates {
+            let Update::Row { position, row } = update else { continue };
+            let key = (mutation.table, [&mutation.partition[..], position].concat());
+            match self.rows.entry(key) {
+                Entry::Vacant(free) => {
+                    free.insert(row.clone());
+                }
+                Entry::Occupied(mut taken) => {
+                    let merged = merge(&[taken.get().as_row(), row.as_row()])?;
+                    taken.insert(merged);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Existing for Counted<'_> {
+    fn row(
+        &self,
+        table: &Table,
+        partition: &[u8],
+        position: &[u8],
+    ) -> Result<Option<RowBuf>, QueryError> {
+        let stored = self.existing.row(table, partition, position)?;
+        let noted = self.rows.get(&(table.id, [partition, position].concat()));
+        match (stored, noted) {
+            (Some(stored), Some(noted)) => merge(&[stored.as_row(), noted.as_row()]).map(Some),
+            (stored, noted) => Ok(stored.or_else(|| noted.cloned())),
+        }
+    }
+}
+
+fn merge(rows: &[RowRef<'_>]) -> Result<RowBuf, QueryError> {
+    let mut merged = RowBuilder::new();
+    merge_rows(rows, &mut merged).map_err(unreadable)?;
+    Ok(merged.finish())
 }
 
 /// Attributes of a batch belong to no table: their markers are described by the first statement's.

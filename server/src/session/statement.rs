@@ -109,9 +109,8 @@ impl<'a> Run<'a> {
         out: &mut Vec<u8>,
     ) -> Result<Done, QueryError> {
         match &self.ready.planned.plan {
-            // These read all they need before they write anything, so that they can be done all over elsewhere. A batch
-            // may have written something for one of its counters when it reads the next.
-            Plan::Select(_) | Plan::Modify(_) if !self.may_wait => {
+            // These read all they need before they write anything, so that they can be done all over elsewhere.
+            Plan::Select(_) | Plan::Modify(_) | Plan::Batch(_) if !self.may_wait => {
                 without_waiting(|| self.carry_out(parameters, out))
             }
             _ => self.carry_out(parameters, out),

@@ -1,12 +1,11 @@
 //! From column writes to the encoded row.
 
-use std::borrow::Cow;
-
+use tholos_storage::model::entry::RowRef;
 use tholos_storage::model::row::{CellRef, RowBuilder, RowItem};
-use tholos_storage::model::{CellState, ColumnId};
+use tholos_storage::model::{CellState, ColumnId, Timestamp};
 
 use super::elements::{ElementCell, ElementContext, ListPaths, several, unreadable, whole};
-use super::operations::{ColumnWrite, Write};
+use super::operations::{ColumnWrite, Count, Write};
 use crate::error::QueryError;
 use crate::query::term::{Evaluated, Expr};
 
@@ -41,13 +40,14 @@ pub fn write_columns<'v>(
                 let cells = several(column, elements, paths, context)?;
                 write_elements(builder, column.id, &cells, context);
             }
-            Write::Count { by, negative } => write_count(builder, column, by, *negative, context)?,
+            Write::Count(counts) => write_count(builder, column, counts, context)?,
         }
     }
     Ok(())
 }
 
-/// Assigns a multi-cell column as a whole: earlier elements are deleted just before the new ones are written.
+/// Assigns a multi-cell column as a whole, null included: earlier elements are deleted just before what the request
+/// writes, so that elements added at the same timestamp stay.
 fn write_whole<'v>(
     builder: &mut RowBuilder,
     column: &'v ColumnWrite,
@@ -57,7 +57,7 @@ fn write_whole<'v>(
 ) -> Result<(), QueryError> {
     match expr.evaluate(context.values, context.call)? {
         Evaluated::Unset => {}
-        Evaluated::Null => builder.complex_deletion(column.id, context.time.deletion()),
+        Evaluated::Null => builder.complex_deletion(column.id, context.time.overwrite()),
         Evaluated::Bytes(bytes) => {
             builder.complex_deletion(column.id, context.time.overwrite());
             let cells = whole(&column.cql_type, bytes, paths, context)?;
@@ -99,47 +99,79 @@ fn write_cell(
     builder.cell(CellRef { column, path: None, timestamp, state, value });
 }
 
-/// Writes a counter's new value: the one it has, changed, at a timestamp above every one it had. Whoever executes this
-/// sees to it that nobody else does so at the same time.
+/// Writes a counter's new value: the one it has, changed, so that it wins over the one it has. The timestamp is the
+/// statement's, unless the counter was written later: then an increment must not be lost. Whoever executes this sees to
+/// it that nobody else does so at the same time.
 fn write_count(
     builder: &mut RowBuilder,
     column: &ColumnWrite,
-    by: &Expr,
-    negative: bool,
+    counts: &[Count],
     context: ElementContext<'_, '_>,
 ) -> Result<(), QueryError> {
-    let by = match by.evaluate(context.values, context.call)? {
-        Evaluated::Unset => return Ok(()),
-        Evaluated::Null => Cow::Borrowed(&[][..]),
-        Evaluated::Bytes(bytes) => bytes,
+    let Some(change) = change(column, counts, context)? else { return Ok(()) };
+    let current = match context.existing {
+        Some(row) => live_count(row, column.id, context)?,
+        None => None,
     };
-    let Ok(by) = by.as_ref().try_into().map(i64::from_be_bytes) else {
+    let (count, written) = current.unwrap_or((0, i64::MIN));
+    let (old, new) = (count.to_be_bytes(), count.wrapping_add(change).to_be_bytes());
+    // Of two values of one timestamp the greater bytes win.
+    let least = if new >= old { Some(written) } else { written.checked_add(1) };
+    let Some(least) = least else {
         return Err(QueryError::invalid(format!(
-            "the change of counter {} is null: counters change by a number",
+            "counter {} was written at the greatest timestamp there is and can't change any more: delete it and count anew",
             column.name
         )));
     };
-    // Clients' clocks may be behind that of whoever deleted the counter: an increment must not be lost for it.
-    let (mut current, mut timestamp) = (0, context.time.timestamp.max(context.call.time.micros));
-    let items = context.existing.map(|row| row.items().map_err(unreadable)).transpose()?;
-    for item in items.into_iter().flatten() {
-        if let RowItem::Cell(cell) = item.map_err(unreadable)?
-            && cell.column == column.id
-        {
-            timestamp = timestamp.max(cell.timestamp.saturating_add(1));
-            if cell.is_live(context.time.now) {
-                current = cell.value.try_into().map(i64::from_be_bytes).unwrap_or(0);
-            }
-        }
-    }
-    let value =
-        if negative { i64::wrapping_sub(current, by) } else { i64::wrapping_add(current, by) };
+    let timestamp = context.time.timestamp.max(least);
     builder.cell(CellRef {
         column: column.id,
         path: None,
         timestamp,
         state: CellState::Live,
-        value: &value.to_be_bytes(),
+        value: &new,
     });
     Ok(())
+}
+
+/// By how much a statement changes a counter; `None` if nothing is set.
+fn change(
+    column: &ColumnWrite,
+    counts: &[Count],
+    context: ElementContext<'_, '_>,
+) -> Result<Option<i64>, QueryError> {
+    let mut change: Option<i64> = None;
+    for Count { by, negative } in counts {
+        let by = by.evaluate(context.values, context.call)?;
+        if by == Evaluated::Unset {
+            continue;
+        }
+        let Some(Ok(by)) = by.bytes().map(|bytes| bytes.try_into().map(i64::from_be_bytes)) else {
+            return Err(QueryError::invalid(format!(
+                "the change of counter {} is null: counters change by a number",
+                column.name
+            )));
+        };
+        let before = change.unwrap_or(0);
+        change = Some(if *negative { before.wrapping_sub(by) } else { before.wrapping_add(by) });
+    }
+    Ok(change)
+}
+
+/// A counter's value and when it was written, if it has one.
+fn live_count(
+    row: RowRef<'_>,
+    column: ColumnId,
+    context: ElementContext<'_, '_>,
+) -> Result<Option<(i64, Timestamp)>, QueryError> {
+    for item in row.items().map_err(unreadable)? {
+        if let RowItem::Cell(cell) = item.map_err(unreadable)?
+            && cell.column == column
+            && cell.is_live(context.time.now)
+        {
+            let count = cell.value.try_into().map(i64::from_be_bytes).unwrap_or(0);
+            return Ok(Some((count, cell.timestamp)));
+        }
+    }
+    Ok(None)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::operations::{ColumnWrite, ElementWrite, Write};
+use super::operations::{ColumnWrite, Count, ElementWrite, Write};
 use super::restrictions::{Alternatives, KeyTuple, Points, SliceBound};
 use super::{ModifyKind, ModifyPlan};
 use tholos_storage::schema::Column;
@@ -107,8 +107,13 @@ impl fmt::Display for ColumnWrite {
         match &self.write {
             Write::Value(expr) => write!(f, "{name} = {expr}"),
             Write::Delete => write!(f, "{name} deleted"),
-            Write::Count { by, negative: false } => write!(f, "{name} += {by} (reads)"),
-            Write::Count { by, negative: true } => write!(f, "{name} -= {by} (reads)"),
+            Write::Count(counts) => {
+                for (position, Count { by, negative }) in counts.iter().enumerate() {
+                    f.write_str(if position == 0 { "" } else { "; " })?;
+                    write!(f, "{name} {}= {by}", if *negative { "-" } else { "+" })?;
+                }
+                f.write_str(" (reads)")
+            }
             Write::Elements(elements) => {
                 for (position, element) in elements.iter().enumerate() {
                     f.write_str(if position == 0 { "" } else { "; " })?;

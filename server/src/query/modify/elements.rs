@@ -111,13 +111,12 @@ fn one<'v>(
             }
         }
         ElementWrite::Put { key, value } => {
-            if let Some(path) = key_path(column, key, context)? {
-                push_value(path, value, cells, context)?;
-            }
+            push_value(key_path(column, key, context)?, value, cells, context)?;
         }
         ElementWrite::RemoveKey(key) => {
-            if let Some(path) = key_path(column, key, context)? {
-                cells.push(deleted(path, context));
+            let is_set = matches!(column.cql_type, CqlType::Set { .. });
+            if !(is_set && is_unset(key, context)?) {
+                cells.push(deleted(key_path(column, key, context)?, context));
             }
         }
         ElementWrite::PutAt { index, value } => {
@@ -125,8 +124,10 @@ fn one<'v>(
             push_value(path, value, cells, context)?;
         }
         ElementWrite::RemoveAt(index) => {
-            let path = index_path(column, index, "delete", context)?;
-            cells.push(deleted(path, context));
+            if !is_unset(index, context)? {
+                let path = index_path(column, index, "delete", context)?;
+                cells.push(deleted(path, context));
+            }
         }
         ElementWrite::Field { position, value } => {
             push_value(Path::from_slice(&position.to_be_bytes()), value, cells, context)?;
@@ -167,8 +168,10 @@ fn add<'v>(
             }
         },
         CqlType::List { .. } => {
-            for item in Elements::new(&bytes, "list").map_err(damaged)? {
-                let path = paths.next(prepend, context.call)?;
+            let items = Elements::new(&bytes, "list").map_err(damaged)?;
+            let mut paths = paths.take(items.remaining(), prepend, context.call)?;
+            for item in items {
+                let path = paths.next().unwrap_or_default();
                 push(path, Cow::Owned(item.map_err(damaged)?.to_vec()));
             }
         }
@@ -231,14 +234,19 @@ fn deleted<'v>(path: Path, context: ElementContext<'_, 'v>) -> ElementCell<'v> {
     ElementCell { path, state: context.time.tombstone(), value: Cow::Borrowed(&[]) }
 }
 
-/// The path of a key given by itself. A key that is not set leaves things as they are.
+/// Whether an element is named by a marker that is not set: then it is nobody's business.
+fn is_unset(key: &Expr, context: ElementContext<'_, '_>) -> Result<bool, QueryError> {
+    Ok(key.evaluate(context.values, context.call)? == Evaluated::Unset)
+}
+
+/// The path of a key given by itself.
 fn key_path(
     column: &ColumnWrite,
     key: &Expr,
     context: ElementContext<'_, '_>,
-) -> Result<Option<Path>, QueryError> {
+) -> Result<Path, QueryError> {
     match key.evaluate(context.values, context.call)? {
-        Evaluated::Bytes(bytes) => Ok(Some(path_of(&key.cql_type, &bytes)?)),
+        Evaluated::Bytes(bytes) => path_of(&key.cql_type, &bytes),
         Evaluated::Unset => Err(QueryError::invalid(format!(
             "the key of an element of {} is not set: bind one",
             column.name
@@ -312,14 +320,24 @@ fn list_elements<'a>(
     Ok(elements)
 }
 
-/// Paths of new list elements: time-UUIDs in the order in which they were asked for.
+/// Paths of new list elements: time-UUIDs in the order that the elements are to have.
 ///
-/// The time is the request's, whatever the timestamp of the write, so that lists grow in the order of real time. Those
-/// of one request have one time and differ in a number, the most significant part of what follows; then come random
-/// bits, so that two nodes never make the same path. Prepended elements have times that run backwards from 2010.
+/// One request has one of these for all its statements. Elements appended by a later one come after those of an earlier
+/// one; elements prepended by a later one before them, and as they are written among themselves:
+///
+/// ```text
+/// l = l + [1, 2]     number 0, 1           at the request's time
+/// l = l + [3]        number 2
+/// l = [9, 10] + l    number 2^24-2, 2^24-1 at the request's time, mirrored at 2010
+/// l = [8] + l        number 2^24-3
+/// ```
+/// The time is the request's, whatever the timestamp of the write, so that lists grow in the order of real time. The
+/// number is the most significant part of what follows the time; then come random bits, so that two nodes never make the
+/// same path.
 #[derive(Debug, Default)]
 pub struct ListPaths {
-    issued: u32,
+    appended: u32,
+    prepended: u32,
     random: Option<u32>,
 }
 
@@ -331,31 +349,45 @@ const MIRROR_MICROS: i64 = 1_262_304_000_000_000;
 const MAX_ISSUED: u32 = 1 << 24;
 
 impl ListPaths {
-    /// The next path.
+    /// Paths for that many elements that are added together, ascending.
     ///
     /// # Errors
     /// [`QueryError::Invalid`] after 16 million of them.
-    pub fn next(&mut self, prepend: bool, call: CallContext<'_>) -> Result<Path, QueryError> {
-        if self.issued == MAX_ISSUED {
+    pub fn take(
+        &mut self,
+        count: usize,
+        prepend: bool,
+        call: CallContext<'_>,
+    ) -> Result<impl Iterator<Item = Path> + use<>, QueryError> {
+        let issued = if prepend { &mut self.prepended } else { &mut self.appended };
+        let after = u32::try_from(count).ok().and_then(|count| issued.checked_add(count));
+        let Some(after) = after.filter(|after| *after <= MAX_ISSUED) else {
             return Err(QueryError::invalid(format!(
-                "a statement may add {MAX_ISSUED} list elements at most"
+                "a request may add {MAX_ISSUED} list elements at most"
             )));
-        }
-        let number = u64::from(self.issued);
-        self.issued += 1;
-        let random = *self.random.get_or_insert_with(|| call.random.bits() as u32);
-        let micros = match prepend {
-            false => call.time.micros,
-            true => (2 * MIRROR_MICROS).saturating_sub(call.time.micros),
         };
-        let ticks = micros.saturating_mul(10).saturating_add(GREGORIAN_TICKS).max(0) as u64;
-        let (low, mid, high) = (ticks & 0xffff_ffff, (ticks >> 32) & 0xffff, (ticks >> 48) & 0xfff);
-        let most = low << 32 | mid << 16 | 0x1000 | high;
-        // The variant bits, then the number and the random bits in a form that sorts by signed bytes.
-        let least = 0x80 << 56 | ((number << 32 | u64::from(random)) ^ 0x0080_8080_8080_8080);
-        let uuid = u128::from(most) << 64 | u128::from(least);
-        Ok(Path::from_slice(&timeuuid_to_ordered(uuid).to_be_bytes()))
+        let before = std::mem::replace(issued, after);
+        let random = *self.random.get_or_insert_with(|| call.random.bits() as u32);
+        let (micros, numbers) = match prepend {
+            false => (call.time.micros, before..after),
+            true => (
+                (2 * MIRROR_MICROS).saturating_sub(call.time.micros),
+                MAX_ISSUED - after..MAX_ISSUED - before,
+            ),
+        };
+        Ok(numbers.map(move |number| list_path(micros, number, random)))
     }
+}
+
+fn list_path(micros: i64, number: u32, random: u32) -> Path {
+    let ticks = micros.saturating_mul(10).saturating_add(GREGORIAN_TICKS).max(0) as u64;
+    let (low, mid, high) = (ticks & 0xffff_ffff, (ticks >> 32) & 0xffff, (ticks >> 48) & 0xfff);
+    let most = low << 32 | mid << 16 | 0x1000 | high;
+    // The variant bits, then the number and the random bits in a form that sorts by signed bytes.
+    let rest = u64::from(number) << 32 | u64::from(random);
+    let least = 0x80 << 56 | (rest ^ 0x0080_8080_8080_8080);
+    let uuid = u128::from(most) << 64 | u128::from(least);
+    Path::from_slice(&timeuuid_to_ordered(uuid).to_be_bytes())
 }
 
 /// Values were validated before they come here.

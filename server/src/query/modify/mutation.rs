@@ -48,13 +48,14 @@ pub trait Existing {
 /// The mutations of one statement, one per partition. Partitions to which nothing is written (every value unset, an
 /// empty IN) have none.
 ///
-/// `existing` is asked only if the plan [reads](ModifyPlan::reads).
+/// `paths` is the request's, for all its statements. `existing` is asked only if the plan [reads](ModifyPlan::reads).
 ///
 /// # Errors
 /// [`QueryError::Invalid`] for values that don't fit their columns; what `existing` fails with.
 pub fn mutations(
     plan: &ModifyPlan,
     request: WriteRequest<'_>,
+    paths: &mut ListPaths,
     existing: &dyn Existing,
 ) -> Result<SmallVec<[Mutation; 1]>, QueryError> {
     let WriteRequest { values, call, timestamp } = request;
@@ -67,7 +68,7 @@ pub fn mutations(
     let partitions = partitions(table, &plan.keys, values, call)?;
     // What does not depend on the partition is made once for all of them.
     let shares = partitions.len() > 1 && !plan.reads();
-    let mut writer = RowWriter { plan, request, time, existing, paths: ListPaths::default() };
+    let mut writer = RowWriter { plan, request, time, existing, paths };
     let mut shared = None;
     let mut mutations = SmallVec::new();
     for partition in partitions {
@@ -90,7 +91,7 @@ struct RowWriter<'p> {
     request: WriteRequest<'p>,
     time: WriteTime,
     existing: &'p dyn Existing,
-    paths: ListPaths,
+    paths: &'p mut ListPaths,
 }
 
 impl RowWriter<'_> {
@@ -159,7 +160,7 @@ impl RowWriter<'_> {
             call: self.request.call,
             existing: existing.as_ref().map(RowBuf::as_row),
         };
-        write_columns(&mut builder, writes, &mut self.paths, context)?;
+        write_columns(&mut builder, writes, self.paths, context)?;
         Ok(builder.finish())
     }
 

@@ -35,13 +35,17 @@ pub enum Write {
     Delete,
     /// Some elements of a multi-cell column, in the order of the text.
     Elements(Vec<ElementWrite>),
-    /// `c = c + n`: a counter's increment, or decrement if negative.
-    Count {
-        /// How much, `bigint`.
-        by: Expr,
-        /// `c = c - n`
-        negative: bool,
-    },
+    /// `c = c + n`: a counter's increments and decrements.
+    Count(Vec<Count>),
+}
+
+/// One change of a counter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Count {
+    /// How much.
+    pub by: Expr,
+    /// `c = c - n`
+    pub negative: bool,
 }
 
 /// What is written to some elements.
@@ -86,7 +90,7 @@ impl ColumnWrite {
         let is_list = matches!(self.cql_type, CqlType::List { .. });
         match &self.write {
             Write::Value(_) | Write::Delete => false,
-            Write::Count { .. } => true,
+            Write::Count(_) => true,
             Write::Elements(elements) => elements.iter().any(|element| match element {
                 ElementWrite::PutAt { .. } | ElementWrite::RemoveAt(_) => true,
                 ElementWrite::Remove(_) => is_list,
@@ -126,6 +130,10 @@ impl Writes {
         };
         match (&mut known.write, write) {
             (Write::Elements(known), Write::Elements(more)) => {
+                known.extend(more);
+                Ok(())
+            }
+            (Write::Count(known), Write::Count(more)) => {
                 known.extend(more);
                 Ok(())
             }
@@ -254,9 +262,8 @@ fn count(
     if !column.cql_type.is_counter() {
         return Ok(None);
     }
-    let spec = ColumnSpec::of(table, column);
-    let by = binder.bind(term, &spec.part(spec.name.clone(), CqlType::Native(Native::Bigint)))?;
-    Ok(Some(Write::Count { by, negative }))
+    let by = binder.bind(term, &ColumnSpec::of(table, column))?;
+    Ok(Some(Write::Count(vec![Count { by, negative }])))
 }
 
 fn set_element(
