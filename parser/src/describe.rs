@@ -19,10 +19,11 @@ pub(crate) fn describe(input: Input<'_>) -> Parsed<'_, Describe> {
 }
 
 /// Forms of one word.
-const PLURALS: [(&str, Described); 6] = [
+const PLURALS: [(&str, Described); 7] = [
     ("CLUSTER", Described::Cluster),
     ("KEYSPACES", Described::Keyspaces),
     ("TABLES", Described::Tables),
+    ("COLUMNFAMILIES", Described::Tables),
     ("TYPES", Described::Types),
     ("FUNCTIONS", Described::Functions),
     ("AGGREGATES", Described::Aggregates),

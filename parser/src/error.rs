@@ -33,6 +33,17 @@ impl fmt::Display for Expected {
     }
 }
 
+/// What is wrong with: the text, or what it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Class {
+    /// It is no CQL.
+    #[default]
+    Syntax,
+    /// It is CQL, and makes no sense whatever the schema is, such as a table without PRIMARY KEY. Cassandra parses such
+    /// statements and answers Invalid, which drivers turn into another exception.
+    Meaning,
+}
+
 /// Why a text is no statement. Prints on one line, such as
 /// ``line 1:10 expected ',', AS or FROM, found 'FORM'; did you mean `FROM`?``
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +65,8 @@ pub struct ParseError {
     pub message: Option<String>,
     /// What to do.
     pub hint: Option<String>,
+    /// What kind of error it is.
+    pub class: Class,
 }
 
 /// Most alternatives that a message lists.
@@ -104,6 +117,7 @@ impl ParseError {
         let mut error = ParseError::at(source, token);
         error.message = Some(refusal.message);
         error.hint = refusal.hint;
+        error.class = refusal.class;
         error
     }
 
@@ -145,6 +159,7 @@ impl ParseError {
             found: String::new(),
             message: None,
             hint: None,
+            class: Class::Syntax,
         }
     }
 }

@@ -10,7 +10,7 @@ use nom::error::{ErrorKind, ParseError};
 use nom::{Err, IResult};
 use smallvec::SmallVec;
 
-use crate::error::Expected;
+use crate::error::{Class, Expected};
 use crate::lexer::{Kind, Token, token_at};
 use crate::limits::MAX_NESTING;
 
@@ -48,6 +48,7 @@ pub(crate) struct Refusal {
     pub(crate) end: u32,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    pub(crate) class: Class,
 }
 
 impl Trace {
@@ -157,9 +158,22 @@ impl<'a> Input<'a> {
         message: impl Into<String>,
         hint: Option<&str>,
     ) -> Parsed<'a, O> {
+        self.refuse_class(message.into(), hint, Class::Syntax)
+    }
+
+    /// As [`Input::refuse_with`], for what is CQL and makes no sense whatever the schema: [`Class::Meaning`].
+    pub(crate) fn refuse_meaning<O>(
+        &self,
+        message: impl Into<String>,
+        hint: Option<&str>,
+    ) -> Parsed<'a, O> {
+        self.refuse_class(message.into(), hint, Class::Meaning)
+    }
+
+    fn refuse_class<O>(&self, message: String, hint: Option<&str>, class: Class) -> Parsed<'a, O> {
         let hint = hint.map(str::to_string);
         let (start, end) = (self.token.start, self.token.end);
-        self.trace.refusal.replace(Some(Refusal { start, end, message: message.into(), hint }));
+        self.trace.refusal.replace(Some(Refusal { start, end, message, hint, class }));
         Err(Err::Failure(Failed))
     }
 

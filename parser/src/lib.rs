@@ -39,7 +39,7 @@ use std::ops::Range;
 use tholos_grammar::ast::Statement;
 use tholos_grammar::ast::term::Term;
 
-pub use crate::error::{Expected, ParseError};
+pub use crate::error::{Class, Expected, ParseError};
 pub use crate::script::{
     Inside, NextStatement, Script, Span, Split, Unfinished, next_statement, parse_script,
     parse_statement_at, redact_passwords, split_statements,
@@ -49,7 +49,7 @@ use crate::input::{Input, Trace};
 use crate::lexer::Kind;
 use crate::limits::MAX_STATEMENT_BYTES;
 
-/// Parses one statement, with or without a `;` behind it.
+/// Parses one statement, with or without `;` behind it.
 pub fn parse_statement(source: &str) -> Result<Statement, ParseError> {
     parse_range(source, 0..source.len())
 }
@@ -90,7 +90,10 @@ pub(crate) fn parse_traced(
     let source = source.get(..range.end).unwrap_or(source);
     let parsed = statement::statement(Input::new(source, start, trace));
     let Ok((input, statement)) = parsed else { return Err(ParseError::of(source, trace)) };
-    let input = if input.is_symbol(";") { input.next() } else { input };
+    let mut input = input;
+    while input.is_symbol(";") {
+        input = input.next();
+    }
     if input.kind() == Kind::End {
         return Ok(statement);
     }

@@ -78,11 +78,8 @@ fn values(input: Input<'_>) -> Parsed<'_, InsertSource> {
     let at = input;
     let (input, terms) = enclosed(input, ("(", ")"), VALUES, term)?;
     if columns.len() != terms.len() {
-        return at.refuse(format!(
-            "{} for {}",
-            counted(terms.len(), "value"),
-            counted(columns.len(), "column")
-        ));
+        let (values, columns) = (counted(terms.len(), "value"), counted(columns.len(), "column"));
+        return at.refuse_meaning(format!("{values} for {columns}"), None);
     }
     Ok((input, InsertSource::Values(columns.into_iter().zip(terms).collect())))
 }

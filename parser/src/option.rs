@@ -54,14 +54,11 @@ fn table_option<'a>(input: Input<'a>, found: &mut TableOptions) -> Parsed<'a, ()
         return keywords(input, &["COMPACT", "STORAGE"]);
     }
     if input.is_word("CLUSTERING") && !input.next().is_symbol("=") {
-        let (behind, ()) = keywords(input, &["CLUSTERING", "ORDER", "BY"])?;
-        if !found.clustering_order.is_empty() {
-            return input.refuse("CLUSTERING ORDER BY is given twice");
-        }
-        let (input, ()) = symbol("(").parse(behind)?;
+        let (input, ()) = keywords(input, &["CLUSTERING", "ORDER", "BY"])?;
+        let (input, ()) = symbol("(").parse(input)?;
         let (input, order) =
             comma_separated(input, Limit(MAX_COLUMNS, "columns"), clustering_column)?;
-        found.clustering_order = order;
+        found.clustering_order.extend(order);
         return symbol(")").parse(input);
     }
     if found.options.len() >= OPTIONS.0 {

@@ -18,8 +18,8 @@ use crate::relation::optional_where;
 use crate::select::selection;
 use crate::table::primary_key;
 use crate::token::{
-    Limit, comma_separated, if_exists, if_not_exists, keyword, keywords, name, qualified_name,
-    separated, symbol, table_name, text,
+    Limit, comma_separated, definitions, if_exists, if_not_exists, keyword, keywords, name,
+    qualified_name, separated, symbol, table_name, text,
 };
 use crate::type_name::type_name;
 
@@ -59,9 +59,7 @@ pub(crate) fn drop_object<'a>(input: Input<'a>, what: &'static str) -> Parsed<'a
 pub(crate) fn create_type(input: Input<'_>) -> Parsed<'_, CreateType> {
     let (input, if_not_exists) = if_not_exists(input)?;
     let (input, name) = qualified_name("a type name").parse(input)?;
-    let (input, ()) = symbol("(").parse(input)?;
-    let (input, fields) = comma_separated(input, FIELDS, field)?;
-    let (input, ()) = symbol(")").parse(input)?;
+    let (input, fields) = definitions(input, FIELDS, field)?;
     Ok((input, CreateType { if_not_exists, name, fields }))
 }
 

@@ -14,8 +14,8 @@ use crate::limits::MAX_COLUMNS;
 use crate::option::{optional_table_options, with};
 use crate::schema::{expected_one_of, renames};
 use crate::token::{
-    Limit, comma_separated, flag, if_exists, if_not_exists, keyword, keywords, name, symbol,
-    table_name,
+    Limit, comma_separated, definitions, flag, if_exists, if_not_exists, keyword, keywords, name,
+    symbol, table_name,
 };
 use crate::type_name::type_name;
 
@@ -28,17 +28,15 @@ fn column_name(input: Input<'_>) -> Parsed<'_, Name> {
 /// Behind `CREATE TABLE`.
 pub(crate) fn create_table(input: Input<'_>) -> Parsed<'_, CreateTable> {
     let (input, (if_not_exists, name)) = (if_not_exists, table_name).parse(input)?;
-    let (input, ()) = symbol("(").parse(input)?;
     let (mut columns, mut key) = (Vec::new(), None);
-    let (input, _) =
-        comma_separated(input, COLUMNS, |input| table_item(input, &mut columns, &mut key))?;
+    let (behind, _) =
+        definitions(input, COLUMNS, |input| table_item(input, &mut columns, &mut key))?;
     let Some(primary_key) = key else {
-        input.expect(Expected::Symbol(","));
         let hint =
             "write PRIMARY KEY behind a column's type, or PRIMARY KEY (column, ...) at the end";
-        return input.refuse_with(format!("table {name} has no PRIMARY KEY"), Some(hint));
+        return input.refuse_meaning(format!("table {name} has no PRIMARY KEY"), Some(hint));
     };
-    let (input, ()) = symbol(")").parse(input)?;
+    let input = behind;
     let (input, with) = optional_table_options(input)?;
     let (clustering_order, compact_storage, options) =
         (with.clustering_order, with.compact_storage, with.options);
@@ -72,7 +70,8 @@ fn table_item<'a>(
         (input, single)
     };
     if found.is_some() && key.is_some() {
-        return at.refuse("PRIMARY KEY is given twice");
+        let hint = "PRIMARY KEY (a, b) makes a key of several columns";
+        return at.refuse_meaning("PRIMARY KEY is given twice", Some(hint));
     }
     *key = key.take().or(found);
     Ok((input, ()))

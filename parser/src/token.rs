@@ -179,6 +179,25 @@ pub(crate) fn comma_separated<'a, O>(
     separated(input, symbol(","), limit, item)
 }
 
+/// Definitions between parentheses, one or more, with commas. Behind the first a comma need not have one behind it
+/// (`(a int,, b int,)`): Cassandra takes that in CREATE TABLE and CREATE TYPE, and schemas in use have it.
+pub(crate) fn definitions<'a, O>(
+    input: Input<'a>,
+    limit: Limit,
+    mut item: impl FnMut(Input<'a>) -> Parsed<'a, O>,
+) -> Parsed<'a, Vec<O>> {
+    let (input, ()) = symbol("(").parse(input)?;
+    let (input, first) = item(input)?;
+    let (input, items) = separated_from(input, Some(first), symbol(","), limit, |input| {
+        if input.is_symbol(",") || input.is_symbol(")") {
+            return Ok((input, None));
+        }
+        item(input).map(|(input, item)| (input, Some(item)))
+    })?;
+    let (input, ()) = symbol(")").parse(input)?;
+    Ok((input, items.into_iter().flatten().collect()))
+}
+
 /// Items with commas between an opening and a closing mark; there may be none.
 pub(crate) fn enclosed<'a, O>(
     input: Input<'a>,

@@ -83,7 +83,7 @@ fn dimensions(input: Input<'_>) -> Parsed<'_, u32> {
     }
     match input.text().parse::<u32>() {
         Ok(dimensions) if dimensions > 0 => Ok((input.next(), dimensions)),
-        _ => input.refuse(format!("a vector can't have {} dimensions", input.text())),
+        _ => input.refuse_meaning(format!("a vector can't have {} dimensions", input.text()), None),
     }
 }
 

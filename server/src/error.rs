@@ -9,7 +9,7 @@ use tholos_grammar::protocol::error::ProtocolError;
 use tholos_grammar::protocol::response::error::{
     ErrorKind, ErrorMessage, FailureReason, Failures, WriteType,
 };
-use tholos_parser::ParseError;
+use tholos_parser::{Class, ParseError};
 use tholos_storage::StorageError;
 
 use crate::metrics::Outcome;
@@ -216,7 +216,10 @@ fn storage_message(error: &StorageError, attempt: Attempt, replica: IpAddr) -> E
 
 impl From<ParseError> for QueryError {
     fn from(error: ParseError) -> Self {
-        QueryError::Syntax(error.to_string())
+        match error.class {
+            Class::Syntax => QueryError::Syntax(error.to_string()),
+            Class::Meaning => QueryError::Invalid(error.to_string()),
+        }
     }
 }
 

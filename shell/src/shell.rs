@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tholos_grammar::ast::Statement;
-use tholos_parser::{ParseError, parse_statement_at};
+use tholos_parser::{Class, ParseError, parse_statement_at};
 
 use crate::client::Outcome;
 use crate::command::{self, Command, CommandError};
@@ -384,6 +384,7 @@ fn place(source: Source<'_>, item: &Item, message: String) -> ParseError {
         found: String::new(),
         message: Some(message),
         hint: None,
+        class: Class::Meaning,
     }
 }
 
