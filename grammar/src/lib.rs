@@ -5,6 +5,7 @@
 //! - [`value`]: typed values, the one codec between them and the protocol's bytes, and CQL literals both ways.
 //! - [`token`]: the Murmur3 token, equal to the drivers' own.
 //! - [`ast`]: the syntax tree of CQL, with `Display` back to canonical text.
+//! - [`span`]: where in a statement's text something stands.
 //! - [`consistency`]: consistency levels by name and by protocol code.
 //! - [`protocol`]: frames, envelopes and messages of native protocol v4 and v5, both directions.
 //!
@@ -15,6 +16,7 @@ pub mod ast;
 pub mod consistency;
 pub mod name;
 pub mod protocol;
+pub mod span;
 pub mod token;
 pub mod types;
 pub mod value;

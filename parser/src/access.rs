@@ -7,6 +7,7 @@ use tholos_grammar::ast::access::{
     AlterRole, CreateRole, DropRole, Grant, GrantRole, ListPermissions, ListRoles, Permission,
     Permissions, Resource, Revoke, RevokeRole, RoleOption,
 };
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::name::Name;
 
 use crate::error::Expected;
@@ -26,14 +27,14 @@ const PERMISSIONS: Limit = Limit(100, "permissions");
 const DATACENTERS: Limit = Limit(1_000, "datacenters");
 
 /// A role: a name, or text in quotes, whose case is kept.
-fn role_name(input: Input<'_>) -> Parsed<'_, Name> {
+fn role_name(input: Input<'_>) -> Parsed<'_, Ident> {
     match input.kind() {
         Kind::Text | Kind::DollarText => {
             let (behind, role) = text("a role").parse(input)?;
             if role.is_empty() {
                 input.refuse("a name can't be empty")
             } else {
-                Ok((behind, Name::exact(&role)))
+                Ok((behind, Ident::new(Name::exact(&role), input.span())))
             }
         }
         _ => name("a role").parse(input),
@@ -205,7 +206,7 @@ pub(crate) fn list(input: Input<'_>) -> Parsed<'_, Statement> {
 }
 
 /// `[OF role] [NORECURSIVE]`
-fn list_tail(input: Input<'_>) -> Parsed<'_, (Option<Name>, bool)> {
+fn list_tail(input: Input<'_>) -> Parsed<'_, (Option<Ident>, bool)> {
     let (input, of) = match opt(keyword("OF")).parse(input)? {
         (input, Some(())) => role_name(input).map(|(input, role)| (input, Some(role)))?,
         (input, None) => (input, None),

@@ -2,9 +2,9 @@
 
 use nom::Parser;
 use nom::combinator::opt;
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::schema::{CreateAggregate, CreateFunction, DropFunction};
 use tholos_grammar::ast::type_name::TypeName;
-use tholos_grammar::name::Name;
 
 use crate::input::{Input, Parsed};
 use crate::schema::expected_one_of;
@@ -39,7 +39,7 @@ pub(crate) fn create_function(input: Input<'_>, or_replace: bool) -> Parsed<'_, 
     Ok((input, function))
 }
 
-fn argument(input: Input<'_>) -> Parsed<'_, (Name, TypeName)> {
+fn argument(input: Input<'_>) -> Parsed<'_, (Ident, TypeName)> {
     (name("an argument name"), type_name).parse(input)
 }
 
@@ -95,6 +95,6 @@ pub(crate) fn create_aggregate(input: Input<'_>, or_replace: bool) -> Parsed<'_,
     Ok((input, aggregate))
 }
 
-fn function_or_none(input: Input<'_>) -> Parsed<'_, Option<Name>> {
+fn function_or_none(input: Input<'_>) -> Parsed<'_, Option<Ident>> {
     name("a function name").parse(input).map(|(input, name)| (input, Some(name)))
 }

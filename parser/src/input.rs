@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use nom::error::{ErrorKind, ParseError};
 use nom::{Err, IResult};
 use smallvec::SmallVec;
+use tholos_grammar::span::Span;
 
 use crate::error::{Class, Expected};
 use crate::lexer::{Kind, Token, token_at};
@@ -76,6 +77,8 @@ pub(crate) struct Input<'a> {
     pub(crate) source: &'a str,
     /// The current token.
     pub(crate) token: Token,
+    /// Where the token before it ends.
+    behind: u32,
     trace: &'a Trace,
     depth: u16,
 }
@@ -84,7 +87,7 @@ impl<'a> Input<'a> {
     /// The place of the first token at or behind `offset`.
     pub(crate) fn new(source: &'a str, offset: u32, trace: &'a Trace) -> Self {
         trace.steps.set(trace.steps.get() + 1);
-        Input { source, token: token_at(source, offset), trace, depth: 0 }
+        Input { source, token: token_at(source, offset), behind: offset, trace, depth: 0 }
     }
 
     /// The current token's kind.
@@ -100,7 +103,17 @@ impl<'a> Input<'a> {
     /// The place behind the current token.
     pub(crate) fn next(self) -> Self {
         self.trace.steps.set(self.trace.steps.get() + 1);
-        Input { token: token_at(self.source, self.token.end), ..self }
+        Input { token: token_at(self.source, self.token.end), behind: self.token.end, ..self }
+    }
+
+    /// The current token's place in the source.
+    pub(crate) fn span(&self) -> Span {
+        Span::new(self.token.start, self.token.end)
+    }
+
+    /// From the current token to the last one before `end`.
+    pub(crate) fn span_to(&self, end: &Input<'_>) -> Span {
+        Span::new(self.token.start, end.behind.max(self.token.start))
     }
 
     /// Whether the current token is this keyword. Looking is no expectation.

@@ -3,11 +3,11 @@
 use nom::Parser;
 use nom::combinator::opt;
 use tholos_grammar::ast::TableName;
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::modify::{
     Assignment, Batch, BatchKind, Delete, Insert, InsertSource, Modification, Update,
 };
 use tholos_grammar::ast::relation::ColumnPath;
-use tholos_grammar::name::Name;
 
 use crate::error::Expected;
 use crate::input::{Failed, Input, Parsed};
@@ -150,7 +150,7 @@ fn of_column<'a>(input: Input<'a>, path: ColumnPath) -> Parsed<'a, Assignment> {
 }
 
 /// The column on the left, once more on the right.
-fn same_column<'a>(input: Input<'a>, path: &ColumnPath) -> Parsed<'a, Name> {
+fn same_column<'a>(input: Input<'a>, path: &ColumnPath) -> Parsed<'a, Ident> {
     let (behind, column) = name("a column name").parse(input)?;
     if *path == ColumnPath::Column(column.clone()) {
         return Ok((behind, column));

@@ -2,9 +2,9 @@
 
 use nom::Parser;
 use nom::combinator::opt;
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::schema::{OptionValue, Options};
 use tholos_grammar::ast::term::Literal;
-use tholos_grammar::name::Name;
 
 use crate::error::Expected;
 use crate::input::{Input, Parsed};
@@ -19,7 +19,7 @@ use crate::token::{
 /// What WITH may say of a table or view.
 #[derive(Default)]
 pub(crate) struct TableOptions {
-    pub(crate) clustering_order: Vec<(Name, bool)>,
+    pub(crate) clustering_order: Vec<(Ident, bool)>,
     pub(crate) compact_storage: bool,
     pub(crate) options: Options,
 }
@@ -69,11 +69,11 @@ fn table_option<'a>(input: Input<'a>, found: &mut TableOptions) -> Parsed<'a, ()
     Ok((input, ()))
 }
 
-fn clustering_column(input: Input<'_>) -> Parsed<'_, (Name, bool)> {
+fn clustering_column(input: Input<'_>) -> Parsed<'_, (Ident, bool)> {
     (name("a clustering column"), direction).parse(input)
 }
 
-fn option(input: Input<'_>) -> Parsed<'_, (Name, OptionValue)> {
+fn option(input: Input<'_>) -> Parsed<'_, (Ident, OptionValue)> {
     let (input, (name, _, value)) = (name("an option"), symbol("="), option_value).parse(input)?;
     Ok((input, (name, value)))
 }

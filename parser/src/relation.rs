@@ -2,15 +2,15 @@
 
 use nom::Parser;
 use nom::combinator::opt;
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::relation::{ColumnPath, Comparison, Conditions, InValues, Relation};
 use tholos_grammar::ast::term::Term;
-use tholos_grammar::name::Name;
 
 use crate::error::Expected;
 use crate::input::{Input, Parsed};
 use crate::lexer::Kind;
 use crate::limits::{MAX_COLUMNS, MAX_ELEMENTS, MAX_RELATIONS};
-use crate::term::{marker, term, tuple};
+use crate::term::{marker, marker_term, term, tuple};
 use crate::token::{
     Limit, comma_separated, enclosed, flag, is_name, keyword, name, separated, symbol,
 };
@@ -78,7 +78,7 @@ pub(crate) fn relation(input: Input<'_>) -> Parsed<'_, Relation> {
     several_columns(input)
 }
 
-fn column_name(input: Input<'_>) -> Parsed<'_, Name> {
+fn column_name(input: Input<'_>) -> Parsed<'_, Ident> {
     name("a column name").parse(input)
 }
 
@@ -109,7 +109,7 @@ fn tuple_or_marker(input: Input<'_>) -> Parsed<'_, Term> {
         return tuple(input);
     }
     input.expect(Expected::Thing("a tuple such as (1, 2)"));
-    marker(input).map(|(input, marker)| (input, Term::Marker(marker)))
+    marker_term(input)
 }
 
 /// A relation of one column, or of a part of one.

@@ -3,12 +3,12 @@
 
 use nom::Parser;
 use nom::combinator::opt;
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::schema::{
     AlterKeyspace, AlterType, AlterView, CreateIndex, CreateKeyspace, CreateTrigger, CreateType,
     CreateView, DropKeyspace, DropObject, DropTrigger, IndexTarget, TypeChange,
 };
 use tholos_grammar::ast::type_name::TypeName;
-use tholos_grammar::name::Name;
 
 use crate::error::Expected;
 use crate::input::{Failed, Input, Parsed};
@@ -26,7 +26,7 @@ use crate::type_name::type_name;
 const FIELDS: Limit = Limit(MAX_COLUMNS, "fields");
 
 /// A keyspace's name.
-pub(crate) fn keyspace_name(input: Input<'_>) -> Parsed<'_, Name> {
+pub(crate) fn keyspace_name(input: Input<'_>) -> Parsed<'_, Ident> {
     name("a keyspace name").parse(input)
 }
 
@@ -63,11 +63,11 @@ pub(crate) fn create_type(input: Input<'_>) -> Parsed<'_, CreateType> {
     Ok((input, CreateType { if_not_exists, name, fields }))
 }
 
-fn field_name(input: Input<'_>) -> Parsed<'_, Name> {
+fn field_name(input: Input<'_>) -> Parsed<'_, Ident> {
     name("a field name").parse(input)
 }
 
-fn field(input: Input<'_>) -> Parsed<'_, (Name, TypeName)> {
+fn field(input: Input<'_>) -> Parsed<'_, (Ident, TypeName)> {
     (field_name, type_name).parse(input)
 }
 
@@ -97,7 +97,7 @@ fn type_change(input: Input<'_>) -> Parsed<'_, TypeChange> {
 pub(crate) fn renames<'a>(
     input: Input<'a>,
     what: &'static str,
-) -> Parsed<'a, (bool, Vec<(Name, Name)>)> {
+) -> Parsed<'a, (bool, Vec<(Ident, Ident)>)> {
     let (input, if_exists) = if_exists(input)?;
     let (input, names) = separated(input, keyword("AND"), FIELDS, |input| {
         let (input, (from, _, to)) = (name(what), keyword("TO"), name(what)).parse(input)?;
@@ -132,7 +132,7 @@ pub(crate) fn create_index(input: Input<'_>, custom: bool) -> Parsed<'_, CreateI
 }
 
 /// Which part of a column is indexed.
-type Part = fn(Name) -> IndexTarget;
+type Part = fn(Ident) -> IndexTarget;
 
 fn index_target(input: Input<'_>) -> Parsed<'_, IndexTarget> {
     const PARTS: [(&str, Part); 4] = [

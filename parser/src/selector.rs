@@ -3,7 +3,7 @@
 use nom::Parser;
 use nom::combinator::opt;
 use tholos_grammar::ast::select::Selector;
-use tholos_grammar::ast::term::Term;
+use tholos_grammar::ast::term::{Term, TermKind};
 use tholos_grammar::ast::type_name::TypeName;
 
 use crate::error::Expected;
@@ -11,9 +11,7 @@ use crate::input::{Input, Parsed};
 use crate::lexer::Kind;
 use crate::limits::MAX_ELEMENTS;
 use crate::literal;
-use crate::term::{
-    ARGUMENTS, additive, cast, function_name, is_call, marker, multiplicative, term,
-};
+use crate::term::{ARGUMENTS, additive, cast, function_name, is_call, multiplicative, term};
 use crate::token::{Limit, enclosed, is_name, name, separated_from, symbol};
 use crate::type_name::{is_type_in_parentheses, type_name};
 
@@ -56,14 +54,10 @@ fn unary(input: Input<'_>) -> Parsed<'_, Selector> {
 fn primary(input: Input<'_>) -> Parsed<'_, Selector> {
     let as_selector = |(input, term)| (input, Selector::Term(term));
     if literal::is_literal(&input) {
-        return literal::literal(input)
-            .map(|(input, literal)| (input, Selector::Term(Term::Literal(literal))));
+        return crate::term::unary(input).map(as_selector);
     }
     match input.kind() {
-        Kind::Symbol("?" | ":") => {
-            marker(input).map(|(input, marker)| (input, Selector::Term(Term::Marker(marker))))
-        }
-        Kind::Symbol("[" | "{") => crate::term::unary(input).map(as_selector),
+        Kind::Symbol("?" | ":" | "[" | "{") => crate::term::unary(input).map(as_selector),
         Kind::Symbol("(") if is_hint(input) => crate::term::unary(input).map(as_selector),
         Kind::Symbol("(") => parentheses(input),
         _ if is_call(input) => call(input),
@@ -117,6 +111,7 @@ fn count_all(input: Input<'_>) -> Option<Input<'_>> {
 
 /// `(a + b)`, which only groups, or a tuple of terms.
 fn parentheses(input: Input<'_>) -> Parsed<'_, Selector> {
+    let start = input;
     let (input, ()) = symbol("(").parse(input)?;
     let first_at = input;
     let (input, first) = selector(input)?;
@@ -132,24 +127,28 @@ fn parentheses(input: Input<'_>) -> Parsed<'_, Selector> {
     let limit = Limit(MAX_ELEMENTS, "elements in a tuple");
     let (input, items) = separated_from(input, first, symbol(","), limit, term)?;
     let (input, ()) = symbol(")").parse(input)?;
-    Ok((input, Selector::Term(Term::Tuple(items))))
+    Ok((input, Selector::Term(Term::new(TermKind::Tuple(items), start.span_to(&input)))))
 }
 
 /// The term that reads like this selector, if no column is in it.
 fn into_term(selector: Selector) -> Option<Term> {
     Some(match selector {
         Selector::Term(term) => term,
-        Selector::Call { function, arguments } => Term::Call {
+        Selector::Call { function, arguments } => TermKind::Call {
             function,
             arguments: arguments.into_iter().map(into_term).collect::<Option<_>>()?,
-        },
-        Selector::Cast(inner, type_name) => Term::Cast(Box::new(into_term(*inner)?), type_name),
-        Selector::Negate(inner) => Term::Negate(Box::new(into_term(*inner)?)),
-        Selector::Arithmetic { left, operator, right } => Term::Arithmetic {
+        }
+        .into(),
+        Selector::Cast(inner, type_name) => {
+            TermKind::Cast(Box::new(into_term(*inner)?), type_name).into()
+        }
+        Selector::Negate(inner) => TermKind::Negate(Box::new(into_term(*inner)?)).into(),
+        Selector::Arithmetic { left, operator, right } => TermKind::Arithmetic {
             left: Box::new(into_term(*left)?),
             operator,
             right: Box::new(into_term(*right)?),
-        },
+        }
+        .into(),
         Selector::Column(_)
         | Selector::CountAll
         | Selector::Field(..)

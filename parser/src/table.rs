@@ -2,10 +2,10 @@
 
 use nom::Parser;
 use nom::combinator::opt;
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::schema::{
     AlterTable, ColumnDefinition, CreateTable, PrimaryKey, TableChange,
 };
-use tholos_grammar::name::Name;
 
 use crate::error::Expected;
 use crate::input::{Input, Parsed};
@@ -21,7 +21,7 @@ use crate::type_name::type_name;
 
 const COLUMNS: Limit = Limit(MAX_COLUMNS, "columns");
 
-fn column_name(input: Input<'_>) -> Parsed<'_, Name> {
+fn column_name(input: Input<'_>) -> Parsed<'_, Ident> {
     name("a column name").parse(input)
 }
 

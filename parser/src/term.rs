@@ -3,7 +3,8 @@
 use nom::Parser;
 use nom::combinator::opt;
 use tholos_grammar::ast::QualifiedName;
-use tholos_grammar::ast::term::{Literal, Marker, Operator, Term};
+use tholos_grammar::ast::ident::Ident;
+use tholos_grammar::ast::term::{Literal, Marker, Operator, Term, TermKind};
 use tholos_grammar::ast::type_name::TypeName;
 use tholos_grammar::name::Name;
 
@@ -71,7 +72,7 @@ fn sum<'a>(input: Input<'a>, ends: impl Fn(Input<'a>) -> bool) -> Parsed<'a, Ter
     let (mut input, mut left) = product(input)?;
     while let Some(operator) = additive(&input).filter(|_| !ends(input)) {
         let (behind, right) = product(input.count_operator()?.0.next())?;
-        left = Term::Arithmetic { left: Box::new(left), operator, right: Box::new(right) };
+        left = arithmetic(left, operator, right);
         input = behind;
     }
     Ok((input, left))
@@ -81,47 +82,65 @@ fn product(input: Input<'_>) -> Parsed<'_, Term> {
     let (mut input, mut left) = unary(input)?;
     while let Some(operator) = multiplicative(&input) {
         let (behind, right) = unary(input.count_operator()?.0.next())?;
-        left = Term::Arithmetic { left: Box::new(left), operator, right: Box::new(right) };
+        left = arithmetic(left, operator, right);
         input = behind;
     }
     Ok((input, left))
 }
 
+fn arithmetic(left: Term, operator: Operator, right: Term) -> Term {
+    let span = left.span.to(right.span);
+    Term::new(TermKind::Arithmetic { left: Box::new(left), operator, right: Box::new(right) }, span)
+}
+
+/// A term that is what a parser finds here.
+pub(crate) fn spanned<'a>(
+    input: Input<'a>,
+    parser: impl FnOnce(Input<'a>) -> Parsed<'a, TermKind>,
+) -> Parsed<'a, Term> {
+    let (behind, kind) = parser(input)?;
+    Ok((behind, Term::new(kind, input.span_to(&behind))))
+}
+
 /// A term without binary operators outside of brackets.
 pub(crate) fn unary(input: Input<'_>) -> Parsed<'_, Term> {
-    if literal::is_literal(&input) {
-        return literal(input).map(|(input, literal)| (input, Term::Literal(literal)));
-    }
-    match input.kind() {
+    spanned(input, |input| match input.kind() {
+        _ if literal::is_literal(&input) => {
+            literal(input).map(|(input, literal)| (input, TermKind::Literal(literal)))
+        }
         Kind::Symbol("-") => input.nested(|input| {
             let (input, operand) = unary(input.next())?;
-            Ok((input, Term::Negate(Box::new(operand))))
+            Ok((input, TermKind::Negate(Box::new(operand))))
         }),
         Kind::Symbol("?" | ":") => {
-            marker(input).map(|(input, marker)| (input, Term::Marker(marker)))
+            marker(input).map(|(input, marker)| (input, TermKind::Marker(marker)))
         }
         Kind::Symbol("[") => enclosed(input, ("[", "]"), ELEMENTS, term)
-            .map(|(input, items)| (input, Term::List(items))),
+            .map(|(input, items)| (input, TermKind::List(items))),
         Kind::Symbol("{") => braces(input),
         Kind::Symbol("(") if is_type_in_parentheses(input) => input.nested(hint),
-        Kind::Symbol("(") => tuple(input),
+        Kind::Symbol("(") => parentheses(input),
         _ => call(input),
-    }
+    })
 }
 
 /// `(type) term`
-fn hint(input: Input<'_>) -> Parsed<'_, Term> {
+fn hint(input: Input<'_>) -> Parsed<'_, TermKind> {
     let (input, (_, hinted, _)) = (symbol("("), type_name, symbol(")")).parse(input)?;
     let (input, inner) = unary(input)?;
-    Ok((input, Term::Hint(hinted, Box::new(inner))))
+    Ok((input, TermKind::Hint(hinted, Box::new(inner))))
 }
 
 /// `(a, b)`, or one term in parentheses.
 pub(crate) fn tuple(input: Input<'_>) -> Parsed<'_, Term> {
+    spanned(input, parentheses)
+}
+
+fn parentheses(input: Input<'_>) -> Parsed<'_, TermKind> {
     let (input, ()) = symbol("(").parse(input)?;
     let (input, items) = comma_separated(input, Limit(MAX_ELEMENTS, "elements in a tuple"), term)?;
     let (input, ()) = symbol(")").parse(input)?;
-    Ok((input, Term::Tuple(items)))
+    Ok((input, TermKind::Tuple(items)))
 }
 
 /// `?` or `:name`
@@ -135,15 +154,20 @@ pub(crate) fn marker(input: Input<'_>) -> Parsed<'_, Marker> {
     }
 }
 
+/// A bind marker as a term.
+pub(crate) fn marker_term(input: Input<'_>) -> Parsed<'_, Term> {
+    spanned(input, |input| marker(input).map(|(input, marker)| (input, TermKind::Marker(marker))))
+}
+
 /// A set, a map or a user type's value: the first element tells.
-fn braces(input: Input<'_>) -> Parsed<'_, Term> {
+fn braces(input: Input<'_>) -> Parsed<'_, TermKind> {
     let inside = input.next();
     if is_name(&inside) && inside.next().is_symbol(":") {
         return enclosed(input, ("{", "}"), ELEMENTS, field)
-            .map(|(input, fields)| (input, Term::Udt(fields)));
+            .map(|(input, fields)| (input, TermKind::Udt(fields)));
     }
     if let (input, Some(())) = opt(symbol("}")).parse(inside)? {
-        return Ok((input, Term::Set(Vec::new())));
+        return Ok((input, TermKind::Set(Vec::new())));
     }
     let (input, first) = term(inside)?;
     if let (input, Some(())) = opt(symbol(":")).parse(input)? {
@@ -151,15 +175,15 @@ fn braces(input: Input<'_>) -> Parsed<'_, Term> {
     }
     let (input, items) = separated_from(input, first, symbol(","), ELEMENTS, term)?;
     let (input, ()) = symbol("}").parse(input)?;
-    Ok((input, Term::Set(items)))
+    Ok((input, TermKind::Set(items)))
 }
 
 /// The rest of a map, behind its first key and `:`.
-fn map(input: Input<'_>, key: Term) -> Parsed<'_, Term> {
+fn map(input: Input<'_>, key: Term) -> Parsed<'_, TermKind> {
     let (input, value) = term(input)?;
     let (input, entries) = separated_from(input, (key, value), symbol(","), ELEMENTS, entry)?;
     let (input, ()) = symbol("}").parse(input)?;
-    Ok((input, Term::Map(entries)))
+    Ok((input, TermKind::Map(entries)))
 }
 
 fn entry(input: Input<'_>) -> Parsed<'_, (Term, Term)> {
@@ -167,23 +191,23 @@ fn entry(input: Input<'_>) -> Parsed<'_, (Term, Term)> {
     Ok((input, (key, value)))
 }
 
-fn field(input: Input<'_>) -> Parsed<'_, (Name, Term)> {
+fn field(input: Input<'_>) -> Parsed<'_, (Ident, Term)> {
     let (input, (field, _, value)) = (name("a field name"), symbol(":"), term).parse(input)?;
     Ok((input, (field, value)))
 }
 
 /// `f(a, b)` or `CAST(a AS type)`: the only terms that begin with a name.
-fn call(input: Input<'_>) -> Parsed<'_, Term> {
+fn call(input: Input<'_>) -> Parsed<'_, TermKind> {
     if input.is_word("cast") && input.next().is_symbol("(") {
         let (input, (inner, type_name)) = cast(input, term)?;
-        return Ok((input, Term::Cast(Box::new(inner), type_name)));
+        return Ok((input, TermKind::Cast(Box::new(inner), type_name)));
     }
     if !is_call(input) {
         return input.fail(Expected::Thing("a value"));
     }
     let (input, function) = function_name(input)?;
     let (input, arguments) = enclosed(input, ("(", ")"), ARGUMENTS, term)?;
-    Ok((input, Term::Call { function, arguments }))
+    Ok((input, TermKind::Call { function, arguments }))
 }
 
 /// `CAST(operand AS type)`
@@ -200,7 +224,8 @@ pub(crate) fn cast<'a, O>(
 /// The name of a function: `token` is one, though the word is reserved.
 pub(crate) fn function_name(input: Input<'_>) -> Parsed<'_, QualifiedName> {
     if input.is_word("token") && !input.next().is_symbol(".") {
-        return Ok((input.next(), QualifiedName { keyspace: None, name: Name::exact("token") }));
+        let name = Ident::new(Name::exact("token"), input.span());
+        return Ok((input.next(), QualifiedName { keyspace: None, name }));
     }
     qualified_name("a function name").parse(input)
 }
@@ -238,11 +263,11 @@ fn bounded_term<'a>(
     if literal::is_literal(&input) {
         let (behind, literal) = literal(input)?;
         return if fits(&literal) {
-            Ok((behind, Term::Literal(literal)))
+            Ok((behind, Term::new(TermKind::Literal(literal), input.span_to(&behind))))
         } else {
             input.fail(Expected::Thing(what))
         };
     }
     input.expect(Expected::Thing(what));
-    marker(input).map(|(input, marker)| (input, Term::Marker(marker)))
+    marker_term(input)
 }

@@ -3,6 +3,7 @@
 use nom::Parser;
 use nom::combinator::opt;
 use tholos_grammar::ast::QualifiedName;
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::name::{Name, is_reserved};
 
 use crate::error::Expected;
@@ -74,7 +75,7 @@ pub(crate) fn is_name(input: &Input<'_>) -> bool {
 /// An identifier; `what` says in errors whose.
 pub(crate) fn name<'a>(
     what: &'static str,
-) -> impl Parser<Input<'a>, Output = Name, Error = Failed> + Copy {
+) -> impl Parser<Input<'a>, Output = Ident, Error = Failed> + Copy {
     move |input: Input<'a>| {
         if !is_name(&input) {
             return input.fail(Expected::Thing(what));
@@ -87,7 +88,7 @@ pub(crate) fn name<'a>(
         if name.as_str().is_empty() {
             return input.refuse("a name can't be empty");
         }
-        Ok((input.next(), name))
+        Ok((input.next(), Ident::new(name, input.span())))
     }
 }
 

@@ -9,6 +9,7 @@ use tholos_grammar::protocol::error::ProtocolError;
 use tholos_grammar::protocol::response::error::{
     ErrorKind, ErrorMessage, FailureReason, Failures, WriteType,
 };
+use tholos_grammar::span::Span;
 use tholos_parser::{Class, ParseError};
 use tholos_storage::StorageError;
 
@@ -84,6 +85,15 @@ pub enum QueryError {
     /// 0x2200: parsed, planned for a later release.
     #[error("not supported yet: {0}")]
     NotSupportedYet(String),
+    /// Another error, of which it is known where in the statement it is. No client sees it as it is: where the text is
+    /// known it becomes the other error, whose message begins with the place ([`QueryError::in_text`]).
+    #[error("{error}")]
+    Located {
+        /// Where.
+        at: Span,
+        /// What.
+        error: Box<QueryError>,
+    },
     /// 0x0000: a defect of ours.
     #[error("{0}; this is a defect in Tholos, please report it")]
     Internal(String),
@@ -93,6 +103,46 @@ impl QueryError {
     /// Shorthand for [`QueryError::Invalid`].
     pub fn invalid(message: impl Into<String>) -> Self {
         QueryError::Invalid(message.into())
+    }
+
+    /// The error at a place of the statement, unless it has a place already.
+    #[must_use]
+    pub fn at(self, at: Span) -> Self {
+        match self {
+            located @ QueryError::Located { .. } => located,
+            error if at.is_empty() => error,
+            error => QueryError::Located { at, error: Box::new(error) },
+        }
+    }
+
+    /// The error with its place in front of the message, as in syntax errors: `line 1:10 message`.
+    #[must_use]
+    pub fn in_text(self, text: &str) -> Self {
+        let QueryError::Located { at, error } = self else { return self };
+        let (line, column) = at.place_in(text);
+        let placed = |message: String| format!("line {line}:{column} {message}");
+        match *error {
+            QueryError::Invalid(message) => QueryError::Invalid(placed(message)),
+            QueryError::Config(message) => QueryError::Config(placed(message)),
+            QueryError::Unauthorized(message) => QueryError::Unauthorized(placed(message)),
+            QueryError::NotSupportedYet(what) => {
+                QueryError::Invalid(placed(QueryError::NotSupportedYet(what).to_string()))
+            }
+            other => other,
+        }
+    }
+}
+
+/// Errors of a part of a statement get that part's place.
+pub trait At {
+    /// The same, with the error at that place unless it has one already.
+    #[must_use]
+    fn at(self, at: Span) -> Self;
+}
+
+impl<T> At for Result<T, QueryError> {
+    fn at(self, at: Span) -> Self {
+        self.map_err(|error| error.at(at))
     }
 }
 
@@ -162,6 +212,7 @@ impl QueryError {
             }
             QueryError::Protocol(_) => ErrorKind::Protocol,
             QueryError::Storage(error) => return storage_message(error, attempt, replica),
+            QueryError::Located { error, .. } => return error.to_message(attempt, replica),
             QueryError::Internal(_) => ErrorKind::Server,
         };
         ErrorMessage::new(kind, self.to_string())
@@ -183,6 +234,7 @@ impl QueryError {
             | QueryError::NoRoom
             | QueryError::TooLong => Outcome::Unavailable,
             QueryError::ReadTimeout(_) | QueryError::WriteTimeout(_) => Outcome::Timeout,
+            QueryError::Located { error, .. } => error.outcome(),
             QueryError::Truncate(_) | QueryError::Storage(_) | QueryError::Internal(_) => {
                 Outcome::ServerError
             }

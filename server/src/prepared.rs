@@ -48,7 +48,8 @@ impl Ready {
         catalogue: &Catalogue,
     ) -> Result<Ready, QueryError> {
         let statement = tholos_parser::parse_statement(text)?;
-        let planned = plan(statement, PlanContext { catalogue, keyspace })?;
+        let context = PlanContext { catalogue, keyspace };
+        let planned = plan(statement, context).map_err(|error| error.in_text(text))?;
         let columns = planned.result_columns().map(|columns| EncodedColumns::new(&wire(columns)));
         let metadata_id = metadata_id(columns.as_ref());
         Ok(Ready { planned, columns, metadata_id })

@@ -1,9 +1,9 @@
 //! Roles and permissions. `USER` statements read as the `ROLE` statements they abbreviate.
 
+use crate::ast::ident::Ident;
 use crate::ast::schema::OptionValue;
 use crate::ast::type_name::TypeName;
 use crate::ast::{QualifiedName, TableName};
-use crate::name::Name;
 
 /// What WITH says of a role.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +28,7 @@ pub struct CreateRole {
     /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The role: case is kept where it was quoted.
-    pub name: Name,
+    pub name: Ident,
     /// WITH
     pub options: Vec<RoleOption>,
 }
@@ -39,7 +39,7 @@ pub struct AlterRole {
     /// IF EXISTS
     pub if_exists: bool,
     /// The role.
-    pub name: Name,
+    pub name: Ident,
     /// WITH
     pub options: Vec<RoleOption>,
 }
@@ -50,25 +50,25 @@ pub struct DropRole {
     /// IF EXISTS
     pub if_exists: bool,
     /// The role.
-    pub name: Name,
+    pub name: Ident,
 }
 
 /// `GRANT role TO role`
 #[derive(Clone, Debug, PartialEq)]
 pub struct GrantRole {
     /// What is granted.
-    pub role: Name,
+    pub role: Ident,
     /// Who gets it.
-    pub to: Name,
+    pub to: Ident,
 }
 
 /// `REVOKE role FROM role`
 #[derive(Clone, Debug, PartialEq)]
 pub struct RevokeRole {
     /// What is revoked.
-    pub role: Name,
+    pub role: Ident,
     /// Who loses it.
-    pub from: Name,
+    pub from: Ident,
 }
 
 /// `GRANT permission ON resource TO role`
@@ -79,7 +79,7 @@ pub struct Grant {
     /// On what.
     pub resource: Resource,
     /// Who gets it.
-    pub to: Name,
+    pub to: Ident,
 }
 
 /// `REVOKE permission ON resource FROM role`
@@ -90,7 +90,7 @@ pub struct Revoke {
     /// On what.
     pub resource: Resource,
     /// Who loses it.
-    pub from: Name,
+    pub from: Ident,
 }
 
 /// Permissions of GRANT, REVOKE and LIST.
@@ -124,17 +124,17 @@ pub enum Resource {
     /// ALL KEYSPACES
     AllKeyspaces,
     /// KEYSPACE k
-    Keyspace(Name),
+    Keyspace(Ident),
     /// ALL TABLES IN KEYSPACE k
-    AllTables(Name),
+    AllTables(Ident),
     /// `[TABLE] t`
     Table(TableName),
     /// ALL ROLES
     AllRoles,
     /// ROLE r
-    Role(Name),
+    Role(Ident),
     /// `ALL FUNCTIONS [IN KEYSPACE k]`
-    AllFunctions(Option<Name>),
+    AllFunctions(Option<Ident>),
     /// FUNCTION f(types)
     Function(QualifiedName, Vec<TypeName>),
     /// ALL MBEANS: parsed so that it can be refused well.
@@ -147,7 +147,7 @@ pub enum Resource {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListRoles {
     /// OF
-    pub of: Option<Name>,
+    pub of: Option<Ident>,
     /// NORECURSIVE
     pub no_recursive: bool,
 }
@@ -160,7 +160,7 @@ pub struct ListPermissions {
     /// ON
     pub resource: Option<Resource>,
     /// OF
-    pub of: Option<Name>,
+    pub of: Option<Ident>,
     /// NORECURSIVE
     pub no_recursive: bool,
 }

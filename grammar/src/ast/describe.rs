@@ -1,7 +1,7 @@
 //! Server-side DESCRIBE (CQL 3.4.5 and later).
 
 use crate::ast::QualifiedName;
-use crate::name::Name;
+use crate::ast::ident::Ident;
 
 /// `DESCRIBE what [WITH INTERNALS]`; `DESC` is the same word.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub enum Described {
         /// ONLY: without the keyspace's tables and types.
         only: bool,
         /// The session's own when absent.
-        name: Option<Name>,
+        name: Option<Ident>,
     },
     /// TABLES
     Tables,

@@ -2,10 +2,12 @@
 //!
 //! Every node prints itself as canonical CQL (`Display`), and parsing that text gives the same tree again.
 //! One file per group of statements, as in the parser crate: [`select`], [`modify`], [`schema`], [`access`],
-//! [`describe`], with the shared parts in [`term`], [`relation`] and [`type_name`].
+//! [`describe`], with the shared parts in [`ident`], [`term`], [`relation`] and [`type_name`]. Names and terms know where they stand
+//! ([`Span`](crate::span::Span)), and trees are compared without that.
 
 pub mod access;
 pub mod describe;
+pub mod ident;
 pub mod modify;
 mod print;
 pub mod relation;
@@ -14,7 +16,7 @@ pub mod select;
 pub mod term;
 pub mod type_name;
 
-use crate::name::Name;
+use crate::ast::ident::Ident;
 
 /// One statement. A script is a sequence of them, separated by `;`.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +29,7 @@ pub enum Statement {
     Batch(modify::Batch),
     Truncate(TableName),
     /// `USE keyspace`
-    Use(Name),
+    Use(Ident),
     CreateKeyspace(schema::CreateKeyspace),
     AlterKeyspace(schema::AlterKeyspace),
     DropKeyspace(schema::DropKeyspace),
@@ -67,9 +69,9 @@ pub enum Statement {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct QualifiedName {
     /// The keyspace; the session's own when absent.
-    pub keyspace: Option<Name>,
+    pub keyspace: Option<Ident>,
     /// The object's name.
-    pub name: Name,
+    pub name: Ident,
 }
 
 /// The name of a table.

@@ -1,10 +1,10 @@
 //! INSERT, UPDATE, DELETE and BATCH.
 
 use crate::ast::TableName;
+use crate::ast::ident::Ident;
 use crate::ast::relation::{ColumnPath, Conditions, Relation};
 use crate::ast::term::Term;
 use crate::consistency::Consistency;
-use crate::name::Name;
 
 /// USING of a modification: each attribute at most once.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -66,7 +66,7 @@ pub struct Insert {
 #[derive(Clone, Debug, PartialEq)]
 pub enum InsertSource {
     /// `(a, b) VALUES (1, 2)`; as many columns as values.
-    Values(Vec<(Name, Term)>),
+    Values(Vec<(Ident, Term)>),
     /// `JSON '...' [DEFAULT NULL | DEFAULT UNSET]`
     Json {
         /// A text literal or a marker.
@@ -97,11 +97,11 @@ pub enum Assignment {
     /// `a = term`, `a[k] = term`, `a.field = term`
     Set(ColumnPath, Term),
     /// `a = a + term` (printed `a += term`): append to a list, add to a set or map, increment a counter.
-    Add(Name, Term),
+    Add(Ident, Term),
     /// `a = a - term` (printed `a -= term`): remove from a collection, decrement a counter.
-    Subtract(Name, Term),
+    Subtract(Ident, Term),
     /// `a = term + a`: prepend to a list.
-    Prepend(Name, Term),
+    Prepend(Ident, Term),
 }
 
 /// `DELETE ...`

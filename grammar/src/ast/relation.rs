@@ -1,7 +1,7 @@
 //! Relations of WHERE, and conditions of IF.
 
+use crate::ast::ident::Ident;
 use crate::ast::term::{Marker, Term};
-use crate::name::Name;
 
 /// One of the relations that AND joins in a WHERE clause.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,11 +34,11 @@ pub enum Relation {
         high: Term,
     },
     /// `column IS NOT NULL`: only in views.
-    IsNotNull(Name),
+    IsNotNull(Ident),
     /// `(a, b) > (1, 2)`, `(a, b) = ?`
     Tuple {
         /// The columns on the left.
-        columns: Vec<Name>,
+        columns: Vec<Ident>,
         /// The comparison.
         operator: Comparison,
         /// A tuple literal or a marker.
@@ -47,14 +47,14 @@ pub enum Relation {
     /// `(a, b) IN ((1, 2), (3, 4))`, `(a, b) IN (?, ?)`, `(a, b) IN ?`
     TupleIn {
         /// The columns on the left.
-        columns: Vec<Name>,
+        columns: Vec<Ident>,
         /// The candidates, each a tuple literal or a marker.
         values: InValues,
     },
     /// `token(a, b) > term`
     Token {
         /// The columns inside `token()`.
-        columns: Vec<Name>,
+        columns: Vec<Ident>,
         /// The comparison.
         operator: Comparison,
         /// The right side, often a literal or `token(1, 2)`.
@@ -66,11 +66,11 @@ pub enum Relation {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ColumnPath {
     /// `a`
-    Column(Name),
+    Column(Ident),
     /// `a[term]`
-    Element(Name, Term),
+    Element(Ident, Term),
     /// `a.field`
-    Field(Name, Name),
+    Field(Ident, Ident),
 }
 
 /// The right side of IN.

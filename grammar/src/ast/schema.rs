@@ -1,14 +1,14 @@
 //! CREATE, ALTER and DROP of keyspaces, tables, types, indexes, views, functions, aggregates and triggers.
 
+use crate::ast::ident::Ident;
 use crate::ast::relation::Relation;
 use crate::ast::select::Selection;
 use crate::ast::term::{Literal, Term};
 use crate::ast::type_name::TypeName;
 use crate::ast::{QualifiedName, TableName};
-use crate::name::Name;
 
 /// `WITH a = 1 AND b = {'k': 'v'}`: in the order written.
-pub type Options = Vec<(Name, OptionValue)>;
+pub type Options = Vec<(Ident, OptionValue)>;
 
 /// The value of an option.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +25,7 @@ pub struct CreateKeyspace {
     /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The keyspace.
-    pub name: Name,
+    pub name: Ident,
     /// WITH: at least `replication`.
     pub options: Options,
 }
@@ -36,7 +36,7 @@ pub struct AlterKeyspace {
     /// IF EXISTS
     pub if_exists: bool,
     /// The keyspace.
-    pub name: Name,
+    pub name: Ident,
     /// WITH
     pub options: Options,
 }
@@ -47,7 +47,7 @@ pub struct DropKeyspace {
     /// IF EXISTS
     pub if_exists: bool,
     /// The keyspace.
-    pub name: Name,
+    pub name: Ident,
 }
 
 /// `DROP TABLE | TYPE | INDEX | MATERIALIZED VIEW`
@@ -71,7 +71,7 @@ pub struct CreateTable {
     /// PRIMARY KEY: `a INT PRIMARY KEY` reads as `PRIMARY KEY (a)`.
     pub primary_key: PrimaryKey,
     /// WITH CLUSTERING ORDER BY: column, and whether DESC.
-    pub clustering_order: Vec<(Name, bool)>,
+    pub clustering_order: Vec<(Ident, bool)>,
     /// WITH COMPACT STORAGE: parsed so that it can be refused well.
     pub compact_storage: bool,
     /// WITH
@@ -82,7 +82,7 @@ pub struct CreateTable {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColumnDefinition {
     /// The column.
-    pub name: Name,
+    pub name: Ident,
     /// Its type.
     pub type_name: TypeName,
     /// STATIC
@@ -93,9 +93,9 @@ pub struct ColumnDefinition {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrimaryKey {
     /// `a, b`: at least one.
-    pub partition: Vec<Name>,
+    pub partition: Vec<Ident>,
     /// `c, d`
-    pub clustering: Vec<Name>,
+    pub clustering: Vec<Ident>,
 }
 
 /// `ALTER TABLE`
@@ -124,7 +124,7 @@ pub enum TableChange {
         /// IF EXISTS
         if_exists: bool,
         /// The columns.
-        columns: Vec<Name>,
+        columns: Vec<Ident>,
         /// USING TIMESTAMP: microseconds.
         timestamp: Option<i64>,
     },
@@ -133,12 +133,12 @@ pub enum TableChange {
         /// IF EXISTS
         if_exists: bool,
         /// Old and new names.
-        columns: Vec<(Name, Name)>,
+        columns: Vec<(Ident, Ident)>,
     },
     /// `ALTER a TYPE t`: parsed so that it can be refused well.
     Type {
         /// The column.
-        column: Name,
+        column: Ident,
         /// The new type.
         type_name: TypeName,
     },
@@ -156,7 +156,7 @@ pub struct CreateType {
     /// The type.
     pub name: QualifiedName,
     /// Its fields.
-    pub fields: Vec<(Name, TypeName)>,
+    pub fields: Vec<(Ident, TypeName)>,
 }
 
 /// `ALTER TYPE`
@@ -178,7 +178,7 @@ pub enum TypeChange {
         /// IF NOT EXISTS
         if_not_exists: bool,
         /// The field.
-        field: Name,
+        field: Ident,
         /// Its type.
         type_name: TypeName,
     },
@@ -187,12 +187,12 @@ pub enum TypeChange {
         /// IF EXISTS
         if_exists: bool,
         /// Old and new names.
-        fields: Vec<(Name, Name)>,
+        fields: Vec<(Ident, Ident)>,
     },
     /// `ALTER field TYPE t`: parsed so that it can be refused well.
     Type {
         /// The field.
-        field: Name,
+        field: Ident,
         /// The new type.
         type_name: TypeName,
     },
@@ -206,7 +206,7 @@ pub struct CreateIndex {
     /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The index's name; made from table and column when absent.
-    pub name: Option<Name>,
+    pub name: Option<Ident>,
     /// The table.
     pub table: TableName,
     /// What is indexed; more than one only for custom indexes and local ones.
@@ -221,15 +221,15 @@ pub struct CreateIndex {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub enum IndexTarget {
-    Column(Name),
+    Column(Ident),
     /// `VALUES(a)`
-    Values(Name),
+    Values(Ident),
     /// `KEYS(a)`
-    Keys(Name),
+    Keys(Ident),
     /// `ENTRIES(a)`
-    Entries(Name),
+    Entries(Ident),
     /// `FULL(a)`
-    Full(Name),
+    Full(Ident),
 }
 
 /// `CREATE MATERIALIZED VIEW`
@@ -248,7 +248,7 @@ pub struct CreateView {
     /// PRIMARY KEY
     pub primary_key: PrimaryKey,
     /// WITH CLUSTERING ORDER BY
-    pub clustering_order: Vec<(Name, bool)>,
+    pub clustering_order: Vec<(Ident, bool)>,
     /// WITH
     pub options: Options,
 }
@@ -274,13 +274,13 @@ pub struct CreateFunction {
     /// The function.
     pub name: QualifiedName,
     /// Its arguments.
-    pub arguments: Vec<(Name, TypeName)>,
+    pub arguments: Vec<(Ident, TypeName)>,
     /// CALLED ON NULL INPUT; otherwise RETURNS NULL ON NULL INPUT.
     pub called_on_null: bool,
     /// RETURNS
     pub returns: TypeName,
     /// LANGUAGE
-    pub language: Name,
+    pub language: Ident,
     /// AS
     pub body: String,
 }
@@ -308,11 +308,11 @@ pub struct CreateAggregate {
     /// Its argument types.
     pub arguments: Vec<TypeName>,
     /// SFUNC
-    pub state_function: Name,
+    pub state_function: Ident,
     /// STYPE
     pub state_type: TypeName,
     /// FINALFUNC
-    pub final_function: Option<Name>,
+    pub final_function: Option<Ident>,
     /// INITCOND
     pub initial: Option<Term>,
 }
@@ -323,7 +323,7 @@ pub struct CreateTrigger {
     /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The trigger.
-    pub name: Name,
+    pub name: Ident,
     /// The table.
     pub table: TableName,
     /// USING
@@ -336,7 +336,7 @@ pub struct DropTrigger {
     /// IF EXISTS
     pub if_exists: bool,
     /// The trigger.
-    pub name: Name,
+    pub name: Ident,
     /// The table.
     pub table: TableName,
 }

@@ -1,11 +1,11 @@
 //! SELECT.
 
+use crate::ast::ident::Ident;
 use crate::ast::relation::Relation;
 use crate::ast::term::Term;
 use crate::ast::type_name::TypeName;
 use crate::ast::{QualifiedName, TableName};
 use crate::consistency::Consistency;
-use crate::name::Name;
 
 /// `SELECT ...`. Clauses stand in the order in which they print.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,14 +51,14 @@ pub struct SelectItem {
     /// The expression.
     pub selector: Selector,
     /// `AS alias`
-    pub alias: Option<Name>,
+    pub alias: Option<Ident>,
 }
 
 /// An expression of the select list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Selector {
     /// `a`
-    Column(Name),
+    Column(Ident),
     /// `count(*)`, `count(1)`
     CountAll,
     /// `f(a, 1)`, including `writetime(a)`, `ttl(a)`, `token(a, b)`, `count(a)`.
@@ -71,7 +71,7 @@ pub enum Selector {
     /// `CAST(a AS text)`
     Cast(Box<Selector>, TypeName),
     /// `a.field`
-    Field(Box<Selector>, Name),
+    Field(Box<Selector>, Ident),
     /// `a[k]`
     Element(Box<Selector>, Term),
     /// `a[from..to]`, either end open.
@@ -97,14 +97,14 @@ pub enum Ordering {
     /// `column [ASC | DESC]`; ASC is not printed.
     Column {
         /// The column.
-        column: Name,
+        column: Ident,
         /// DESC
         descending: bool,
     },
     /// `column ANN OF term`
     Ann {
         /// The vector column.
-        column: Name,
+        column: Ident,
         /// The vector to be near to.
         term: Term,
     },

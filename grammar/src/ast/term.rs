@@ -1,13 +1,42 @@
 //! Terms: literals, bind markers, collection literals and function calls.
 
 use crate::ast::QualifiedName;
+use crate::ast::ident::Ident;
 use crate::ast::type_name::TypeName;
-use crate::name::Name;
+use crate::span::Span;
 use crate::value::Duration;
 
 /// Something that becomes a value once its type is known and its markers are bound.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Term {
+pub struct Term {
+    /// What it is.
+    pub kind: TermKind,
+    /// Where it stands.
+    pub span: Span,
+}
+
+impl Term {
+    /// A term that stands somewhere.
+    pub fn new(kind: TermKind, span: Span) -> Self {
+        Term { kind, span }
+    }
+
+    /// Whether it is `NULL`.
+    pub fn is_null(&self) -> bool {
+        matches!(self.kind, TermKind::Literal(Literal::Null))
+    }
+}
+
+impl From<TermKind> for Term {
+    /// A term that stands nowhere.
+    fn from(kind: TermKind) -> Self {
+        Term { kind, span: Span::default() }
+    }
+}
+
+/// What a term is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TermKind {
     /// A constant.
     Literal(Literal),
     /// `?` or `:name`
@@ -19,7 +48,7 @@ pub enum Term {
     /// `{k: v}`: a map.
     Map(Vec<(Term, Term)>),
     /// `{field: v}`: a user type's value. At least one field.
-    Udt(Vec<(Name, Term)>),
+    Udt(Vec<(Ident, Term)>),
     /// `(a, b)`: a tuple of two or more, or one element in parentheses.
     Tuple(Vec<Term>),
     /// `f(a, b)`
@@ -84,5 +113,5 @@ pub enum Marker {
     /// `?`
     Positional,
     /// `:name`
-    Named(Name),
+    Named(Ident),
 }

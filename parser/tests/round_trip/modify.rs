@@ -8,7 +8,7 @@ use tholos_grammar::ast::Statement;
 use tholos_grammar::ast::modify::{
     Assignment, Batch, BatchKind, Delete, Insert, InsertSource, Modification, Update, Using,
 };
-use tholos_grammar::ast::term::{Literal, Term};
+use tholos_grammar::ast::term::{Literal, Term, TermKind};
 use tholos_grammar::consistency::Consistency;
 
 use crate::relation::{column_path, conditions, relation};
@@ -44,9 +44,10 @@ fn using(with_ttl: bool) -> BoxedStrategy<Using> {
 
 fn insert() -> BoxedStrategy<Insert> {
     let json = prop_oneof![
-        text().prop_map(|text| Term::Literal(Literal::Text(text))),
-        marker().prop_map(Term::Marker)
-    ];
+        text().prop_map(|text| TermKind::Literal(Literal::Text(text))),
+        marker().prop_map(TermKind::Marker)
+    ]
+    .prop_map(Term::from);
     let source = prop_oneof![
         3 => vec((name(), term()), 1..4).prop_map(InsertSource::Values),
         1 => (json, any::<bool>()).prop_map(|(json, default_unset)| InsertSource::Json { json, default_unset }),

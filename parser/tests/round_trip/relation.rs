@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tholos_grammar::ast::relation::{ColumnPath, Comparison, Conditions, InValues, Relation};
-use tholos_grammar::ast::term::Term;
+use tholos_grammar::ast::term::{Term, TermKind};
 
 use crate::term::{marker, name, term};
 
@@ -40,7 +40,9 @@ fn in_values(value: BoxedStrategy<Term>) -> BoxedStrategy<InValues> {
 }
 
 fn tuple_or_marker() -> BoxedStrategy<Term> {
-    prop_oneof![vec(term(), 1..3).prop_map(Term::Tuple), marker().prop_map(Term::Marker)].boxed()
+    prop_oneof![vec(term(), 1..3).prop_map(TermKind::Tuple), marker().prop_map(TermKind::Marker)]
+        .prop_map(Term::from)
+        .boxed()
 }
 
 fn single() -> BoxedStrategy<Relation> {

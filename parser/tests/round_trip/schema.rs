@@ -4,13 +4,13 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tholos_grammar::ast::Statement;
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::schema::{
     AlterKeyspace, AlterTable, AlterType, AlterView, ColumnDefinition, CreateAggregate,
     CreateFunction, CreateIndex, CreateKeyspace, CreateTable, CreateTrigger, CreateType,
     CreateView, DropFunction, DropKeyspace, DropObject, DropTrigger, IndexTarget, OptionValue,
     Options, PrimaryKey, TableChange, TypeChange,
 };
-use tholos_grammar::name::Name;
 
 use crate::relation::relation;
 use crate::select::selection;
@@ -45,7 +45,7 @@ fn primary_key() -> BoxedStrategy<PrimaryKey> {
         .boxed()
 }
 
-fn clustering_order() -> BoxedStrategy<Vec<(Name, bool)>> {
+fn clustering_order() -> BoxedStrategy<Vec<(Ident, bool)>> {
     vec((name(), flag()), 0..3).boxed()
 }
 
@@ -67,7 +67,7 @@ fn create_table() -> BoxedStrategy<Statement> {
         .boxed()
 }
 
-fn renames() -> BoxedStrategy<Vec<(Name, Name)>> {
+fn renames() -> BoxedStrategy<Vec<(Ident, Ident)>> {
     vec((name(), name()), 1..3).boxed()
 }
 

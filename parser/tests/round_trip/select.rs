@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tholos_grammar::ast::select::{Ordering, Select, SelectItem, SelectUsing, Selection, Selector};
-use tholos_grammar::ast::term::{Literal, Operator, Term};
+use tholos_grammar::ast::term::{Literal, Operator, Term, TermKind};
 use tholos_grammar::ast::type_name::TypeName;
 
 use crate::modify::consistency;
@@ -17,32 +17,33 @@ use crate::term::{
 /// Terms that a select list does not read as an expression over columns.
 fn constant() -> BoxedStrategy<Term> {
     prop_oneof![
-        4 => literal().prop_map(Term::Literal),
-        1 => marker().prop_map(Term::Marker),
+        4 => literal().prop_map(TermKind::Literal),
+        1 => marker().prop_map(TermKind::Marker),
         1 => collection(),
         1 => (literal(), vec(term(), 1..3))
-            .prop_map(|(first, others)| Term::Tuple([vec![Term::Literal(first)], others].concat())),
+            .prop_map(|(first, others)| TermKind::Tuple([vec![TermKind::Literal(first).into()], others].concat())),
         1 => (native(), literal())
-            .prop_map(|(native, literal)| Term::Hint(TypeName::Native(native), Box::new(Term::Literal(literal)))),
+            .prop_map(|(native, literal)| TermKind::Hint(TypeName::Native(native), Box::new(TermKind::Literal(literal).into()))),
         1 => (qualified_name(), qualified_name())
-            .prop_map(|(hint, function)| Term::Hint(TypeName::User(hint), Box::new(Term::Call { function, arguments: vec![] }))),
+            .prop_map(|(hint, function)| TermKind::Hint(TypeName::User(hint), Box::new(TermKind::Call { function, arguments: vec![] }.into()))),
     ]
+    .prop_map(Term::from)
     .boxed()
 }
 
-fn collection() -> BoxedStrategy<Term> {
+fn collection() -> BoxedStrategy<TermKind> {
     prop_oneof![
-        vec(term(), 0..3).prop_map(Term::List),
-        vec(term(), 0..3).prop_map(Term::Set),
-        vec((term(), term()), 1..3).prop_map(Term::Map),
-        vec((name(), term()), 1..3).prop_map(Term::Udt),
+        vec(term(), 0..3).prop_map(TermKind::List),
+        vec(term(), 0..3).prop_map(TermKind::Set),
+        vec((term(), term()), 1..3).prop_map(TermKind::Map),
+        vec((name(), term()), 1..3).prop_map(TermKind::Udt),
     ]
     .boxed()
 }
 
 /// `count(1)` reads as `count(*)`.
 fn call((function, arguments): (tholos_grammar::ast::QualifiedName, Vec<Selector>)) -> Selector {
-    let one = Selector::Term(Term::Literal(Literal::Integer("1".to_string())));
+    let one = Selector::Term(TermKind::Literal(Literal::Integer("1".to_string())).into());
     if function.keyspace.is_none() && function.name == "count" && arguments == [one] {
         return Selector::CountAll;
     }
@@ -52,8 +53,12 @@ fn call((function, arguments): (tholos_grammar::ast::QualifiedName, Vec<Selector
 /// What a field or element can be selected from: of constants, only collections.
 fn whole(selector: Selector) -> Selector {
     match selector {
-        Selector::Term(Term::List(_) | Term::Set(_) | Term::Map(_) | Term::Udt(_)) => selector,
-        Selector::Term(_) => Selector::CountAll,
+        Selector::Term(term) => match term.kind {
+            TermKind::List(_) | TermKind::Set(_) | TermKind::Map(_) | TermKind::Udt(_) => {
+                Selector::Term(term)
+            }
+            _ => Selector::CountAll,
+        },
         other => other,
     }
 }
@@ -61,7 +66,10 @@ fn whole(selector: Selector) -> Selector {
 /// What a sign before it would not become part of.
 fn unsigned(selector: Selector) -> Selector {
     match &selector {
-        Selector::Term(Term::Literal(_)) if !selector.to_string().starts_with('-') => {
+        Selector::Term(term)
+            if matches!(term.kind, TermKind::Literal(_))
+                && !selector.to_string().starts_with('-') =>
+        {
             Selector::CountAll
         }
         _ => selector,

@@ -5,7 +5,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tholos_grammar::ast::QualifiedName;
-use tholos_grammar::ast::term::{Literal, Marker, Operator, Term};
+use tholos_grammar::ast::ident::Ident;
+use tholos_grammar::ast::term::{Literal, Marker, Operator, Term, TermKind};
 use tholos_grammar::ast::type_name::TypeName;
 use tholos_grammar::name::{Name, RESERVED};
 use tholos_grammar::types::Native;
@@ -55,7 +56,7 @@ const UNRESERVED: [&str; 40] = [
     "internals",
 ];
 
-pub(crate) fn name() -> BoxedStrategy<Name> {
+pub(crate) fn name() -> BoxedStrategy<Ident> {
     prop_oneof![
         4 => "[a-z][a-z0-9_]{0,5}".prop_map(|text| Name::exact(&text)),
         2 => select(&UNRESERVED[..]).prop_map(Name::exact),
@@ -63,6 +64,7 @@ pub(crate) fn name() -> BoxedStrategy<Name> {
         1 => select(&["true", "false", "P1Y", "PT5M", "1a", "a-b", "a;b", "\"", "a\"\"b", "é", " ", "--", "$$"][..]).prop_map(Name::exact),
         1 => "[A-Za-z0-9_\"' \\PC]{1,6}".prop_map(|text| Name::exact(&text)),
     ]
+    .prop_map(Ident::from)
     .boxed()
 }
 
@@ -179,71 +181,78 @@ fn is_additive(operator: Operator) -> bool {
 }
 
 pub(crate) fn term() -> BoxedStrategy<Term> {
-    let leaf =
-        prop_oneof![3 => literal().prop_map(Term::Literal), 1 => marker().prop_map(Term::Marker)];
-    leaf.prop_recursive(3, 12, 3, |inner| {
-        let items = |from: usize| vec(inner.clone(), from..4);
-        prop_oneof![
-            items(0).prop_map(Term::List),
-            items(0).prop_map(Term::Set),
-            items(1).prop_map(Term::Tuple),
-            vec((inner.clone(), inner.clone()), 1..3).prop_map(Term::Map),
-            vec((name(), inner.clone()), 1..3).prop_map(Term::Udt),
-            (qualified_name(), items(0))
-                .prop_map(|(function, arguments)| Term::Call { function, arguments }),
-            (inner.clone(), type_name())
-                .prop_map(|(term, type_name)| Term::Cast(Box::new(term), type_name)),
-            (hinted_type(), inner.clone())
-                .prop_map(|(hint, term)| Term::Hint(hint, Box::new(simple(term)))),
-            inner.clone().prop_map(|term| Term::Negate(Box::new(unsigned(simple(term))))),
-            (inner.clone(), operator(), inner.clone())
-                .prop_map(|(left, operator, right)| arithmetic(left, operator, right)),
-        ]
-    })
-    .boxed()
+    let leaf = prop_oneof![3 => literal().prop_map(TermKind::Literal), 1 => marker().prop_map(TermKind::Marker)];
+    leaf.prop_map(Term::from)
+        .prop_recursive(3, 12, 3, |inner| {
+            let items = |from: usize| vec(inner.clone(), from..4);
+            prop_oneof![
+                items(0).prop_map(TermKind::List),
+                items(0).prop_map(TermKind::Set),
+                items(1).prop_map(TermKind::Tuple),
+                vec((inner.clone(), inner.clone()), 1..3).prop_map(TermKind::Map),
+                vec((name(), inner.clone()), 1..3).prop_map(TermKind::Udt),
+                (qualified_name(), items(0))
+                    .prop_map(|(function, arguments)| TermKind::Call { function, arguments }),
+                (inner.clone(), type_name())
+                    .prop_map(|(term, type_name)| TermKind::Cast(Box::new(term), type_name)),
+                (hinted_type(), inner.clone())
+                    .prop_map(|(hint, term)| TermKind::Hint(hint, Box::new(simple(term)))),
+                inner.clone().prop_map(|term| TermKind::Negate(Box::new(unsigned(simple(term))))),
+                (inner.clone(), operator(), inner.clone())
+                    .prop_map(|(left, operator, right)| arithmetic(left, operator, right)),
+            ]
+            .prop_map(Term::from)
+        })
+        .boxed()
 }
 
 /// The term, in parentheses where it is arithmetic.
 fn simple(term: Term) -> Term {
-    match term {
-        Term::Arithmetic { .. } => Term::Tuple(vec![term]),
-        other => other,
+    match term.kind {
+        TermKind::Arithmetic { .. } => TermKind::Tuple(vec![term]).into(),
+        _ => term,
     }
 }
 
 /// The term, in parentheses where a sign before it would become part of it.
 fn unsigned(term: Term) -> Term {
-    let takes_sign = match &term {
-        Term::Literal(Literal::Integer(_) | Literal::Float(_) | Literal::Duration(_)) => {
+    let takes_sign = match &term.kind {
+        TermKind::Literal(Literal::Integer(_) | Literal::Float(_) | Literal::Duration(_)) => {
             !term.to_string().starts_with('-')
         }
         _ => false,
     };
-    if takes_sign { Term::Tuple(vec![term]) } else { term }
+    if takes_sign { TermKind::Tuple(vec![term]).into() } else { term }
 }
 
 /// Operands in parentheses where they would regroup.
-fn arithmetic(left: Term, operator: Operator, right: Term) -> Term {
-    let regroups = |term: &Term, on_the_right: bool| match term {
-        Term::Arithmetic { operator: inner, .. } if is_additive(operator) => {
+fn arithmetic(left: Term, operator: Operator, right: Term) -> TermKind {
+    let regroups = |term: &Term, on_the_right: bool| match &term.kind {
+        TermKind::Arithmetic { operator: inner, .. } if is_additive(operator) => {
             on_the_right && is_additive(*inner)
         }
-        Term::Arithmetic { operator: inner, .. } => on_the_right || is_additive(*inner),
+        TermKind::Arithmetic { operator: inner, .. } => on_the_right || is_additive(*inner),
         _ => false,
     };
     let wrapped = |term: Term, on_the_right| {
-        Box::new(if regroups(&term, on_the_right) { Term::Tuple(vec![term]) } else { term })
+        Box::new(if regroups(&term, on_the_right) {
+            TermKind::Tuple(vec![term]).into()
+        } else {
+            term
+        })
     };
-    Term::Arithmetic { left: wrapped(left, false), operator, right: wrapped(right, true) }
+    TermKind::Arithmetic { left: wrapped(left, false), operator, right: wrapped(right, true) }
 }
 
 /// What may follow LIMIT or TTL.
 pub(crate) fn integer_or_marker() -> BoxedStrategy<Term> {
-    prop_oneof![integer().prop_map(Term::Literal), marker().prop_map(Term::Marker)].boxed()
+    prop_oneof![integer().prop_map(TermKind::Literal), marker().prop_map(TermKind::Marker)]
+        .prop_map(Term::from)
+        .boxed()
 }
 
 /// What may follow TIMEOUT.
 pub(crate) fn duration_or_marker() -> BoxedStrategy<Term> {
-    let duration = duration().prop_map(|duration| Term::Literal(Literal::Duration(duration)));
-    prop_oneof![duration, marker().prop_map(Term::Marker)].boxed()
+    let duration = duration().prop_map(|duration| TermKind::Literal(Literal::Duration(duration)));
+    prop_oneof![duration, marker().prop_map(TermKind::Marker)].prop_map(Term::from).boxed()
 }

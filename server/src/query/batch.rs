@@ -18,13 +18,13 @@ use tholos_storage::model::row::RowBuilder;
 use tholos_storage::schema::{Table, TableId};
 
 use crate::error::QueryError;
+use crate::query::expression::Binder;
 use crate::query::functions::CallContext;
 use crate::query::modify::attributes::Attributes;
 use crate::query::modify::elements::{ListPaths, unreadable};
 use crate::query::modify::mutation::{Existing, WriteRequest, mutations};
 use crate::query::modify::{self, ModifyPlan};
 use crate::query::plan::ColumnSpec;
-use crate::query::term::Binder;
 use crate::query::values::Bound;
 
 /// A planned `BEGIN BATCH`.
@@ -228,10 +228,10 @@ fn batch_spec(batch: &Batch) -> ColumnSpec {
         Modification::Update(statement) => &statement.table,
         Modification::Delete(statement) => &statement.table,
     });
-    let keyspace = table.and_then(|table| table.keyspace.clone());
+    let keyspace = table.and_then(|table| table.keyspace.as_deref().cloned());
     ColumnSpec {
         keyspace: keyspace.unwrap_or_else(|| "".into()),
-        table: table.map_or_else(|| "".into(), |table| table.name.clone()),
+        table: table.map_or_else(|| "".into(), |table| table.name.name.clone()),
         name: String::new(),
         cql_type: tholos_grammar::types::Native::Bigint.into(),
     }

@@ -11,7 +11,7 @@
 //! told apart by their bytes, as the tokens that drivers make of them are.
 //!
 //! [`Mutation`]: tholos_storage::model::mutation::Mutation
-//! [`Expr::evaluate`]: crate::query::term::Expr::evaluate
+//! [`Expr::evaluate`]: crate::query::expression::Expr::evaluate
 
 use smallvec::SmallVec;
 use tholos_grammar::token::{MAX_PARTITION_KEY_BYTES, Token, encode_partition_key};
@@ -21,7 +21,7 @@ use tholos_storage::model::position::{COMPONENT, token_prefix};
 use tholos_storage::schema::{Column, Table};
 
 use crate::error::QueryError;
-use crate::query::term::Evaluated;
+use crate::query::expression::Evaluated;
 
 /// A partition prefix: `token | partition key components`.
 pub type Partition = SmallVec<[u8; 40]>;

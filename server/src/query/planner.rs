@@ -9,9 +9,9 @@ use tholos_grammar::name::Name;
 
 use crate::error::QueryError;
 use crate::query::catalogue::Catalogue;
+use crate::query::expression::Binder;
 use crate::query::plan::{Plan, Planned};
 use crate::query::select::plan_select;
-use crate::query::term::Binder;
 use crate::query::{batch, ddl, describe, modify};
 
 /// What planning may use.
@@ -36,7 +36,7 @@ pub fn plan(statement: Statement, context: PlanContext<'_>) -> Result<Planned, Q
                     "keyspace {name} does not exist: DESCRIBE KEYSPACES lists those that do"
                 )));
             }
-            Plan::Use(name)
+            Plan::Use(name.into())
         }
         Statement::Insert(statement) => {
             return plan_modification(&Modification::Insert(statement), context);

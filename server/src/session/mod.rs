@@ -77,6 +77,11 @@ impl Failure {
         Failure { kind: RequestKind::Other, attempt: Attempt::OTHER, error }
     }
 
+    /// The failure of a statement with that text.
+    fn in_text(self, text: &str) -> Failure {
+        Failure { error: self.error.in_text(text), ..self }
+    }
+
     /// The protocol's error, from the node of that address.
     pub fn to_message(&self, node: IpAddr) -> ErrorMessage {
         self.error.to_message(self.attempt, node)
@@ -169,6 +174,7 @@ impl Session {
         let mut run = Run::new(&self.node, &snapshot, &ready, keyspace.as_ref(), started);
         run.may_wait = self.may_wait;
         answer(&run, &query.parameters, &mut self.keyspace, self.version, out)
+            .map_err(|failure| failure.in_text(query.text))
     }
 
     /// PREPARE.
@@ -231,6 +237,7 @@ impl Session {
         run.may_wait = self.may_wait;
         let outcomes = answer(&run, &execute.parameters, &mut self.keyspace, self.version, out);
         drop(snapshot);
+        let outcomes = outcomes.map_err(|failure| failure.in_text(&prepared.text));
         self.recent = Some(recent);
         outcomes
     }

@@ -1,6 +1,6 @@
 //! Fields of a CSV file as values.
 
-use tholos_grammar::ast::term::{Literal, Term};
+use tholos_grammar::ast::term::{Term, TermKind};
 use tholos_grammar::name::Name;
 use tholos_grammar::types::CqlType;
 use tholos_grammar::value::Value;
@@ -42,52 +42,54 @@ fn value(ty: &CqlType, term: &Term) -> Result<Value, FieldError> {
     let elements = |ty: &CqlType, terms: &[Term]| {
         terms.iter().map(|term| value(ty, not_null(term)?)).collect::<Result<Vec<_>, _>>()
     };
-    Ok(match (ty, term) {
-        (CqlType::Native(_), Term::Literal(literal)) => from_literal(literal, ty)?,
-        (CqlType::List { element, .. }, Term::List(terms)) => {
+    Ok(match (ty, &term.kind) {
+        (CqlType::Native(_), TermKind::Literal(literal)) => from_literal(literal, ty)?,
+        (CqlType::List { element, .. }, TermKind::List(terms)) => {
             Value::List(elements(element, terms)?)
         }
-        (CqlType::Set { element, .. }, Term::Set(terms)) => Value::Set(elements(element, terms)?),
-        (CqlType::Vector { element, dimensions }, Term::List(terms)) => {
+        (CqlType::Set { element, .. }, TermKind::Set(terms)) => {
+            Value::Set(elements(element, terms)?)
+        }
+        (CqlType::Vector { element, dimensions }, TermKind::List(terms)) => {
             check_count(ty, terms.len(), *dimensions as usize)?;
             Value::Vector(elements(element, terms)?)
         }
-        (CqlType::Map { .. }, Term::Set(terms)) if terms.is_empty() => Value::Map(Vec::new()),
-        (CqlType::Map { key, value: of, .. }, Term::Map(entries)) => {
+        (CqlType::Map { .. }, TermKind::Set(terms)) if terms.is_empty() => Value::Map(Vec::new()),
+        (CqlType::Map { key, value: of, .. }, TermKind::Map(entries)) => {
             let entry =
                 |(k, v): &(Term, Term)| Ok((value(key, not_null(k)?)?, value(of, not_null(v)?)?));
             Value::Map(entries.iter().map(entry).collect::<Result<_, FieldError>>()?)
         }
-        (CqlType::Tuple(types), Term::Tuple(terms)) => {
+        (CqlType::Tuple(types), TermKind::Tuple(terms)) => {
             check_count(ty, terms.len(), types.len())?;
             let fields = types.iter().zip(terms).map(|(ty, term)| optional(ty, term));
             Value::Tuple(fields.collect::<Result<_, _>>()?)
         }
-        (CqlType::Udt { definition, .. }, Term::Udt(written)) => {
+        (CqlType::Udt { definition, .. }, TermKind::Udt(written)) => {
             let declared = |name: &Name| definition.fields.iter().any(|(field, _)| field == name);
             if let Some((name, _)) = written.iter().find(|(name, _)| !declared(name)) {
                 let (field, ty) = (name.to_string(), definition.name.to_string());
                 return Err(FieldError::Field { field, ty });
             }
             let field = |(name, ty): &(Name, CqlType)| {
-                let term = written.iter().find(|(written, _)| written == name);
+                let term = written.iter().find(|(written, _)| *written == *name);
                 let value = term.map_or(Ok(None), |(_, term)| optional(ty, term))?;
                 Ok((name.clone(), value))
             };
             Value::Udt(definition.fields.iter().map(field).collect::<Result<_, FieldError>>()?)
         }
-        (ty, term) => {
+        (ty, _) => {
             return Err(FieldError::Kind { found: term.to_string(), ty: ty.to_string() });
         }
     })
 }
 
 fn optional(ty: &CqlType, term: &Term) -> Result<Option<Value>, FieldError> {
-    if *term == Term::Literal(Literal::Null) { Ok(None) } else { value(ty, term).map(Some) }
+    if term.is_null() { Ok(None) } else { value(ty, term).map(Some) }
 }
 
 fn not_null(term: &Term) -> Result<&Term, FieldError> {
-    if *term == Term::Literal(Literal::Null) { Err(FieldError::Null) } else { Ok(term) }
+    if term.is_null() { Err(FieldError::Null) } else { Ok(term) }
 }
 
 fn check_count(ty: &CqlType, found: usize, takes: usize) -> Result<(), FieldError> {

@@ -6,8 +6,8 @@ use crate::ast::access::{
     AlterRole, CreateRole, DropRole, Grant, GrantRole, ListPermissions, ListRoles, Permission,
     Permissions, Resource, Revoke, RevokeRole, RoleOption,
 };
+use crate::ast::ident::Ident;
 use crate::ast::print::{Joined, Quoted, joined, words};
-use crate::name::Name;
 
 impl fmt::Display for CreateRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,7 +159,7 @@ impl fmt::Display for ListPermissions {
     }
 }
 
-fn list_tail(f: &mut fmt::Formatter<'_>, of: &Option<Name>, no_recursive: bool) -> fmt::Result {
+fn list_tail(f: &mut fmt::Formatter<'_>, of: &Option<Ident>, no_recursive: bool) -> fmt::Result {
     of.iter().try_for_each(|role| write!(f, " OF {role}"))?;
     f.write_str(words(no_recursive, " NORECURSIVE"))
 }

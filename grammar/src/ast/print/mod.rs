@@ -150,6 +150,7 @@ fn words(present: bool, words: &'static str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ast::ident::Ident;
     use crate::name::Name;
 
     #[test]
@@ -162,7 +163,7 @@ mod tests {
                 RoleOption::HashedPassword(secret()),
             ]
         };
-        let name = Name::exact("bob");
+        let name = Ident::from(Name::exact("bob"));
         let create = Statement::CreateRole(CreateRole {
             if_not_exists: true,
             name: name.clone(),

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 
+use crate::ast::ident::Ident;
 use crate::ast::print::term::function_name;
 use crate::ast::print::{Joined, Quoted, joined, words};
 use crate::ast::schema::{
@@ -12,7 +13,6 @@ use crate::ast::schema::{
 };
 use crate::ast::term::Literal;
 use crate::ast::type_name::TypeName;
-use crate::name::Name;
 
 const IF_NOT_EXISTS: &str = "IF NOT EXISTS ";
 const IF_EXISTS: &str = "IF EXISTS ";
@@ -36,7 +36,7 @@ fn option_map(f: &mut fmt::Formatter<'_>, entries: &[(Literal, Literal)]) -> fmt
 fn with(
     f: &mut fmt::Formatter<'_>,
     clauses: &[String],
-    options: &[(Name, OptionValue)],
+    options: &[(Ident, OptionValue)],
 ) -> fmt::Result {
     let mut lead = " WITH ";
     for clause in clauses {
@@ -89,8 +89,8 @@ impl fmt::Display for CreateTable {
     }
 }
 
-fn clustering_order(columns: &[(Name, bool)]) -> Option<String> {
-    let item = |(column, descending): &(Name, bool)| {
+fn clustering_order(columns: &[(Ident, bool)]) -> Option<String> {
+    let item = |(column, descending): &(Ident, bool)| {
         format!("{column} {}", if *descending { "DESC" } else { "ASC" })
     };
     let items: Vec<String> = columns.iter().map(item).collect();
@@ -141,7 +141,7 @@ impl fmt::Display for TableChange {
     }
 }
 
-fn renames(f: &mut fmt::Formatter<'_>, if_exists: bool, names: &[(Name, Name)]) -> fmt::Result {
+fn renames(f: &mut fmt::Formatter<'_>, if_exists: bool, names: &[(Ident, Ident)]) -> fmt::Result {
     write!(f, " RENAME {}", words(if_exists, IF_EXISTS))?;
     joined(f, names, " AND ", |f, (from, to)| write!(f, "{from} TO {to}"))
 }
@@ -154,7 +154,7 @@ impl fmt::Display for CreateType {
     }
 }
 
-fn arguments(f: &mut fmt::Formatter<'_>, items: &[(Name, TypeName)]) -> fmt::Result {
+fn arguments(f: &mut fmt::Formatter<'_>, items: &[(Ident, TypeName)]) -> fmt::Result {
     joined(f, items, ", ", |f, (name, type_name)| write!(f, "{name} {type_name}"))
 }
 

@@ -2,11 +2,11 @@
 
 use std::fmt::{self, Display};
 
+use crate::ast::ident::Ident;
 use crate::ast::print::term::{Precedence, function_name};
 use crate::ast::print::{Joined, words};
 use crate::ast::select::{Ordering, Select, SelectItem, SelectUsing, Selection, Selector};
-use crate::ast::term::{Literal, Term};
-use crate::name::Name;
+use crate::ast::term::{Literal, TermKind};
 
 impl fmt::Display for Select {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,7 +137,7 @@ impl fmt::Display for Selector {
 }
 
 /// `json`, `distinct` and `as` would begin `SELECT JSON`, `SELECT DISTINCT` and an alias.
-fn column(f: &mut fmt::Formatter<'_>, name: &Name) -> fmt::Result {
+fn column(f: &mut fmt::Formatter<'_>, name: &Ident) -> fmt::Result {
     match name.as_str() {
         word @ ("as" | "distinct" | "json") => write!(f, "\"{word}\""),
         _ => name.fmt(f),
@@ -155,16 +155,19 @@ fn operand(f: &mut fmt::Formatter<'_>, selector: &Selector, outer: Precedence) -
 }
 
 fn is_number(selector: &Selector) -> bool {
-    matches!(selector, Selector::Term(Term::Literal(Literal::Integer(_) | Literal::Float(_))))
+    let Selector::Term(term) = selector else { return false };
+    matches!(term.kind, TermKind::Literal(Literal::Integer(_) | Literal::Float(_)))
 }
 
 /// Whether a selector's text begins with `-`, so that another one before it would begin a comment.
 fn starts_with_sign(selector: &Selector) -> bool {
     match selector {
-        Selector::Negate(_) | Selector::Term(Term::Negate(_)) => true,
-        Selector::Term(Term::Literal(
-            Literal::Integer(_) | Literal::Float(_) | Literal::Duration(_),
-        )) => selector.to_string().starts_with('-'),
+        Selector::Negate(_) => true,
+        Selector::Term(term) => match &term.kind {
+            TermKind::Negate(_) => true,
+            TermKind::Literal(literal) => literal.to_string().starts_with('-'),
+            _ => false,
+        },
         Selector::Field(inner, _) | Selector::Element(inner, _) | Selector::Slice(inner, ..) => {
             starts_with_sign(inner)
         }

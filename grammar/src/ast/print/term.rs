@@ -4,37 +4,37 @@ use std::fmt::{self, Display};
 
 use crate::ast::QualifiedName;
 use crate::ast::print::{Joined, Quoted, joined};
-use crate::ast::term::{Literal, Marker, Operator, Term};
+use crate::ast::term::{Literal, Marker, Operator, Term, TermKind};
 
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Term::Literal(literal) => literal.fmt(f),
-            Term::Marker(marker) => marker.fmt(f),
-            Term::List(items) => write!(f, "[{}]", Joined(items, ", ")),
-            Term::Set(items) => write!(f, "{{{}}}", Joined(items, ", ")),
-            Term::Map(entries) => {
+        match &self.kind {
+            TermKind::Literal(literal) => literal.fmt(f),
+            TermKind::Marker(marker) => marker.fmt(f),
+            TermKind::List(items) => write!(f, "[{}]", Joined(items, ", ")),
+            TermKind::Set(items) => write!(f, "{{{}}}", Joined(items, ", ")),
+            TermKind::Map(entries) => {
                 f.write_str("{")?;
                 joined(f, entries, ", ", |f, (key, value)| write!(f, "{key}: {value}"))?;
                 f.write_str("}")
             }
-            Term::Udt(fields) => {
+            TermKind::Udt(fields) => {
                 f.write_str("{")?;
                 joined(f, fields, ", ", |f, (name, value)| write!(f, "{name}: {value}"))?;
                 f.write_str("}")
             }
-            Term::Tuple(items) => write!(f, "({})", Joined(items, ", ")),
-            Term::Call { function, arguments } => {
+            TermKind::Tuple(items) => write!(f, "({})", Joined(items, ", ")),
+            TermKind::Call { function, arguments } => {
                 function_name(f, function)?;
                 write!(f, "({})", Joined(arguments, ", "))
             }
-            Term::Cast(term, type_name) => write!(f, "CAST({term} AS {type_name})"),
-            Term::Hint(type_name, term) => {
+            TermKind::Cast(term, type_name) => write!(f, "CAST({term} AS {type_name})"),
+            TermKind::Hint(type_name, term) => {
                 write!(f, "({type_name}) ")?;
                 operand(f, term, Precedence::Unary)
             }
-            Term::Negate(term) => negated(f, term),
-            Term::Arithmetic { left, operator, right } => {
+            TermKind::Negate(term) => negated(f, term),
+            TermKind::Arithmetic { left, operator, right } => {
                 operand(f, left, Precedence::of(*operator))?;
                 write!(f, " {operator} ")?;
                 operand(f, right, Precedence::of(*operator).tighter())
@@ -45,9 +45,9 @@ impl fmt::Display for Term {
 
 /// `-term`, with a space where two signs would begin a comment.
 fn negated(f: &mut fmt::Formatter<'_>, term: &Term) -> fmt::Result {
-    let signed = match term {
-        Term::Negate(_) => true,
-        Term::Literal(literal) => literal.to_string().starts_with('-'),
+    let signed = match &term.kind {
+        TermKind::Negate(_) => true,
+        TermKind::Literal(literal) => literal.to_string().starts_with('-'),
         _ => false,
     };
     f.write_str(if signed { "- " } else { "-" })?;
@@ -56,8 +56,8 @@ fn negated(f: &mut fmt::Formatter<'_>, term: &Term) -> fmt::Result {
 
 /// A term as an operand of something that binds as `outer` does.
 fn operand(f: &mut fmt::Formatter<'_>, term: &Term, outer: Precedence) -> fmt::Result {
-    match term {
-        Term::Arithmetic { operator, .. } if Precedence::of(*operator) < outer => {
+    match &term.kind {
+        TermKind::Arithmetic { operator, .. } if Precedence::of(*operator) < outer => {
             write!(f, "({term})")
         }
         _ => term.fmt(f),

@@ -39,8 +39,8 @@ use crate::error::QueryError;
 use crate::execute::ExecuteContext;
 use crate::execute::paging::{PagingState, fingerprint};
 use crate::execute::tombstones::{TombstoneRead, partition_text};
+use crate::query::expression::{Evaluated, Expr};
 use crate::query::select::plan::{Access, Candidates, ClusteringStep, Projection, SelectPlan};
-use crate::query::term::{Evaluated, Expr};
 
 /// How much a page of a paged read may walk, all its partitions together, before it ends early, with a paging state and
 /// perhaps without any row. It also ends early when half of the request's time is over.

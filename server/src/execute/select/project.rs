@@ -12,10 +12,10 @@ use tholos_storage::model::position::token_of;
 use super::ranges::Evaluator;
 use super::row::RowView;
 use crate::error::QueryError;
+use crate::query::expression::{Evaluated, Expr};
 use crate::query::functions::Function;
 use crate::query::keys;
 use crate::query::select::plan::{Part, Selected};
-use crate::query::term::{Evaluated, Expr};
 
 /// The value of an expression; `None` is null.
 pub(super) fn evaluate<'x, 'r: 'x>(

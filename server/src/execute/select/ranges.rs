@@ -9,13 +9,13 @@ use tholos_storage::model::position::{ROW, token_prefix};
 use tholos_storage::schema::{Column, Table};
 
 use crate::error::QueryError;
+use crate::query::expression::{Evaluated, Expr};
 use crate::query::functions::CallContext;
 use crate::query::intervals::{Interval, around, beyond, intersect};
 use crate::query::keys::{self, MAX_COMBINATIONS};
 use crate::query::select::plan::{
     Candidates, ClusteringStep, SliceBound, TokenBound, TokenTerm, TupleTerm, Tuples,
 };
-use crate::query::term::{Evaluated, Expr};
 use crate::query::values::Bound;
 
 /// Evaluates expressions for one request.

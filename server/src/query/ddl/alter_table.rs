@@ -12,8 +12,8 @@ use super::columns::{check_column_type, check_table};
 use super::options::OptionReader;
 use super::{DdlContext, no_effect, object_effect, table_options};
 use crate::error::QueryError;
+use crate::query::expression::{assignable, resolve_type};
 use crate::query::plan::SchemaEffect;
-use crate::query::term::{assignable, resolve_type};
 
 /// ALTER TABLE.
 ///
@@ -94,11 +94,16 @@ fn add(
     if let Some(dropped) = table.dropped.get(name.as_str()) {
         check_readded(name, &cql_type, kind, &dropped.column)?;
     }
-    let column =
-        Column { id: table.next_column_id, name: name.clone(), cql_type, kind, descending: false };
+    let column = Column {
+        id: table.next_column_id,
+        name: name.name.clone(),
+        cql_type,
+        kind,
+        descending: false,
+    };
     table.next_column_id += 1;
     let columns = if definition.is_static { &mut table.statics } else { &mut table.regulars };
-    let at = columns.partition_point(|other| other.name < *name);
+    let at = columns.partition_point(|other| other.name < **name);
     columns.insert(at, column);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::schema::{ColumnDefinition, CreateTable, DropObject};
 use tholos_grammar::name::Name;
 use tholos_grammar::types::CqlType;
@@ -15,8 +16,8 @@ use super::names::check_name;
 use super::options::OptionReader;
 use super::{DdlContext, no_effect, object_effect, table_options};
 use crate::error::QueryError;
+use crate::query::expression::resolve_type;
 use crate::query::plan::SchemaEffect;
-use crate::query::term::resolve_type;
 
 /// CREATE TABLE.
 ///
@@ -37,7 +38,7 @@ pub fn create(
         }
         return Err(QueryError::AlreadyExists {
             keyspace: keyspace.clone(),
-            table: Some(name.clone()),
+            table: Some(name.name.clone()),
         });
     }
     if statement.compact_storage {
@@ -75,7 +76,7 @@ pub fn drop(statement: &DropObject, context: &DdlContext<'_>) -> Result<SchemaEf
             "table {keyspace}.{name} does not exist: DESCRIBE TABLES lists those that do"
         )));
     }
-    let change = SchemaChange::DropTable(keyspace.clone(), name.clone());
+    let change = SchemaChange::DropTable(keyspace.clone(), name.name.clone());
     Ok(object_effect("DROPPED", "TABLE", keyspace, name, change))
 }
 
@@ -115,7 +116,7 @@ impl<'a> Layout<'a> {
         let mut types = BTreeMap::new();
         for column in &statement.columns {
             let cql_type = resolve_type(&column.type_name, keyspace, context.plan.catalogue)?;
-            if types.insert(&column.name, cql_type).is_some() {
+            if types.insert(&*column.name, cql_type).is_some() {
                 return Err(QueryError::invalid(format!(
                     "duplicate column {} declaration for table {}: leave one out",
                     column.name, statement.name.name
@@ -126,12 +127,12 @@ impl<'a> Layout<'a> {
         layout.check_key()?;
         layout.check_order()?;
         for column in &statement.columns {
-            check_column_type(&column.name, &layout.types[&column.name])?;
+            check_column_type(&column.name, &layout.types[&*column.name])?;
         }
         Ok(layout)
     }
 
-    fn key(&self) -> impl Iterator<Item = &'a Name> {
+    fn key(&self) -> impl Iterator<Item = &'a Ident> {
         let key = &self.statement.primary_key;
         key.partition.iter().chain(&key.clustering)
     }
@@ -155,7 +156,7 @@ impl<'a> Layout<'a> {
                     "duplicate column {name} in PRIMARY KEY clause for table {table}"
                 )));
             }
-            check_key_type(name, &self.types[name])?;
+            check_key_type(name, &self.types[&**name])?;
         }
         Ok(())
     }
@@ -200,14 +201,17 @@ impl<'a> Layout<'a> {
         let mut columns = |names: Vec<&Name>, kind| -> Vec<Column> {
             names.into_iter().map(|name| column(name, kind)).collect()
         };
-        let partition_key = columns(key.partition.iter().collect(), ColumnKind::PartitionKey);
-        let clustering = columns(key.clustering.iter().collect(), ColumnKind::Clustering);
+        let partition_key =
+            columns(key.partition.iter().map(|name| &**name).collect(), ColumnKind::PartitionKey);
+        let clustering =
+            columns(key.clustering.iter().map(|name| &**name).collect(), ColumnKind::Clustering);
         let values = |is_static| {
             let definitions = self.statement.columns.iter();
             let mut names: Vec<&Name> = definitions
                 .filter(|column| column.is_static == is_static)
                 .map(|column| &column.name)
                 .filter(|name| !key.partition.contains(name) && !key.clustering.contains(name))
+                .map(|name| &**name)
                 .collect();
             names.sort();
             names

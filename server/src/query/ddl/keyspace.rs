@@ -40,9 +40,9 @@ pub fn create(
         if statement.if_not_exists {
             return Ok(no_effect());
         }
-        return Err(QueryError::AlreadyExists { keyspace: name.clone(), table: None });
+        return Err(QueryError::AlreadyExists { keyspace: name.name.clone(), table: None });
     }
-    let change = SchemaChange::PutKeyspace { name: name.clone(), replication, durable_writes };
+    let change = SchemaChange::PutKeyspace { name: name.name.clone(), replication, durable_writes };
     Ok(keyspace_effect("CREATED", name, change))
 }
 
@@ -67,7 +67,7 @@ pub fn alter(
         Some(given) => replication_options(given, Some(&known.replication), context.data_centers)?,
         None => known.replication.clone(),
     };
-    let change = SchemaChange::PutKeyspace { name: name.clone(), replication, durable_writes };
+    let change = SchemaChange::PutKeyspace { name: name.name.clone(), replication, durable_writes };
     Ok(keyspace_effect("UPDATED", name, change))
 }
 
@@ -84,7 +84,7 @@ pub fn drop(
     if context.plan.catalogue.keyspace(name.as_str()).is_none() {
         return missing(name, statement.if_exists);
     }
-    Ok(keyspace_effect("DROPPED", name, SchemaChange::DropKeyspace(name.clone())))
+    Ok(keyspace_effect("DROPPED", name, SchemaChange::DropKeyspace(name.name.clone())))
 }
 
 fn missing(name: &Name, if_exists: bool) -> Result<SchemaEffect, QueryError> {

@@ -10,8 +10,8 @@ use tholos_storage::schema::{Keyspace, SchemaChange};
 
 use super::{DdlContext, no_effect, object_effect};
 use crate::error::QueryError;
+use crate::query::expression::resolve_type;
 use crate::query::plan::SchemaEffect;
-use crate::query::term::resolve_type;
 
 /// CREATE TYPE.
 ///
@@ -44,9 +44,9 @@ pub fn create(
                 "duplicate field name {field} in type {name}"
             )));
         }
-        fields.push((field.clone(), field_type(field, written, keyspace, context)?));
+        fields.push((field.name.clone(), field_type(field, written, keyspace, context)?));
     }
-    let definition = UserType { keyspace: keyspace.clone(), name: name.clone(), fields };
+    let definition = UserType { keyspace: keyspace.clone(), name: name.name.clone(), fields };
     let change = SchemaChange::PutType(Arc::new(definition));
     Ok(object_effect("CREATED", "TYPE", keyspace, name, change))
 }
@@ -104,7 +104,7 @@ pub fn drop(statement: &DropObject, context: &DdlContext<'_>) -> Result<SchemaEf
             users.join(", ")
         )));
     }
-    let change = SchemaChange::DropType(keyspace.clone(), name.clone());
+    let change = SchemaChange::DropType(keyspace.clone(), name.name.clone());
     Ok(object_effect("DROPPED", "TYPE", keyspace, name, change))
 }
 

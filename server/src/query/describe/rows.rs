@@ -46,7 +46,7 @@ pub fn rows(
                 .map(|keyspace| listed(&keyspace.name, "keyspace", &keyspace.name))
                 .collect())
         }
-        Described::Keyspace { only, name } => describer.keyspace(name.as_ref(), *only),
+        Described::Keyspace { only, name } => describer.keyspace(name.as_deref(), *only),
         Described::Tables => {
             Ok(describer.list("table", |keyspace| keyspace.tables.keys().collect()))
         }
@@ -95,7 +95,7 @@ impl<'a> Describer<'a> {
 
     /// The keyspace that a name means.
     fn keyspace_of(&self, name: &QualifiedName) -> Result<&'a Keyspace, QueryError> {
-        match name.keyspace.as_ref().or(self.session) {
+        match name.keyspace.as_deref().or(self.session) {
             Some(keyspace) => self.find(keyspace),
             None => Err(QueryError::invalid(format!(
                 "no keyspace specified and no current keyspace: USE one, or write keyspace.{}",

@@ -8,8 +8,8 @@ use super::collection::Collection;
 use super::number::{Math, Operator};
 use super::{ArgumentType, Code, Function, LiteralKind, cast, number};
 use crate::error::QueryError;
+use crate::query::expression::assignable;
 use crate::query::suggest::nearest;
-use crate::query::term::assignable;
 
 /// A function of fixed argument types.
 struct Signature {

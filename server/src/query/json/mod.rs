@@ -18,9 +18,9 @@ use tholos_storage::schema::Table;
 
 use self::parse::Json;
 use crate::error::QueryError;
+use crate::query::expression::{Evaluated, Expr};
 use crate::query::functions::CallContext;
 use crate::query::suggest::nearest;
-use crate::query::term::{Evaluated, Expr};
 use crate::query::values::Bound;
 
 /// The bytes of a value of type `ty` that JSON text says; `None` for its null. `what` receives it, for messages.

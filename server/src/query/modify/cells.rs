@@ -7,7 +7,7 @@ use tholos_storage::model::{CellState, ColumnId, Timestamp};
 use super::elements::{ElementCell, ElementContext, ListPaths, several, unreadable, whole};
 use super::operations::{ColumnWrite, Count, Write};
 use crate::error::QueryError;
-use crate::query::term::{Evaluated, Expr};
+use crate::query::expression::{Evaluated, Expr};
 
 /// Appends what some writes come to; they are sorted by column id.
 ///

@@ -8,7 +8,7 @@ use super::restrictions::restrict;
 use super::update::check_rows;
 use super::{ModifyKind, ModifyPlan, changed_table};
 use crate::error::QueryError;
-use crate::query::term::Binder;
+use crate::query::expression::Binder;
 
 /// Plans a DELETE: of columns or elements of rows, of rows, of ranges of rows, of partitions.
 ///

@@ -17,9 +17,9 @@ use tholos_storage::model::row::RowItem;
 use super::attributes::WriteTime;
 use super::operations::{ColumnWrite, ElementWrite};
 use crate::error::QueryError;
+use crate::query::expression::{Evaluated, Expr};
 use crate::query::functions::CallContext;
 use crate::query::keys::encode_element;
-use crate::query::term::{Evaluated, Expr};
 use crate::query::values::Bound;
 
 /// A path within a multi-cell column.

@@ -1,8 +1,8 @@
 //! Planning INSERT.
 
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::modify::{Insert, InsertSource};
 use tholos_grammar::ast::term::Term;
-use tholos_grammar::name::Name;
 use tholos_grammar::types::Native;
 use tholos_storage::schema::{Column, ColumnKind, Table};
 
@@ -11,9 +11,9 @@ use super::operations::{Write, Writes};
 use super::restrictions::{Keys, Points, Slice, defined};
 use super::{ModifyKind, ModifyPlan, changed_table};
 use crate::error::QueryError;
+use crate::query::expression::{Binder, Expr, ExprKind};
 use crate::query::json::InsertDocument;
 use crate::query::plan::ColumnSpec;
-use crate::query::term::{Binder, Expr, ExprKind};
 
 /// Plans an INSERT.
 ///
@@ -55,7 +55,7 @@ pub fn plan(statement: &Insert, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
 
 /// Binds the values in the order of the text and sorts them into keys and writes.
 fn columns(
-    values: &[(Name, Term)],
+    values: &[(Ident, Term)],
     table: &Table,
     binder: &mut Binder<'_>,
 ) -> Result<(Keys, Writes), QueryError> {

@@ -10,7 +10,7 @@
 //! what must be read first (lists by index or value, counters) comes through [`Existing`].
 //!
 //! [`Mutation`]: tholos_storage::model::mutation::Mutation
-//! [`Expr`]: crate::query::term::Expr
+//! [`Expr`]: crate::query::expression::Expr
 //! [`Existing`]: mutation::Existing
 
 pub mod attributes;
@@ -36,9 +36,9 @@ use self::attributes::Attributes;
 use self::operations::ColumnWrite;
 use self::restrictions::Keys;
 use crate::error::QueryError;
+use crate::query::expression::Binder;
 use crate::query::json::InsertDocument;
 use crate::query::planner::PlanContext;
-use crate::query::term::Binder;
 
 /// A planned INSERT, UPDATE or DELETE.
 #[derive(Clone, Debug)]
@@ -135,7 +135,7 @@ pub fn keyspace_of<'n>(
     name: &'n TableName,
     context: PlanContext<'n>,
 ) -> Result<&'n Name, QueryError> {
-    name.keyspace.as_ref().or(context.keyspace).ok_or_else(|| {
+    name.keyspace.as_deref().or(context.keyspace).ok_or_else(|| {
         QueryError::invalid(format!(
             "no keyspace has been specified for {}: USE a keyspace, or write keyspace.{}",
             name.name, name.name

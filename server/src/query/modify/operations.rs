@@ -10,8 +10,8 @@ use tholos_storage::schema::{Column, ColumnKind, Table};
 
 use super::restrictions::defined;
 use crate::error::QueryError;
+use crate::query::expression::{Binder, Expr};
 use crate::query::plan::ColumnSpec;
-use crate::query::term::{Binder, Expr};
 
 /// What is written to one column.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,16 +5,17 @@
 
 use std::ops::Range;
 
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::relation::{ColumnPath, Comparison, InValues, Relation};
-use tholos_grammar::ast::term::{Marker, Term};
+use tholos_grammar::ast::term::{Marker, Term, TermKind};
 use tholos_grammar::name::Name;
 use tholos_grammar::types::CqlType;
 use tholos_storage::schema::{Column, ColumnKind, Table};
 
 use crate::error::QueryError;
+use crate::query::expression::{Binder, Expr};
 use crate::query::plan::ColumnSpec;
 use crate::query::suggest;
-use crate::query::term::{Binder, Expr};
 
 /// The partitions and rows that a modification is about.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -223,7 +224,7 @@ impl Collector<'_> {
         )))
     }
 
-    fn clustering_range(&self, names: &[Name]) -> Result<Range<usize>, QueryError> {
+    fn clustering_range(&self, names: &[Ident]) -> Result<Range<usize>, QueryError> {
         let mut range: Option<Range<usize>> = None;
         for name in names {
             let (place, _) = self.place(name)?;
@@ -265,21 +266,21 @@ impl Collector<'_> {
         binder: &mut Binder<'_>,
     ) -> Result<KeyTuple, QueryError> {
         let columns = &self.table.clustering[range.clone()];
-        match term {
-            Term::Tuple(terms) if terms.len() == columns.len() => {
+        match &term.kind {
+            TermKind::Tuple(terms) if terms.len() == columns.len() => {
                 let exprs = terms
                     .iter()
                     .zip(columns)
                     .map(|(term, column)| binder.bind(term, &ColumnSpec::of(self.table, column)));
                 Ok(KeyTuple::Columns(exprs.collect::<Result<_, _>>()?))
             }
-            Term::Tuple(terms) => Err(QueryError::invalid(format!(
+            TermKind::Tuple(terms) => Err(QueryError::invalid(format!(
                 "a relation on {} columns takes {} values, not {}",
                 columns.len(),
                 columns.len(),
                 terms.len()
             ))),
-            other => Ok(KeyTuple::Whole(binder.bind(other, &self.tuple_spec(range))?)),
+            _ => Ok(KeyTuple::Whole(binder.bind(term, &self.tuple_spec(range))?)),
         }
     }
 

@@ -10,10 +10,10 @@ use tholos_storage::schema::{Column, Table};
 
 use super::restrictions::{Alternatives, KeyTuple, Keys, Points};
 use crate::error::QueryError;
+use crate::query::expression::{Evaluated, Expr};
 use crate::query::functions::CallContext;
 use crate::query::intervals;
 use crate::query::keys::{self, MAX_COMBINATIONS, Partition, Position};
-use crate::query::term::{Evaluated, Expr};
 use crate::query::values::Bound;
 
 /// The values of some key columns.

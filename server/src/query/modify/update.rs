@@ -8,7 +8,7 @@ use super::operations::{Writes, assignment};
 use super::restrictions::{Keys, restrict};
 use super::{ModifyKind, ModifyPlan, changed_table};
 use crate::error::QueryError;
-use crate::query::term::Binder;
+use crate::query::expression::Binder;
 
 /// Plans an UPDATE.
 ///

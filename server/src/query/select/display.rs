@@ -17,8 +17,8 @@ use tholos_grammar::value::Value;
 use tholos_storage::model::entry::Direction;
 
 use super::plan::*;
+use crate::query::expression::{Expr, ExprKind};
 use crate::query::functions::Function;
-use crate::query::term::{Expr, ExprKind};
 
 impl fmt::Display for SelectPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -28,10 +28,10 @@ use tholos_storage::schema::Table;
 use self::plan::{Access, Candidates, SelectPlan};
 use self::slots::Slots;
 use crate::error::QueryError;
+use crate::query::expression::{Binder, Expr};
 use crate::query::plan::{ColumnSpec, Plan, Planned};
 use crate::query::planner::PlanContext;
 use crate::query::suggest::nearest;
-use crate::query::term::{Binder, Expr};
 
 /// Plans a SELECT.
 ///
@@ -112,7 +112,7 @@ struct Selection {
 }
 
 fn find_table(select: &Select, context: PlanContext<'_>) -> Result<Arc<Table>, QueryError> {
-    let keyspace = select.table.keyspace.as_ref().or(context.keyspace).ok_or_else(|| {
+    let keyspace = select.table.keyspace.as_deref().or(context.keyspace).ok_or_else(|| {
         QueryError::invalid(format!(
             "no keyspace was given: write keyspace.{}, or USE a keyspace first",
             select.table.name

@@ -11,9 +11,9 @@ use tholos_storage::model::ColumnId;
 use tholos_storage::model::entry::Direction;
 use tholos_storage::schema::Table;
 
+use crate::query::expression::Expr;
 use crate::query::functions::Function;
 use crate::query::plan::ColumnSpec;
-use crate::query::term::Expr;
 
 /// A planned SELECT.
 #[derive(Debug)]

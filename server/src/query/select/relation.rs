@@ -1,7 +1,8 @@
 //! Relations of WHERE with their columns looked up and their terms bound.
 
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::relation::{ColumnPath, Comparison, InValues, Relation};
-use tholos_grammar::ast::term::Term;
+use tholos_grammar::ast::term::{Term, TermKind};
 use tholos_grammar::name::Name;
 use tholos_grammar::types::{CqlType, Native};
 use tholos_storage::schema::{Column, Table};
@@ -9,8 +10,8 @@ use tholos_storage::schema::{Column, Table};
 use super::plan::{Candidates, FilterOperator, TokenTerm, TupleTerm, Tuples};
 use super::{pseudo_column, unknown_column};
 use crate::error::QueryError;
+use crate::query::expression::{Binder, Expr, holds_duration};
 use crate::query::plan::ColumnSpec;
-use crate::query::term::{Binder, Expr, holds_duration};
 
 /// A bound relation.
 pub(super) struct BoundRelation<'t> {
@@ -181,7 +182,7 @@ impl<'t> RelationBinder<'t, '_, '_> {
     }
 
     /// The columns of a tuple: consecutive clustering columns.
-    fn tuple_columns(&self, names: &[Name]) -> Result<Vec<&'t Column>, QueryError> {
+    fn tuple_columns(&self, names: &[Ident]) -> Result<Vec<&'t Column>, QueryError> {
         let columns: Vec<&Column> =
             names.iter().map(|name| self.column(name)).collect::<Result<_, _>>()?;
         let clustering = &self.table.clustering;
@@ -207,21 +208,21 @@ impl<'t> RelationBinder<'t, '_, '_> {
     }
 
     fn tuple_term(&mut self, columns: &[&Column], term: &Term) -> Result<TupleTerm, QueryError> {
-        match term {
-            Term::Tuple(items) if items.len() == columns.len() => {
+        match &term.kind {
+            TermKind::Tuple(items) if items.len() == columns.len() => {
                 let elements = items
                     .iter()
                     .zip(columns)
                     .map(|(item, column)| self.not_null(item, &ColumnSpec::of(self.table, column)));
                 Ok(TupleTerm::Elements(elements.collect::<Result<_, _>>()?))
             }
-            Term::Tuple(items) => Err(QueryError::invalid(format!(
+            TermKind::Tuple(items) => Err(QueryError::invalid(format!(
                 "{} takes {} values, not {}",
                 tuple_name(columns),
                 columns.len(),
                 items.len()
             ))),
-            Term::Marker(marker) => {
+            TermKind::Marker(marker) => {
                 let receiver = self.tuple_receiver(columns);
                 Ok(TupleTerm::Whole(self.binder.bind_marker(marker, &receiver)?))
             }
@@ -240,7 +241,7 @@ impl<'t> RelationBinder<'t, '_, '_> {
 
     fn tuple_in(
         &mut self,
-        names: &[Name],
+        names: &[Ident],
         values: &InValues,
     ) -> Result<BoundRelation<'t>, QueryError> {
         let columns = self.tuple_columns(names)?;
@@ -264,7 +265,7 @@ impl<'t> RelationBinder<'t, '_, '_> {
 
     fn token(
         &mut self,
-        names: &[Name],
+        names: &[Ident],
         operator: Comparison,
         term: &Term,
     ) -> Result<BoundRelation<'t>, QueryError> {
@@ -282,8 +283,8 @@ impl<'t> RelationBinder<'t, '_, '_> {
         if operator == FilterOperator::NotEqual {
             return Err(QueryError::invalid("token() can't be restricted with !=: use < and >"));
         }
-        let token = match term {
-            Term::Call { function, arguments } if function.name == "token" => {
+        let token = match &term.kind {
+            TermKind::Call { function, arguments } if function.name == "token" => {
                 if arguments.len() != key.len() {
                     return Err(QueryError::invalid(format!(
                         "token() on the right side takes {} values, one for each partition key column, not {}",

@@ -5,7 +5,7 @@ mod metadata;
 
 use tholos_grammar::ast::QualifiedName;
 use tholos_grammar::ast::select::{Select, Selection as Written, Selector};
-use tholos_grammar::ast::term::{Literal, Operator, Term};
+use tholos_grammar::ast::term::{Literal, Operator, Term, TermKind};
 use tholos_grammar::name::Name;
 use tholos_grammar::types::{CqlType, Native};
 use tholos_storage::schema::{Column, Table};
@@ -14,10 +14,10 @@ use super::plan::{Aggregate, AggregateFunction, Projection, Selected};
 use super::slots::Slots;
 use super::{Selection, pseudo_column, unknown_column};
 use crate::error::QueryError;
+use crate::query::expression::{Binder, resolve_type};
 use crate::query::functions::{self, ArgumentType, Function, LiteralKind};
 use crate::query::plan::ColumnSpec;
 use crate::query::suggest::nearest;
-use crate::query::term::{Binder, resolve_type};
 
 /// One item of the select list: an expression over a row, or over all rows of a group.
 pub(super) enum Item {
@@ -269,12 +269,14 @@ impl<'p> Planner<'p, '_, '_> {
     /// What is known of an argument before it is planned. Nothing is bound, so markers keep their order.
     fn argument_type(&mut self, selector: &Selector) -> Result<ArgumentType, QueryError> {
         Ok(match selector {
-            Selector::Term(term) => match term {
-                Term::Literal(literal) => literal_kind(literal),
-                Term::Marker(_) => ArgumentType::Any,
-                Term::List(_) | Term::Set(_) | Term::Map(_) | Term::Udt(_) | Term::Tuple(_) => {
-                    ArgumentType::Literal(LiteralKind::Structured)
-                }
+            Selector::Term(term) => match &term.kind {
+                TermKind::Literal(literal) => literal_kind(literal),
+                TermKind::Marker(_) => ArgumentType::Any,
+                TermKind::List(_)
+                | TermKind::Set(_)
+                | TermKind::Map(_)
+                | TermKind::Udt(_)
+                | TermKind::Tuple(_) => ArgumentType::Literal(LiteralKind::Structured),
                 _ => match self.term_type(term)? {
                     Some(ty) => ArgumentType::Known(ty),
                     None => ArgumentType::Any,
@@ -366,11 +368,11 @@ impl<'p> Planner<'p, '_, '_> {
     /// The type that a term has by itself, if it has one.
     fn term_type(&self, term: &Term) -> Result<Option<CqlType>, QueryError> {
         let keyspace = &self.table.keyspace;
-        let native = match term {
-            Term::Hint(ty, _) | Term::Cast(_, ty) => {
+        let native = match &term.kind {
+            TermKind::Hint(ty, _) | TermKind::Cast(_, ty) => {
                 return resolve_type(ty, keyspace, self.binder.context.catalogue).map(Some);
             }
-            Term::Call { function, arguments } => {
+            TermKind::Call { function, arguments } => {
                 let name = self.function_name(function)?;
                 let types = arguments.iter().map(|argument| {
                     Ok(match self.term_type(argument)? {
@@ -381,7 +383,7 @@ impl<'p> Planner<'p, '_, '_> {
                 let types = types.collect::<Result<Vec<_>, QueryError>>()?;
                 return Ok(Some(functions::resolve(&name, &types, None)?.returns));
             }
-            Term::Literal(literal) => match literal {
+            TermKind::Literal(literal) => match literal {
                 Literal::Null => return Ok(None),
                 Literal::Text(_) => Native::Text,
                 Literal::Integer(digits) if digits.parse::<i32>().is_ok() => Native::Int,
@@ -393,8 +395,8 @@ impl<'p> Planner<'p, '_, '_> {
                 Literal::Uuid(_) => Native::Uuid,
                 Literal::Duration(_) => Native::Duration,
             },
-            Term::Negate(inner) => return self.term_type(inner),
-            Term::Arithmetic { left, operator, right } => {
+            TermKind::Negate(inner) => return self.term_type(inner),
+            TermKind::Arithmetic { left, operator, right } => {
                 let (Some(left), Some(right)) = (self.term_type(left)?, self.term_type(right)?)
                 else {
                     return Ok(None);

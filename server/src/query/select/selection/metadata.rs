@@ -10,8 +10,8 @@ use super::super::plan::{Part, Place, Selected};
 use super::super::pseudo_column;
 use super::{Item, Planner, Typed, aggregate_part, show_term};
 use crate::error::QueryError;
+use crate::query::expression::assignable;
 use crate::query::plan::ColumnSpec;
-use crate::query::term::assignable;
 
 impl Planner<'_, '_, '_> {
     /// `writetime`, `maxwritetime` and `ttl`.
@@ -118,7 +118,7 @@ impl Planner<'_, '_, '_> {
             && arguments
                 .iter()
                 .zip(key)
-                .all(|(argument, column)| *argument == Selector::Column(column.name.clone()));
+                .all(|(argument, column)| matches!(argument, Selector::Column(name) if *name == column.name));
         let names: Vec<&str> = key.iter().map(|column| column.name.as_str()).collect();
         if !whole_key {
             return self.token_of(arguments);

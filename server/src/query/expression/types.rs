@@ -89,7 +89,7 @@ impl Resolver<'_> {
             TypeName::Vector(element, dimensions) => self.vector(element, *dimensions, depth),
             TypeName::Frozen(inner) => self.explicitly_frozen(inner, depth),
             TypeName::User(name) => {
-                let keyspace = name.keyspace.as_ref().unwrap_or(self.keyspace);
+                let keyspace = name.keyspace.as_deref().unwrap_or(self.keyspace);
                 let definition = self.user_type(keyspace, &name.name)?;
                 Ok(CqlType::Udt { definition, frozen: false })
             }

@@ -1,7 +1,8 @@
 //! Binding terms: each becomes an expression of the type that receives it.
 
 use tholos_grammar::ast::QualifiedName;
-use tholos_grammar::ast::term::{Literal, Marker, Operator, Term};
+use tholos_grammar::ast::ident::Ident;
+use tholos_grammar::ast::term::{Literal, Marker, Operator, Term, TermKind};
 use tholos_grammar::ast::type_name::TypeName;
 use tholos_grammar::name::Name;
 use tholos_grammar::types::{CqlType, UserType};
@@ -9,10 +10,10 @@ use tholos_grammar::types::{CqlType, UserType};
 use super::literal;
 use super::{Expr, ExprKind, assignable, resolve_type};
 use crate::error::QueryError;
+use crate::query::expression::Evaluated;
 use crate::query::functions::{self, ArgumentType, CallContext, LiteralKind, Random};
 use crate::query::plan::ColumnSpec;
 use crate::query::planner::PlanContext;
-use crate::query::term::Evaluated;
 use crate::query::values::RequestTime;
 
 /// The most markers that a statement may have: the protocol counts them in 16 bits.
@@ -51,30 +52,30 @@ impl<'a> Binder<'a> {
     /// [`QueryError::Invalid`]: the term is no value of the receiver's type; an unknown function, type or field.
     pub fn bind(&mut self, term: &Term, receiver: &ColumnSpec) -> Result<Expr, QueryError> {
         let ty = &receiver.cql_type;
-        match term {
-            Term::Literal(literal) => bind_literal(literal, receiver),
-            Term::Marker(marker) => self.bind_marker(marker, receiver),
-            Term::List(items) => self.bind_list(items, receiver),
-            Term::Set(items) => self.bind_set(items, receiver),
-            Term::Map(entries) => self.bind_map(entries, receiver),
-            Term::Udt(fields) => self.bind_udt(fields, receiver),
-            Term::Tuple(items) => self.bind_tuple(items, receiver),
-            Term::Call { function, arguments } => {
+        match &term.kind {
+            TermKind::Literal(literal) => bind_literal(literal, receiver),
+            TermKind::Marker(marker) => self.bind_marker(marker, receiver),
+            TermKind::List(items) => self.bind_list(items, receiver),
+            TermKind::Set(items) => self.bind_set(items, receiver),
+            TermKind::Map(entries) => self.bind_map(entries, receiver),
+            TermKind::Udt(fields) => self.bind_udt(fields, receiver),
+            TermKind::Tuple(items) => self.bind_tuple(items, receiver),
+            TermKind::Call { function, arguments } => {
                 let arguments: Vec<&Term> = arguments.iter().collect();
                 self.bind_call(&function_name(function)?, &arguments, receiver)
             }
-            Term::Cast(inner, target) => {
+            TermKind::Cast(inner, target) => {
                 let target = self.written_type(target, receiver)?;
                 self.bind_call(&format!("cast_as_{target}"), &[inner], receiver)
             }
-            Term::Hint(hint, inner) => {
+            TermKind::Hint(hint, inner) => {
                 let hinted = self.written_type(hint, receiver)?;
                 check_assignable(&hinted, receiver, "the type hint")?;
                 let hinted = self.bind(inner, &receiver.part(receiver.name.clone(), hinted))?;
                 Ok(Expr { cql_type: ty.clone(), kind: hinted.kind })
             }
-            Term::Negate(inner) => self.bind_call("-", &[inner], receiver),
-            Term::Arithmetic { left, operator, right } => {
+            TermKind::Negate(inner) => self.bind_call("-", &[inner], receiver),
+            TermKind::Arithmetic { left, operator, right } => {
                 self.bind_call(operator_name(*operator), &[left, right], receiver)
             }
         }
@@ -182,7 +183,7 @@ impl<'a> Binder<'a> {
 
     fn bind_udt(
         &mut self,
-        fields: &[(Name, Term)],
+        fields: &[(Ident, Term)],
         receiver: &ColumnSpec,
     ) -> Result<Expr, QueryError> {
         let CqlType::Udt { definition, .. } = &receiver.cql_type else {
@@ -270,28 +271,28 @@ impl<'a> Binder<'a> {
         term: &Term,
         receiver: &ColumnSpec,
     ) -> Result<ArgumentType, QueryError> {
-        Ok(match term {
-            Term::Literal(literal) => {
+        Ok(match &term.kind {
+            TermKind::Literal(literal) => {
                 literal_kind(literal).map_or(ArgumentType::Any, ArgumentType::Literal)
             }
-            Term::Marker(_) => ArgumentType::Any,
-            Term::List(_) | Term::Set(_) | Term::Map(_) | Term::Udt(_) => {
+            TermKind::Marker(_) => ArgumentType::Any,
+            TermKind::List(_) | TermKind::Set(_) | TermKind::Map(_) | TermKind::Udt(_) => {
                 ArgumentType::Literal(LiteralKind::Structured)
             }
-            Term::Tuple(items) => match items.as_slice() {
+            TermKind::Tuple(items) => match items.as_slice() {
                 [single] => self.argument_type(single, receiver)?,
                 _ => ArgumentType::Literal(LiteralKind::Structured),
             },
-            Term::Cast(_, written) | Term::Hint(written, _) => {
+            TermKind::Cast(_, written) | TermKind::Hint(written, _) => {
                 ArgumentType::Known(self.written_type(written, receiver)?)
             }
-            Term::Call { function, arguments } => self.result_type(
+            TermKind::Call { function, arguments } => self.result_type(
                 &function_name(function)?,
                 &arguments.iter().collect::<Vec<_>>(),
                 receiver,
             )?,
-            Term::Negate(inner) => self.argument_type(inner, receiver)?,
-            Term::Arithmetic { left, operator, right } => {
+            TermKind::Negate(inner) => self.argument_type(inner, receiver)?,
+            TermKind::Arithmetic { left, operator, right } => {
                 let (of_left, of_right) =
                     (self.argument_type(left, receiver)?, self.argument_type(right, receiver)?);
                 // Numbers written out have no type of their own yet: what they come to has none either.
