@@ -81,13 +81,22 @@ pub(crate) struct Input<'a> {
     behind: u32,
     trace: &'a Trace,
     depth: u16,
+    /// Whether terms may name columns here.
+    columns: bool,
 }
 
 impl<'a> Input<'a> {
     /// The place of the first token at or behind `offset`.
     pub(crate) fn new(source: &'a str, offset: u32, trace: &'a Trace) -> Self {
         trace.steps.set(trace.steps.get() + 1);
-        Input { source, token: token_at(source, offset), behind: offset, trace, depth: 0 }
+        Input {
+            source,
+            token: token_at(source, offset),
+            behind: offset,
+            trace,
+            depth: 0,
+            columns: false,
+        }
     }
 
     /// The current token's kind.
@@ -104,6 +113,21 @@ impl<'a> Input<'a> {
     pub(crate) fn next(self) -> Self {
         self.trace.steps.set(self.trace.steps.get() + 1);
         Input { token: token_at(self.source, self.token.end), behind: self.token.end, ..self }
+    }
+
+    /// Whether terms may name columns here.
+    pub(crate) fn has_columns(&self) -> bool {
+        self.columns
+    }
+
+    /// Runs a parser where terms may name columns, or may not.
+    pub(crate) fn with_columns<O>(
+        self,
+        columns: bool,
+        parser: impl FnOnce(Input<'a>) -> Parsed<'a, O>,
+    ) -> Parsed<'a, O> {
+        let (rest, output) = parser(Input { columns, ..self })?;
+        Ok((Input { columns: self.columns, ..rest }, output))
     }
 
     /// The current token's place in the source.

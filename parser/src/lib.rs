@@ -26,7 +26,6 @@ mod render;
 mod schema;
 mod script;
 mod select;
-mod selector;
 mod statement;
 mod table;
 mod term;

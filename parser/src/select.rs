@@ -2,15 +2,14 @@
 
 use nom::Parser;
 use nom::combinator::opt;
-use tholos_grammar::ast::select::{Ordering, Select, SelectItem, SelectUsing, Selection, Selector};
+use tholos_grammar::ast::select::{Ordering, Select, SelectItem, SelectUsing, Selection};
 use tholos_grammar::ast::term::Term;
 
 use crate::input::{Input, Parsed};
 use crate::lexer::Kind;
 use crate::limits::MAX_COLUMNS;
 use crate::relation::optional_where;
-use crate::selector::selector;
-use crate::term::{integer_or_marker, term};
+use crate::term::{expression, integer_or_marker, term};
 use crate::token::{Limit, comma_separated, flag, is_name, keyword, name, symbol, table_name};
 use crate::using::{Attribute, attributes};
 
@@ -75,19 +74,19 @@ pub(crate) fn selection(input: Input<'_>) -> Parsed<'_, Selection> {
 }
 
 fn item(input: Input<'_>) -> Parsed<'_, SelectItem> {
-    let (input, selector) = selector(input)?;
+    let (input, term) = expression(input)?;
     match opt(keyword("AS")).parse(input)? {
         (input, Some(())) => {
             let (input, alias) = name("an alias").parse(input)?;
-            Ok((input, SelectItem { selector, alias: Some(alias) }))
+            Ok((input, SelectItem { term, alias: Some(alias) }))
         }
-        (input, None) => Ok((input, SelectItem { selector, alias: None })),
+        (input, None) => Ok((input, SelectItem { term, alias: None })),
     }
 }
 
-fn group_by(input: Input<'_>) -> Parsed<'_, Vec<Selector>> {
+fn group_by(input: Input<'_>) -> Parsed<'_, Vec<Term>> {
     match flag(input, &["GROUP", "BY"])? {
-        (input, true) => comma_separated(input, COLUMNS, selector),
+        (input, true) => comma_separated(input, COLUMNS, expression),
         (input, false) => Ok((input, Vec::new())),
     }
 }

@@ -1,4 +1,5 @@
-//! Terms: literals, bind markers, collections, calls, hints and arithmetic.
+//! Terms: one grammar for values and for the expressions of a select list, which may also name columns and take parts of
+//! values.
 
 use nom::Parser;
 use nom::combinator::opt;
@@ -19,8 +20,13 @@ use crate::token::{
 };
 use crate::type_name::{is_type_in_parentheses, type_name};
 
-pub(crate) const ELEMENTS: Limit = Limit(MAX_ELEMENTS, "elements in a collection");
+const ELEMENTS: Limit = Limit(MAX_ELEMENTS, "elements in a collection");
 pub(crate) const ARGUMENTS: Limit = Limit(MAX_ELEMENTS, "arguments of a function");
+
+/// A term that may name columns.
+pub(crate) fn expression(input: Input<'_>) -> Parsed<'_, Term> {
+    input.with_columns(true, term)
+}
 
 /// A term.
 pub(crate) fn term(input: Input<'_>) -> Parsed<'_, Term> {
@@ -43,14 +49,14 @@ pub(crate) fn is_column(input: Input<'_>) -> bool {
 }
 
 /// Whether `f(` or `ks.f(` stands here.
-pub(crate) fn is_call(input: Input<'_>) -> bool {
+fn is_call(input: Input<'_>) -> bool {
     let behind = input.next();
     behind.is_symbol("(")
         || behind.is_symbol(".") && is_name(&behind.next()) && behind.next().next().is_symbol("(")
 }
 
 /// The additive operator here.
-pub(crate) fn additive(input: &Input<'_>) -> Option<Operator> {
+fn additive(input: &Input<'_>) -> Option<Operator> {
     match input.kind() {
         Kind::Symbol("+") => Some(Operator::Add),
         Kind::Symbol("-") => Some(Operator::Subtract),
@@ -59,7 +65,7 @@ pub(crate) fn additive(input: &Input<'_>) -> Option<Operator> {
 }
 
 /// The multiplicative operator here.
-pub(crate) fn multiplicative(input: &Input<'_>) -> Option<Operator> {
+fn multiplicative(input: &Input<'_>) -> Option<Operator> {
     match input.kind() {
         Kind::Symbol("*") => Some(Operator::Multiply),
         Kind::Symbol("/") => Some(Operator::Divide),
@@ -94,7 +100,7 @@ fn arithmetic(left: Term, operator: Operator, right: Term) -> Term {
 }
 
 /// A term that is what a parser finds here.
-pub(crate) fn spanned<'a>(
+fn spanned<'a>(
     input: Input<'a>,
     parser: impl FnOnce(Input<'a>) -> Parsed<'a, TermKind>,
 ) -> Parsed<'a, Term> {
@@ -103,32 +109,118 @@ pub(crate) fn spanned<'a>(
 }
 
 /// A term without binary operators outside of brackets.
-pub(crate) fn unary(input: Input<'_>) -> Parsed<'_, Term> {
+fn unary(input: Input<'_>) -> Parsed<'_, Term> {
+    if is_negation(&input) {
+        return spanned(input, negation);
+    }
+    let start = input;
+    let (mut input, mut operand) = primary(input)?;
+    // Fields, elements and slices, one behind the other.
+    while input.has_columns() {
+        let (behind, kind) = match input.kind() {
+            Kind::Symbol(".") => {
+                let (input, field) =
+                    name("a field name").parse(input.count_operator()?.0.next())?;
+                (input, TermKind::Field(Box::new(operand), field))
+            }
+            Kind::Symbol("[") => subscript(input.count_operator()?.0.next(), operand)?,
+            _ => break,
+        };
+        operand = Term::new(kind, start.span_to(&behind));
+        input = behind;
+    }
+    Ok((input, operand))
+}
+
+/// Whether a `-` stands here that is no number's sign.
+fn is_negation(input: &Input<'_>) -> bool {
+    input.is_symbol("-") && !literal::is_literal(input)
+}
+
+fn negation(input: Input<'_>) -> Parsed<'_, TermKind> {
+    input.nested(|input| {
+        let (input, operand) = unary(input.next())?;
+        Ok((input, TermKind::Negate(Box::new(operand))))
+    })
+}
+
+/// A term without operators and parts.
+fn primary(input: Input<'_>) -> Parsed<'_, Term> {
     spanned(input, |input| match input.kind() {
         _ if literal::is_literal(&input) => {
             literal(input).map(|(input, literal)| (input, TermKind::Literal(literal)))
         }
-        Kind::Symbol("-") => input.nested(|input| {
-            let (input, operand) = unary(input.next())?;
-            Ok((input, TermKind::Negate(Box::new(operand))))
-        }),
         Kind::Symbol("?" | ":") => {
             marker(input).map(|(input, marker)| (input, TermKind::Marker(marker)))
         }
         Kind::Symbol("[") => enclosed(input, ("[", "]"), ELEMENTS, term)
             .map(|(input, items)| (input, TermKind::List(items))),
         Kind::Symbol("{") => braces(input),
-        Kind::Symbol("(") if is_type_in_parentheses(input) => input.nested(hint),
+        Kind::Symbol("(") if is_hint(input) => input.nested(hint),
         Kind::Symbol("(") => parentheses(input),
-        _ => call(input),
+        _ if is_call(input) => call(input),
+        _ if input.has_columns() => {
+            input.expect(Expected::Thing("a column"));
+            name("a column").parse(input).map(|(input, column)| (input, TermKind::Column(column)))
+        }
+        _ => input.fail(Expected::Thing("a value")),
     })
+}
+
+/// Whether `(type) term` stands here. Among columns, `(a) - 1` is a subtraction unless `a` is a type's name, and `(a)` a
+/// column.
+fn is_hint(input: Input<'_>) -> bool {
+    if !is_type_in_parentheses(input) {
+        return false;
+    }
+    if !input.has_columns() {
+        return true;
+    }
+    let Ok((behind, hinted)) = type_name(input.next()) else { return true };
+    let behind = behind.next();
+    let user = matches!(hinted, TypeName::User(_));
+    match behind.kind() {
+        Kind::Symbol("-") => !user && literal::is_literal(&behind),
+        Kind::Symbol("?" | ":" | "[" | "{" | "(") => true,
+        _ => {
+            let named = is_name(&behind) || behind.is_word("token");
+            let column = is_name(&behind) && !behind.is_word("AS");
+            literal::is_literal(&behind) || named && is_call(behind) || column && !user
+        }
+    }
 }
 
 /// `(type) term`
 fn hint(input: Input<'_>) -> Parsed<'_, TermKind> {
     let (input, (_, hinted, _)) = (symbol("("), type_name, symbol(")")).parse(input)?;
-    let (input, inner) = unary(input)?;
+    let (input, inner) =
+        if is_negation(&input) { spanned(input, negation)? } else { primary(input)? };
     Ok((input, TermKind::Hint(hinted, Box::new(inner))))
+}
+
+/// `key]`, `from..to]`, `from..]`, `..to]`: no columns are in the keys.
+fn subscript<'a>(input: Input<'a>, operand: Term) -> Parsed<'a, TermKind> {
+    let operand = Box::new(operand);
+    let key = |input: Input<'a>| input.with_columns(false, term);
+    let (input, from) = if input.is_symbol("..") {
+        (input, None)
+    } else {
+        key(input).map(|(input, key)| (input, Some(Box::new(key))))?
+    };
+    if let (input, Some(())) = opt(symbol("..")).parse(input)? {
+        let (input, to) = if input.is_symbol("]") {
+            (input, None)
+        } else {
+            key(input).map(|(input, key)| (input, Some(Box::new(key))))?
+        };
+        let (input, ()) = symbol("]").parse(input)?;
+        return Ok((input, TermKind::Slice(operand, from, to)));
+    }
+    let (input, ()) = symbol("]").parse(input)?;
+    match from {
+        Some(key) => Ok((input, TermKind::Element(operand, key))),
+        None => input.fail(Expected::Symbol("..")),
+    }
 }
 
 /// `(a, b)`, or one term in parentheses.
@@ -196,29 +288,31 @@ fn field(input: Input<'_>) -> Parsed<'_, (Ident, Term)> {
     Ok((input, (field, value)))
 }
 
-/// `f(a, b)` or `CAST(a AS type)`: the only terms that begin with a name.
+/// `f(a, b)`, `CAST(a AS type)`, and among columns `count(*)`.
 fn call(input: Input<'_>) -> Parsed<'_, TermKind> {
     if input.is_word("cast") && input.next().is_symbol("(") {
-        let (input, (inner, type_name)) = cast(input, term)?;
+        let (input, (_, _, inner, _, type_name, _)) =
+            (keyword("CAST"), symbol("("), term, keyword("AS"), type_name, symbol(")"))
+                .parse(input)?;
         return Ok((input, TermKind::Cast(Box::new(inner), type_name)));
     }
-    if !is_call(input) {
-        return input.fail(Expected::Thing("a value"));
+    if input.has_columns()
+        && let Some(input) = count_all(input)
+    {
+        return Ok((input, TermKind::CountAll));
     }
     let (input, function) = function_name(input)?;
     let (input, arguments) = enclosed(input, ("(", ")"), ARGUMENTS, term)?;
     Ok((input, TermKind::Call { function, arguments }))
 }
 
-/// `CAST(operand AS type)`
-pub(crate) fn cast<'a, O>(
-    input: Input<'a>,
-    operand: impl Fn(Input<'a>) -> Parsed<'a, O>,
-) -> Parsed<'a, (O, TypeName)> {
-    let (input, (_, _, inner, _, type_name, _)) =
-        (keyword("CAST"), symbol("("), operand, keyword("AS"), type_name, symbol(")"))
-            .parse(input)?;
-    Ok((input, (inner, type_name)))
+/// The place behind `count(*)` or `count(1)`.
+fn count_all(input: Input<'_>) -> Option<Input<'_>> {
+    let argument = input.next().next();
+    let all = argument.is_symbol("*") || argument.kind() == Kind::Integer && argument.text() == "1";
+    let close = argument.next();
+    (input.is_word("count") && input.next().is_symbol("(") && all && close.is_symbol(")"))
+        .then(|| close.next())
 }
 
 /// The name of a function: `token` is one, though the word is reserved.

@@ -85,6 +85,16 @@ pub enum QueryError {
     /// 0x2200: parsed, planned for a later release.
     #[error("not supported yet: {0}")]
     NotSupportedYet(String),
+    /// 0x1400: a function or operator does not take a value that it was called with.
+    #[error("{message}")]
+    Function {
+        /// The function, without keyspace.
+        function: String,
+        /// Types of its arguments.
+        arguments: Vec<String>,
+        /// What was wrong.
+        message: String,
+    },
     /// Another error, of which it is known where in the statement it is. No client sees it as it is: where the text is
     /// known it becomes the other error, whose message begins with the place ([`QueryError::in_text`]).
     #[error("{error}")]
@@ -127,6 +137,9 @@ impl QueryError {
             QueryError::Unauthorized(message) => QueryError::Unauthorized(placed(message)),
             QueryError::NotSupportedYet(what) => {
                 QueryError::Invalid(placed(QueryError::NotSupportedYet(what).to_string()))
+            }
+            QueryError::Function { function, arguments, message } => {
+                QueryError::Function { function, arguments, message: placed(message) }
             }
             other => other,
         }
@@ -212,6 +225,11 @@ impl QueryError {
             }
             QueryError::Protocol(_) => ErrorKind::Protocol,
             QueryError::Storage(error) => return storage_message(error, attempt, replica),
+            QueryError::Function { function, arguments, .. } => ErrorKind::FunctionFailure {
+                keyspace: "system".to_string(),
+                function: function.clone(),
+                argument_types: arguments.clone(),
+            },
             QueryError::Located { error, .. } => return error.to_message(attempt, replica),
             QueryError::Internal(_) => ErrorKind::Server,
         };
@@ -228,6 +246,7 @@ impl QueryError {
             | QueryError::AlreadyExists { .. }
             | QueryError::Unauthorized(_)
             | QueryError::Unprepared { .. }
+            | QueryError::Function { .. }
             | QueryError::Protocol(_) => Outcome::ClientError,
             QueryError::Unavailable { .. }
             | QueryError::Overloaded(_)

@@ -48,7 +48,7 @@ impl Ready {
         catalogue: &Catalogue,
     ) -> Result<Ready, QueryError> {
         let statement = tholos_parser::parse_statement(text)?;
-        let context = PlanContext { catalogue, keyspace };
+        let context = PlanContext { catalogue, keyspace, effort: None };
         let planned = plan(statement, context).map_err(|error| error.in_text(text))?;
         let columns = planned.result_columns().map(|columns| EncodedColumns::new(&wire(columns)));
         let metadata_id = metadata_id(columns.as_ref());

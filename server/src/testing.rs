@@ -119,7 +119,14 @@ impl Bench {
     pub(crate) fn plan(&self, cql: &str) -> Result<Planned, QueryError> {
         let statement = tholos_parser::parse_statement(cql)
             .map_err(|error| QueryError::Syntax(error.to_string()))?;
-        plan(statement, PlanContext { catalogue: &self.catalogue, keyspace: Some(&self.keyspace) })
+        plan(
+            statement,
+            PlanContext {
+                catalogue: &self.catalogue,
+                keyspace: Some(&self.keyspace),
+                effort: None,
+            },
+        )
     }
 
     /// Runs statements that give no rows, separated by `;`.
@@ -138,6 +145,7 @@ impl Bench {
                     plan: PlanContext {
                         catalogue: &self.catalogue,
                         keyspace: Some(&self.keyspace),
+                        effort: None,
                     },
                     data_centers: &[],
                     table_id: Uuid::from_u64_pair(7, id),

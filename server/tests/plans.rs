@@ -68,7 +68,7 @@ impl Fixture {
     }
 
     fn context(&self) -> PlanContext<'_> {
-        PlanContext { catalogue: &self.catalogue, keyspace: self.keyspace.as_ref() }
+        PlanContext { catalogue: &self.catalogue, keyspace: self.keyspace.as_ref(), effort: None }
     }
 
     fn schema(&mut self, statement: &Statement) -> Result<String, Box<dyn Error>> {

@@ -109,7 +109,7 @@ fn catalogue() -> Result<Catalogue, Box<dyn Error>> {
         let effect = ddl::effect(
             &statement,
             &DdlContext {
-                plan: PlanContext { catalogue: &catalogue, keyspace: None },
+                plan: PlanContext { catalogue: &catalogue, keyspace: None, effort: None },
                 data_centers: &[],
                 table_id: Uuid::from_u128(1),
                 now: 0,
@@ -250,7 +250,7 @@ fn expected(write: &Write, table: &Table) -> Row {
 
 fn written(write: &Write, catalogue: &Catalogue) -> Result<Option<Row>, Box<dyn Error>> {
     let (text, values) = statement(write);
-    let context = PlanContext { catalogue, keyspace: None };
+    let context = PlanContext { catalogue, keyspace: None, effort: None };
     let planned = plan(tholos_parser::parse_statement(&text)?, context)?;
     let Plan::Modify(plan) = planned.plan else { return Err("no modification".into()) };
     let values: Vec<Bound<'_>> = values

@@ -1,10 +1,9 @@
 //! SELECT.
 
+use crate::ast::TableName;
 use crate::ast::ident::Ident;
 use crate::ast::relation::Relation;
 use crate::ast::term::Term;
-use crate::ast::type_name::TypeName;
-use crate::ast::{QualifiedName, TableName};
 use crate::consistency::Consistency;
 
 /// `SELECT ...`. Clauses stand in the order in which they print.
@@ -21,7 +20,7 @@ pub struct Select {
     /// WHERE: all must hold.
     pub relations: Vec<Relation>,
     /// GROUP BY
-    pub group_by: Vec<Selector>,
+    pub group_by: Vec<Term>,
     /// ORDER BY: column, and whether DESC.
     pub order_by: Vec<Ordering>,
     /// PER PARTITION LIMIT
@@ -49,46 +48,9 @@ pub enum Selection {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SelectItem {
     /// The expression.
-    pub selector: Selector,
+    pub term: Term,
     /// `AS alias`
     pub alias: Option<Ident>,
-}
-
-/// An expression of the select list.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Selector {
-    /// `a`
-    Column(Ident),
-    /// `count(*)`, `count(1)`
-    CountAll,
-    /// `f(a, 1)`, including `writetime(a)`, `ttl(a)`, `token(a, b)`, `count(a)`.
-    Call {
-        /// The function.
-        function: QualifiedName,
-        /// Its arguments.
-        arguments: Vec<Selector>,
-    },
-    /// `CAST(a AS text)`
-    Cast(Box<Selector>, TypeName),
-    /// `a.field`
-    Field(Box<Selector>, Ident),
-    /// `a[k]`
-    Element(Box<Selector>, Term),
-    /// `a[from..to]`, either end open.
-    Slice(Box<Selector>, Option<Term>, Option<Term>),
-    /// A constant or marker, as a function's argument or by itself.
-    Term(Term),
-    /// `-a` of something other than a number.
-    Negate(Box<Selector>),
-    /// `a + b`
-    Arithmetic {
-        /// Left operand.
-        left: Box<Selector>,
-        /// The operator.
-        operator: crate::ast::term::Operator,
-        /// Right operand.
-        right: Box<Selector>,
-    },
 }
 
 /// One item of ORDER BY.

@@ -1,4 +1,4 @@
-//! Terms: literals, bind markers, collection literals and function calls.
+//! Terms: all that stands for a value, from literals and bind markers to expressions over the columns of a row.
 
 use crate::ast::QualifiedName;
 use crate::ast::ident::Ident;
@@ -6,7 +6,8 @@ use crate::ast::type_name::TypeName;
 use crate::span::Span;
 use crate::value::Duration;
 
-/// Something that becomes a value once its type is known and its markers are bound.
+/// Something that becomes a value once its type is known, its markers are bound, and the row is there whose columns it
+/// names. Where columns may stand (in select lists, and not in VALUES) is the parser's business.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Term {
     /// What it is.
@@ -41,6 +42,10 @@ pub enum TermKind {
     Literal(Literal),
     /// `?` or `:name`
     Marker(Marker),
+    /// `a`: a column.
+    Column(Ident),
+    /// `count(*)`, `count(1)`
+    CountAll,
     /// `[a, b]`: a list or a vector, by the receiver's type.
     List(Vec<Term>),
     /// `{a, b}`: a set; `{}` is an empty set or map, by the receiver's type.
@@ -51,7 +56,13 @@ pub enum TermKind {
     Udt(Vec<(Ident, Term)>),
     /// `(a, b)`: a tuple of two or more, or one element in parentheses.
     Tuple(Vec<Term>),
-    /// `f(a, b)`
+    /// `a.field`
+    Field(Box<Term>, Ident),
+    /// `a[k]`
+    Element(Box<Term>, Box<Term>),
+    /// `a[from..to]`, either end open.
+    Slice(Box<Term>, Option<Box<Term>>, Option<Box<Term>>),
+    /// `f(a, b)`, in a select list also `writetime(a)`, `token(a, b)`, `count(a)` and the like.
     Call {
         /// The function.
         function: QualifiedName,

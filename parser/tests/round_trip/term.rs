@@ -207,7 +207,7 @@ pub(crate) fn term() -> BoxedStrategy<Term> {
 }
 
 /// The term, in parentheses where it is arithmetic.
-fn simple(term: Term) -> Term {
+pub(crate) fn simple(term: Term) -> Term {
     match term.kind {
         TermKind::Arithmetic { .. } => TermKind::Tuple(vec![term]).into(),
         _ => term,
@@ -215,7 +215,7 @@ fn simple(term: Term) -> Term {
 }
 
 /// The term, in parentheses where a sign before it would become part of it.
-fn unsigned(term: Term) -> Term {
+pub(crate) fn unsigned(term: Term) -> Term {
     let takes_sign = match &term.kind {
         TermKind::Literal(Literal::Integer(_) | Literal::Float(_) | Literal::Duration(_)) => {
             !term.to_string().starts_with('-')
@@ -226,7 +226,7 @@ fn unsigned(term: Term) -> Term {
 }
 
 /// Operands in parentheses where they would regroup.
-fn arithmetic(left: Term, operator: Operator, right: Term) -> TermKind {
+pub(crate) fn arithmetic(left: Term, operator: Operator, right: Term) -> TermKind {
     let regroups = |term: &Term, on_the_right: bool| match &term.kind {
         TermKind::Arithmetic { operator: inner, .. } if is_additive(operator) => {
             on_the_right && is_additive(*inner)

@@ -1,6 +1,8 @@
 //! The planner's entry point: dispatches a statement to the planner of its group.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use smallvec::{SmallVec, smallvec};
 use tholos_grammar::ast::Statement;
@@ -17,10 +19,45 @@ use crate::query::{batch, ddl, describe, modify};
 /// What planning may use.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanContext<'a> {
+    /// What planning may cost, and has cost; none: as much as it takes.
+    pub effort: Option<&'a Effort>,
     /// The catalogue.
     pub catalogue: &'a Catalogue,
     /// The session's keyspace (or the request's own, in protocol v5).
     pub keyspace: Option<&'a Name>,
+}
+
+/// What planning a statement may cost.
+#[derive(Debug, Default)]
+pub struct Effort {
+    /// Planning is given up then.
+    pub deadline: Option<Instant>,
+    /// Terms drafted and settled so far.
+    pub steps: Cell<u64>,
+}
+
+/// How often planning looks at the clock.
+const STEPS_PER_LOOK_AT_CLOCK: u64 = 4096;
+
+impl Effort {
+    /// One step more.
+    ///
+    /// # Errors
+    /// [`QueryError::Overloaded`] when the time is over.
+    pub fn step(&self) -> Result<(), QueryError> {
+        let steps = self.steps.get() + 1;
+        self.steps.set(steps);
+        match self.deadline {
+            Some(deadline)
+                if steps % STEPS_PER_LOOK_AT_CLOCK == 0 && Instant::now() >= deadline =>
+            {
+                Err(QueryError::Overloaded(format!(
+                    "planning the statement did not end in the time that a request may take ({steps} terms were planned): nothing was done; send smaller statements, or bind values instead of writing them"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Plans a statement: names looked up, types checked, markers described, the way to the data chosen.

@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
         let (high, low) = (self.node.random().bits(), self.node.random().bits());
         let random = Uuid::from_u64_pair(high, low);
         DdlContext {
-            plan: PlanContext { catalogue, keyspace: self.keyspace },
+            plan: PlanContext { catalogue, keyspace: self.keyspace, effort: None },
             data_centers: std::slice::from_ref(&self.node.config().data_center),
             table_id: uuid::Builder::from_random_bytes(*random.as_bytes()).into_uuid(),
             now: time.micros,

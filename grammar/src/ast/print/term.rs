@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use crate::ast::QualifiedName;
+use crate::ast::ident::Ident;
 use crate::ast::print::{Joined, Quoted, joined};
 use crate::ast::term::{Literal, Marker, Operator, Term, TermKind};
 
@@ -11,6 +12,8 @@ impl fmt::Display for Term {
         match &self.kind {
             TermKind::Literal(literal) => literal.fmt(f),
             TermKind::Marker(marker) => marker.fmt(f),
+            TermKind::Column(name) => column(f, name),
+            TermKind::CountAll => f.write_str("count(*)"),
             TermKind::List(items) => write!(f, "[{}]", Joined(items, ", ")),
             TermKind::Set(items) => write!(f, "{{{}}}", Joined(items, ", ")),
             TermKind::Map(entries) => {
@@ -24,6 +27,22 @@ impl fmt::Display for Term {
                 f.write_str("}")
             }
             TermKind::Tuple(items) => write!(f, "({})", Joined(items, ", ")),
+            TermKind::Field(of, field) => {
+                whole(f, of)?;
+                write!(f, ".{field}")
+            }
+            TermKind::Element(of, key) => {
+                whole(f, of)?;
+                write!(f, "[{key}]")
+            }
+            TermKind::Slice(of, from, to) => {
+                whole(f, of)?;
+                f.write_str("[")?;
+                from.iter().try_for_each(|from| write!(f, "{from}"))?;
+                f.write_str("..")?;
+                to.iter().try_for_each(|to| write!(f, "{to}"))?;
+                f.write_str("]")
+            }
             TermKind::Call { function, arguments } => {
                 function_name(f, function)?;
                 write!(f, "({})", Joined(arguments, ", "))
@@ -45,13 +64,39 @@ impl fmt::Display for Term {
 
 /// `-term`, with a space where two signs would begin a comment.
 fn negated(f: &mut fmt::Formatter<'_>, term: &Term) -> fmt::Result {
-    let signed = match &term.kind {
+    f.write_str(if starts_with_sign(term) { "- " } else { "-" })?;
+    operand(f, term, Precedence::Unary)
+}
+
+/// Whether a term's text begins with `-`, so that another one before it would begin a comment.
+fn starts_with_sign(term: &Term) -> bool {
+    match &term.kind {
         TermKind::Negate(_) => true,
         TermKind::Literal(literal) => literal.to_string().starts_with('-'),
+        TermKind::Field(inner, _) | TermKind::Element(inner, _) | TermKind::Slice(inner, ..) => {
+            starts_with_sign(inner)
+        }
+        _ => false,
+    }
+}
+
+/// What a part is taken of.
+fn whole(f: &mut fmt::Formatter<'_>, term: &Term) -> fmt::Result {
+    let looser = match &term.kind {
+        TermKind::Arithmetic { .. } | TermKind::Negate(_) => true,
+        // A point right behind a number would be read as part of it.
+        TermKind::Literal(Literal::Integer(_) | Literal::Float(_)) => true,
         _ => false,
     };
-    f.write_str(if signed { "- " } else { "-" })?;
-    operand(f, term, Precedence::Unary)
+    if looser { write!(f, "({term})") } else { term.fmt(f) }
+}
+
+/// `json`, `distinct` and `as` would begin `SELECT JSON`, `SELECT DISTINCT` and an alias.
+fn column(f: &mut fmt::Formatter<'_>, name: &Ident) -> fmt::Result {
+    match name.as_str() {
+        word @ ("as" | "distinct" | "json") => write!(f, "\"{word}\""),
+        _ => name.fmt(f),
+    }
 }
 
 /// A term as an operand of something that binds as `outer` does.

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use num_bigint::BigInt;
-use smallvec::SmallVec;
 use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::Value;
 use tholos_grammar::value::compare::compare;
@@ -13,7 +12,7 @@ use super::project;
 use super::ranges::Evaluator;
 use super::row::RowView;
 use crate::error::QueryError;
-use crate::query::select::plan::{Aggregate, AggregateFunction};
+use crate::query::expression::{Aggregate, AggregateFunction, Expr};
 
 /// What one aggregate has gathered so far.
 pub(super) enum Gathered {
@@ -23,7 +22,6 @@ pub(super) enum Gathered {
     /// The least or greatest value.
     Extreme(Option<Vec<u8>>),
     Sum(Sum),
-    Call(Vec<Gathered>),
 }
 
 /// A sum, and how many values went into it.
@@ -50,17 +48,13 @@ enum Total {
 impl Gathered {
     /// Nothing gathered yet.
     pub(super) fn new(aggregate: &Aggregate) -> Self {
-        match aggregate {
-            Aggregate::First(_) => Gathered::First(None),
-            Aggregate::CountAll => Gathered::Count(0),
-            Aggregate::Of(function, _, ty) => match function {
-                AggregateFunction::Count => Gathered::Count(0),
-                AggregateFunction::Min | AggregateFunction::Max => Gathered::Extreme(None),
-                AggregateFunction::Sum | AggregateFunction::Avg => Gathered::Sum(Sum::new(ty)),
-            },
-            Aggregate::Call(_, arguments) => {
-                Gathered::Call(arguments.iter().map(Gathered::new).collect())
+        match (aggregate.function, &aggregate.argument) {
+            (AggregateFunction::First, _) => Gathered::First(None),
+            (AggregateFunction::Min | AggregateFunction::Max, _) => Gathered::Extreme(None),
+            (AggregateFunction::Sum | AggregateFunction::Avg, Some(of)) => {
+                Gathered::Sum(Sum::new(&of.cql_type))
             }
+            _ => Gathered::Count(0),
         }
     }
 
@@ -71,72 +65,57 @@ impl Gathered {
         row: &RowView<'_>,
         evaluator: Evaluator<'_>,
     ) -> Result<(), QueryError> {
-        match (self, aggregate) {
-            (Gathered::First(first @ None), Aggregate::First(selected)) => {
-                let value = project::evaluate(selected, row, evaluator)?;
+        match (self, &aggregate.argument) {
+            (Gathered::First(Some(_)), _) => Ok(()),
+            (Gathered::First(first), Some(of)) => {
+                let value = project::evaluate(of, row, evaluator)?;
                 *first = Some(value.map(Cow::into_owned));
+                Ok(())
             }
-            (Gathered::Count(count), Aggregate::CountAll) => *count += 1,
-            (gathered, Aggregate::Of(function, selected, ty)) => {
-                if let Some(value) = project::evaluate(selected, row, evaluator)? {
-                    gathered.add_value(*function, value, ty)?;
-                }
+            (Gathered::Count(count), None) => {
+                *count += 1;
+                Ok(())
             }
-            (Gathered::Call(gathered), Aggregate::Call(_, arguments)) => {
-                for (gathered, argument) in gathered.iter_mut().zip(arguments) {
-                    gathered.add(argument, row, evaluator)?;
-                }
-            }
-            _ => {}
+            (gathered, Some(of)) => match project::evaluate(of, row, evaluator)? {
+                Some(value) => gathered.add_value(aggregate.function, value, of),
+                None => Ok(()),
+            },
+            (_, None) => Ok(()),
         }
-        Ok(())
     }
 
     fn add_value(
         &mut self,
         function: AggregateFunction,
         value: Cow<'_, [u8]>,
-        ty: &CqlType,
+        of: &Expr,
     ) -> Result<(), QueryError> {
         match self {
             Gathered::Count(count) => *count += 1,
             Gathered::Extreme(extreme) => {
                 let greater = function == AggregateFunction::Max;
                 let replaces = extreme.as_deref().is_none_or(|extreme| {
-                    let order = compare(ty, &value, extreme);
+                    let order = compare(&of.cql_type, &value, extreme);
                     if greater { order.is_gt() } else { order.is_lt() }
                 });
                 if replaces {
                     *extreme = Some(value.into_owned());
                 }
             }
-            Gathered::Sum(sum) => sum.add(&value, ty)?,
-            Gathered::First(_) | Gathered::Call(..) => {}
+            Gathered::Sum(sum) => sum.add(&value, &of.cql_type)?,
+            Gathered::First(_) => {}
         }
         Ok(())
     }
 
     /// The aggregate's value.
-    pub(super) fn finish(
-        self,
-        aggregate: &Aggregate,
-        evaluator: Evaluator<'_>,
-    ) -> Result<Option<Vec<u8>>, QueryError> {
+    pub(super) fn finish(self, aggregate: &Aggregate) -> Result<Option<Vec<u8>>, QueryError> {
         match self {
             Gathered::First(first) => Ok(first.flatten()),
             Gathered::Count(count) => Ok(Some(count.to_be_bytes().to_vec())),
             Gathered::Extreme(extreme) => Ok(extreme),
             Gathered::Sum(sum) => {
-                let average = matches!(aggregate, Aggregate::Of(AggregateFunction::Avg, ..));
-                sum.finish(average).map(Some)
-            }
-            Gathered::Call(gathered) => {
-                let Aggregate::Call(function, arguments) = aggregate else { return Ok(None) };
-                let mut values: SmallVec<[Option<Cow<'_, [u8]>>; 4]> = SmallVec::new();
-                for (gathered, argument) in gathered.into_iter().zip(arguments) {
-                    values.push(gathered.finish(argument, evaluator)?.map(Cow::Owned));
-                }
-                Ok(project::call(function, &values, evaluator)?.map(Cow::into_owned))
+                sum.finish(aggregate.function == AggregateFunction::Avg).map(Some)
             }
         }
     }

@@ -138,7 +138,8 @@ fn run(
     };
     let page_size = cx.options.page_size.and_then(|rows| u32::try_from(rows).ok());
     let page_size = page_size.filter(|rows| *rows > 0);
-    let one_row = matches!(plan.projection, Projection::Aggregates(_)) && plan.group_by.is_none();
+    let one_row =
+        matches!(plan.projection, Projection::Aggregates { .. }) && plan.group_by.is_none();
     let limits = limits(plan, evaluator, page_size, one_row, resume.as_ref())?;
     let deadline = match &plan.timeout {
         Some(timeout) => cx.deadline.min(Instant::now() + span(timeout, evaluator)?),
@@ -147,7 +148,7 @@ fn run(
     if limits.total == Some(0) {
         return Ok(None);
     }
-    let limited = page_size.is_some() && !matches!(plan.projection, Projection::Aggregates(_));
+    let limited = page_size.is_some() && !matches!(plan.projection, Projection::Aggregates { .. });
     let conditions = filter::conditions(plan, evaluator)?;
     let (now, time) = (cx.time.seconds, PageTime::until(deadline, limited.then_some(budget.time)));
     let budget = if limited { budget.walk } else { ReadBudget::UNLIMITED };

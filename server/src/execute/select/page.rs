@@ -16,7 +16,8 @@ use super::ranges::Evaluator;
 use super::row::{ClusteringValues, Layout, Partition, RowView};
 use crate::error::QueryError;
 use crate::execute::paging::{PagingState, fingerprint};
-use crate::query::select::plan::{Aggregate, Projection, SelectPlan};
+use crate::query::expression::Aggregate;
+use crate::query::select::plan::{Projection, SelectPlan};
 
 /// How often a read looks at the clock.
 const ROWS_PER_LOOK_AT_CLOCK: u32 = 256;
@@ -208,7 +209,7 @@ impl<'a> Page<'a> {
                 return Ok(Flow::Continue);
             }
         }
-        if let Projection::Aggregates(aggregates) = &plan.projection {
+        if let Projection::Aggregates { aggregates, .. } = &plan.projection {
             return self.gather(aggregates, &view, partition, position);
         }
         if let Some(state) = self.full.take() {
@@ -230,7 +231,7 @@ impl<'a> Page<'a> {
                     write(value.as_deref(), self.out)?;
                 }
             }
-            Projection::Aggregates(_) => {}
+            Projection::Aggregates { .. } => {}
         }
         self.count_row(&partition.prefix, position)
     }
@@ -380,7 +381,7 @@ impl<'a> Page<'a> {
             None => Vec::new(),
         };
         if self.group.as_ref().is_some_and(|group| group.key != key) {
-            let flow = self.end_group(aggregates)?;
+            let flow = self.end_group()?;
             if flow == Flow::Stop {
                 return Ok(flow);
             }
@@ -408,14 +409,21 @@ impl<'a> Page<'a> {
             group.position.clear();
             group.position.extend_from_slice(position);
         }
-        Ok(Flow::Continue)
+        // DISTINCT counts partitions: each is one row.
+        Ok(if self.plan.distinct { Flow::SkipPartition } else { Flow::Continue })
     }
 
     /// Writes the group that was gathered.
-    fn end_group(&mut self, aggregates: &[Aggregate]) -> Result<Flow, QueryError> {
+    fn end_group(&mut self) -> Result<Flow, QueryError> {
         let Some(group) = self.group.take() else { return Ok(Flow::Continue) };
-        for (gathered, aggregate) in group.gathered.into_iter().zip(aggregates) {
-            let value = gathered.finish(aggregate, self.evaluator)?;
+        let Projection::Aggregates { aggregates, items } = &self.plan.projection else {
+            return Ok(Flow::Continue);
+        };
+        let finished = group.gathered.into_iter().zip(aggregates);
+        let finished = finished.map(|(gathered, aggregate)| gathered.finish(aggregate));
+        let finished = finished.collect::<Result<Vec<_>, _>>()?;
+        for item in items {
+            let value = project::evaluate(item, &project::Group(&finished), self.evaluator)?;
             write(value.as_deref(), self.out)?;
         }
         self.writer.end_row();
@@ -438,7 +446,7 @@ impl<'a> Page<'a> {
 
     /// Ends the page after the last row; `stopped` says that there may be more rows, which are not wanted here.
     pub(super) fn finish(mut self, stopped: bool) -> Result<Option<PagingState>, QueryError> {
-        if let Projection::Aggregates(aggregates) = &self.plan.projection
+        if let Projection::Aggregates { aggregates, .. } = &self.plan.projection
             && !stopped
         {
             if self.group.is_none() && self.plan.group_by.is_none() {
@@ -452,7 +460,7 @@ impl<'a> Page<'a> {
                     left_in_partition: None,
                 });
             }
-            self.end_group(aggregates)?;
+            self.end_group()?;
             self.next = None;
         }
         Ok(self.next)

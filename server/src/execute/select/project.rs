@@ -1,92 +1,25 @@
-//! Expressions of the select list, evaluated over one row.
+//! What expressions see of rows and of groups of rows.
 
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
 use tholos_grammar::types::CqlType;
-use tholos_grammar::value::codec::elements::{Elements, Entries, Fields};
-use tholos_grammar::value::codec::writer::CollectionWriter;
-use tholos_grammar::value::compare::compare;
+use tholos_grammar::value::codec::writer::push_value;
 use tholos_storage::model::position::token_of;
+use tholos_storage::model::row::CellRef;
 
 use super::ranges::Evaluator;
 use super::row::RowView;
 use crate::error::QueryError;
-use crate::query::expression::{Evaluated, Expr};
-use crate::query::functions::Function;
-use crate::query::keys;
-use crate::query::select::plan::{Part, Selected};
+use crate::query::expression::row::{Cells, Row};
+use crate::query::expression::{CellFact, Evaluated, Expr};
 
 /// The value of an expression; `None` is null.
-pub(super) fn evaluate<'x, 'r: 'x>(
-    selected: &'x Selected,
-    row: &RowView<'r>,
+pub(super) fn evaluate<'x, R: Row<'x>>(
+    expr: &'x Expr,
+    row: &R,
     evaluator: Evaluator<'x>,
 ) -> Result<Option<Cow<'x, [u8]>>, QueryError> {
-    match selected {
-        Selected::Column(slot) => row.value(*slot),
-        Selected::Term(expr) => term(expr, evaluator),
-        Selected::Writetime(slot) => writetimes(row, *slot),
-        Selected::MaxWritetime(slot) => {
-            let cells = row.live_cells(*slot)?;
-            let max = cells.iter().map(|cell| cell.timestamp).max();
-            Ok(max.map(|micros| Cow::Owned(micros.to_be_bytes().to_vec())))
-        }
-        Selected::Ttl(slot) => ttls(row, *slot),
-        Selected::OfPart { ttl, slot, part } => of_part(row, *ttl, *slot, part, evaluator),
-        Selected::TokenOf(values) => {
-            let mut components = Vec::with_capacity(values.len());
-            for value in values {
-                match evaluate(value, row, evaluator)? {
-                    Some(component) => components.push(component),
-                    None => return Ok(None),
-                }
-            }
-            let components: Vec<&[u8]> = components.iter().map(|bytes| &**bytes).collect();
-            Ok(Some(Cow::Owned(keys::token(&components)?.0.to_be_bytes().to_vec())))
-        }
-        Selected::Token => Ok(Some(Cow::Owned(token_of(row.prefix).to_be_bytes().to_vec()))),
-        Selected::Call(function, arguments) => {
-            let mut values = SmallVec::new();
-            for argument in arguments {
-                values.push(evaluate(argument, row, evaluator)?);
-            }
-            call(function, &values, evaluator)
-        }
-        Selected::Field { of, index } => {
-            let Some(value) = evaluate(of, row, evaluator)? else { return Ok(None) };
-            let field = Fields::new(&value, index + 1, "user type").flatten().nth(*index);
-            Ok(field.flatten().map(|bytes| Cow::Owned(bytes.to_vec())))
-        }
-        Selected::Element { of, collection, key } => {
-            let Some(value) = evaluate(of, row, evaluator)? else { return Ok(None) };
-            let Some(key) = term(key, evaluator)? else { return Ok(None) };
-            Ok(element(collection, &value, &key).map(|bytes| Cow::Owned(bytes.to_vec())))
-        }
-        Selected::Slice { of, collection, from, to } => {
-            let Some(value) = evaluate(of, row, evaluator)? else { return Ok(None) };
-            let bound = |end: &'x Option<Expr>| match end {
-                Some(end) => term(end, evaluator),
-                None => Ok(None),
-            };
-            slice(collection, &value, bound(from)?.as_deref(), bound(to)?.as_deref())
-        }
-    }
-}
-
-/// Calls a function with values.
-pub(super) fn call<'r>(
-    function: &Function,
-    values: &SmallVec<[Option<Cow<'_, [u8]>>; 4]>,
-    evaluator: Evaluator<'_>,
-) -> Result<Option<Cow<'r, [u8]>>, QueryError> {
-    let borrowed: SmallVec<[Option<&[u8]>; 4]> =
-        values.iter().map(|value| value.as_deref()).collect();
-    Ok(function.call(&borrowed, evaluator.context)?.map(Cow::Owned))
-}
-
-fn term<'r>(expr: &'r Expr, evaluator: Evaluator<'r>) -> Result<Option<Cow<'r, [u8]>>, QueryError> {
-    match expr.evaluate(evaluator.values, evaluator.context)? {
+    match expr.evaluate_over(row, evaluator.values, evaluator.context)? {
         Evaluated::Bytes(bytes) => Ok(Some(bytes)),
         Evaluated::Null => Ok(None),
         Evaluated::Unset => {
@@ -95,112 +28,118 @@ fn term<'r>(expr: &'r Expr, evaluator: Evaluator<'r>) -> Result<Option<Cow<'r, [
     }
 }
 
-fn is_multi_cell(row: &RowView<'_>, slot: usize) -> bool {
-    row.slots.get(slot).is_some_and(|slot| slot.cql_type.is_multi_cell())
+impl<'x, 'r: 'x> Row<'x> for RowView<'r> {
+    fn column(&self, slot: usize) -> Result<Option<Cow<'x, [u8]>>, QueryError> {
+        self.value(slot)
+    }
+
+    fn cells(
+        &self,
+        fact: CellFact,
+        slot: usize,
+        cells: &Cells,
+    ) -> Result<Option<Cow<'x, [u8]>>, QueryError> {
+        let live = self.live_cells(slot)?;
+        let several = self.slots.get(slot).is_some_and(|slot| slot.cql_type.is_multi_cell());
+        let chosen = live.iter().filter(|cell| is_of(cells, cell));
+        let number = |cell: &CellRef<'_>| match fact {
+            CellFact::Ttl => self.ttl(cell).map(|ttl| ttl.to_be_bytes().to_vec()),
+            _ => Some(cell.timestamp.to_be_bytes().to_vec()),
+        };
+        let numbers: Vec<Option<Vec<u8>>> = match (fact, cells) {
+            (CellFact::MaxWritetime, _) => {
+                let latest = chosen.max_by_key(|cell| cell.timestamp);
+                return Ok(latest.and_then(number).map(Cow::Owned));
+            }
+            (_, Cells::All | Cells::Between(..)) if several => match self.fields(slot) {
+                Some(fields) => of_fields(fields, &live, number),
+                None => chosen.map(number).collect(),
+            },
+            _ => return Ok(chosen.last().and_then(number).map(Cow::Owned)),
+        };
+        list(&numbers)
+    }
+
+    fn token(&self) -> Result<[u8; 8], QueryError> {
+        Ok(token_of(self.prefix).to_be_bytes())
+    }
+
+    fn gathered(&self, _: usize) -> Result<Option<Cow<'x, [u8]>>, QueryError> {
+        Err(QueryError::Internal("a row is no group of rows".to_string()))
+    }
 }
 
-fn writetimes<'r>(row: &RowView<'r>, slot: usize) -> Result<Option<Cow<'r, [u8]>>, QueryError> {
-    let cells = row.live_cells(slot)?;
-    let times = cells.iter().map(|cell| Some(cell.timestamp.to_be_bytes().to_vec()));
-    numbers(times, is_multi_cell(row, slot))
-}
-
-fn ttls<'r>(row: &RowView<'r>, slot: usize) -> Result<Option<Cow<'r, [u8]>>, QueryError> {
-    let cells = row.live_cells(slot)?;
-    let ttls = cells.iter().map(|cell| row.ttl(cell).map(|ttl| ttl.to_be_bytes().to_vec()));
-    numbers(ttls, is_multi_cell(row, slot))
-}
-
-/// The time of one part's cell, or of the whole column's if that is one cell.
-fn of_part<'r>(
-    row: &RowView<'r>,
-    ttl: bool,
-    slot: usize,
-    part: &Part,
-    evaluator: Evaluator<'_>,
-) -> Result<Option<Cow<'r, [u8]>>, QueryError> {
-    let mut path = SmallVec::<[u8; 24]>::new();
-    match part {
-        Part::Field(index) => path.extend_from_slice(&index.to_be_bytes()),
-        Part::Element(key) => {
-            let Some(bytes) = term(key, evaluator)? else { return Ok(None) };
-            keys::encode_element(&key.cql_type, &bytes, &mut path)?;
+impl RowView<'_> {
+    /// How many fields a slot has, if it is a user type whose fields are cells.
+    fn fields(&self, slot: usize) -> Option<u16> {
+        match self.slots.get(slot).map(|slot| &slot.cql_type) {
+            Some(CqlType::Udt { definition, .. }) => u16::try_from(definition.fields.len()).ok(),
+            _ => None,
         }
     }
-    let cells = row.live_cells(slot)?;
-    let mut cells = cells.iter();
-    let Some(cell) = cells.find(|cell| cell.path.is_none_or(|of_cell| *of_cell == *path)) else {
-        return Ok(None);
-    };
-    let time = match ttl {
-        true => row.ttl(cell).map(|seconds| seconds.to_be_bytes().to_vec()),
-        false => Some(cell.timestamp.to_be_bytes().to_vec()),
-    };
-    Ok(time.map(Cow::Owned))
 }
 
-/// One number, or the list of all of them for a multi-cell column; null when there is none.
-fn numbers<'r>(
-    numbers: impl ExactSizeIterator<Item = Option<Vec<u8>>>,
-    several: bool,
-) -> Result<Option<Cow<'r, [u8]>>, QueryError> {
-    if numbers.len() == 0 {
-        return Ok(None);
+fn is_of(cells: &Cells, cell: &CellRef<'_>) -> bool {
+    // A column of one cell is asked as a whole, whatever part is meant.
+    let Some(path) = cell.path else { return true };
+    match cells {
+        Cells::All => true,
+        Cells::At(wanted) => *path == **wanted,
+        Cells::Between(from, to) => {
+            from.as_ref().is_none_or(|from| *path >= **from)
+                && to.as_ref().is_none_or(|to| *path <= **to)
+        }
     }
-    if !several {
-        return Ok(numbers.last().flatten().map(Cow::Owned));
+}
+
+/// A number for each field of a user type, null for fields that have no cell; nothing if none has.
+fn of_fields(
+    fields: u16,
+    cells: &[CellRef<'_>],
+    number: impl Fn(&CellRef<'_>) -> Option<Vec<u8>>,
+) -> Vec<Option<Vec<u8>>> {
+    if cells.is_empty() {
+        return Vec::new();
+    }
+    let of =
+        |field: u16| cells.iter().find(|cell| cell.path.is_some_and(|p| *p == field.to_be_bytes()));
+    (0..fields).map(|field| of(field).and_then(&number)).collect()
+}
+
+/// The list of numbers; null when there is none.
+fn list<'x>(numbers: &[Option<Vec<u8>>]) -> Result<Option<Cow<'x, [u8]>>, QueryError> {
+    if numbers.is_empty() {
+        return Ok(None);
     }
     let mut out = (numbers.len() as i32).to_be_bytes().to_vec();
     for number in numbers {
-        tholos_grammar::value::codec::writer::push_value(number.as_deref(), &mut out)
+        push_value(number.as_deref(), &mut out)
             .map_err(|error| QueryError::invalid(error.to_string()))?;
     }
     Ok(Some(Cow::Owned(out)))
 }
 
-fn element<'v>(collection: &CqlType, value: &'v [u8], key: &[u8]) -> Option<&'v [u8]> {
-    match collection {
-        CqlType::Map { key: ty, .. } => {
-            let mut entries = Entries::new(value).ok()?.flatten();
-            entries.find(|(found, _)| compare(ty, found, key).is_eq()).map(|(_, value)| value)
-        }
-        CqlType::Set { element: ty, .. } => {
-            let mut elements = Elements::new(value, "set").ok()?.flatten();
-            elements.find(|found| compare(ty, found, key).is_eq())
-        }
-        _ => None,
+/// What was gathered of a group of rows.
+pub(super) struct Group<'g>(pub(super) &'g [Option<Vec<u8>>]);
+
+impl<'x> Row<'x> for Group<'_> {
+    fn column(&self, _: usize) -> Result<Option<Cow<'x, [u8]>>, QueryError> {
+        Err(no_row())
+    }
+
+    fn cells(&self, _: CellFact, _: usize, _: &Cells) -> Result<Option<Cow<'x, [u8]>>, QueryError> {
+        Err(no_row())
+    }
+
+    fn token(&self) -> Result<[u8; 8], QueryError> {
+        Err(no_row())
+    }
+
+    fn gathered(&self, number: usize) -> Result<Option<Cow<'x, [u8]>>, QueryError> {
+        Ok(self.0.get(number).cloned().flatten().map(Cow::Owned))
     }
 }
 
-fn slice<'r>(
-    collection: &CqlType,
-    value: &[u8],
-    from: Option<&[u8]>,
-    to: Option<&[u8]>,
-) -> Result<Option<Cow<'r, [u8]>>, QueryError> {
-    let mut out = Vec::new();
-    let mut writer = CollectionWriter::new(&mut out);
-    let within = |ty: &CqlType, key: &[u8]| {
-        from.is_none_or(|from| compare(ty, key, from).is_ge())
-            && to.is_none_or(|to| compare(ty, key, to).is_le())
-    };
-    match collection {
-        CqlType::Map { key: ty, .. } => {
-            for (key, value) in Entries::new(value).into_iter().flatten().flatten() {
-                if within(ty, key) {
-                    writer.entry(key, value).map_err(|e| QueryError::invalid(e.to_string()))?;
-                }
-            }
-        }
-        CqlType::Set { element: ty, .. } => {
-            for element in Elements::new(value, "set").into_iter().flatten().flatten() {
-                if within(ty, element) {
-                    writer.element(element).map_err(|e| QueryError::invalid(e.to_string()))?;
-                }
-            }
-        }
-        _ => return Ok(None),
-    }
-    writer.finish().map_err(|error| QueryError::invalid(error.to_string()))?;
-    Ok(Some(Cow::Owned(out)))
+fn no_row() -> QueryError {
+    QueryError::Internal("a group of rows is no row".to_string())
 }

@@ -4,8 +4,9 @@ use tholos_grammar::types::{CqlType, Native};
 
 /// Whether bytes of type `from` are values of type `to` as they are.
 ///
-/// `frozen` makes no difference to a value's bytes. Beyond equal types: `ascii` is `text`, `timeuuid` is `uuid`, `int`
-/// and `bigint` are `varint`, and everything is a `blob`.
+/// `frozen` makes no difference to a value's bytes. Beyond equal types, as in Cassandra: `ascii` is `text`, `timeuuid` is
+/// `uuid`, `int`, `bigint` and `timestamp` are `varint`, `bigint` and `timestamp` each other, `bigint` is `time`, `int` is
+/// `date`, and everything is a `blob`.
 pub fn assignable(from: &CqlType, to: &CqlType) -> bool {
     use CqlType as T;
     match (from, to) {
@@ -37,7 +38,10 @@ fn native_assignable(from: Native, to: Native) -> bool {
             (from, to),
             (Native::Ascii, Native::Text)
                 | (Native::Timeuuid, Native::Uuid)
-                | (Native::Int | Native::Bigint, Native::Varint)
+                | (Native::Int | Native::Bigint | Native::Timestamp, Native::Varint)
+                | (Native::Bigint, Native::Timestamp | Native::Time)
+                | (Native::Timestamp, Native::Bigint)
+                | (Native::Int, Native::Date)
                 | (Native::Counter, Native::Bigint)
                 | (Native::Bigint, Native::Counter)
         )
@@ -56,6 +60,11 @@ mod tests {
         assert!(!assignable(&native(Native::Uuid), &native(Native::Timeuuid)));
         assert!(assignable(&native(Native::Uuid), &native(Native::Blob)));
         assert!(!assignable(&native(Native::Int), &native(Native::Bigint)));
+        assert!(assignable(&native(Native::Bigint), &native(Native::Timestamp)));
+        assert!(assignable(&native(Native::Timestamp), &native(Native::Bigint)));
+        assert!(assignable(&native(Native::Bigint), &native(Native::Time)));
+        assert!(!assignable(&native(Native::Time), &native(Native::Bigint)));
+        assert!(assignable(&native(Native::Int), &native(Native::Date)));
         let list = |frozen| CqlType::List { element: Box::new(native(Native::Int)), frozen };
         assert!(assignable(&list(true), &list(false)));
         let set = CqlType::Set { element: Box::new(native(Native::Int)), frozen: true };

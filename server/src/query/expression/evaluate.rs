@@ -1,19 +1,39 @@
-//! Evaluating expressions: from bound values and the request's time to the protocol's bytes.
+//! Evaluating expressions: from bound values, the request's time and perhaps a row to the protocol's bytes.
 
 use std::borrow::Cow;
 
 use smallvec::SmallVec;
 use tholos_grammar::types::CqlType;
+use tholos_grammar::value::codec::elements::{Elements, Entries, Fields};
 use tholos_grammar::value::codec::writer::{CollectionWriter, push_value, push_vector_element};
 use tholos_grammar::value::codec::{EncodeError, canonical, validate};
+use tholos_grammar::value::compare::compare;
 
-use super::{Evaluated, Expr, ExprKind};
+use super::row::{Cells, NoRow, Row};
+use super::{Evaluated, Expr, ExprKind, OfCells, Part};
 use crate::error::QueryError;
 use crate::query::functions::{CallContext, Function};
+use crate::query::keys;
 use crate::query::values::Bound;
 
+/// What an expression is evaluated with.
+struct Evaluation<'e, 'v, 'c, R> {
+    row: &'e R,
+    /// Those of the statement's markers.
+    values: &'v [Bound<'v>],
+    context: CallContext<'c>,
+}
+
+impl<R> Clone for Evaluation<'_, '_, '_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Evaluation<'_, '_, '_, R> {}
+
 impl Expr {
-    /// The expression's value: valid bytes of its type, sets and maps in order.
+    /// The expression's value where there is no row: valid bytes of its type, sets and maps in order.
     ///
     /// `values` are those of the statement's markers.
     ///
@@ -25,25 +45,80 @@ impl Expr {
         values: &'v [Bound<'v>],
         context: CallContext<'_>,
     ) -> Result<Evaluated<'v>, QueryError> {
-        match &self.kind {
+        self.evaluate_over(&NoRow, values, context)
+    }
+
+    /// The expression's value over a row.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate), and what reading the row meets.
+    pub fn evaluate_over<'v, R: Row<'v>>(
+        &'v self,
+        row: &R,
+        values: &'v [Bound<'v>],
+        context: CallContext<'_>,
+    ) -> Result<Evaluated<'v>, QueryError> {
+        Evaluation { row, values, context }.value(self)
+    }
+}
+
+impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
+    fn value(self, expr: &'v Expr) -> Result<Evaluated<'v>, QueryError> {
+        match &expr.kind {
             ExprKind::Constant(None) => Ok(Evaluated::Null),
             ExprKind::Constant(Some(bytes)) => Ok(Evaluated::Bytes(Cow::Borrowed(bytes))),
-            ExprKind::Marker { index, name } => self.bound(*index, name, values),
-            ExprKind::Call { function, arguments } => call(function, arguments, values, context),
-            _ => Ok(Evaluated::Bytes(Cow::Owned(self.compose(values, context)?))),
+            ExprKind::Marker { index, name } => self.bound(expr, *index, name),
+            ExprKind::Column(slot) => Ok(self.row.column(*slot)?.into()),
+            ExprKind::Call { function, arguments } => self.call(function, arguments),
+            ExprKind::OfCells(of) => self.of_cells(of),
+            ExprKind::Token => Ok(Evaluated::Bytes(Cow::Owned(self.row.token()?.to_vec()))),
+            ExprKind::TokenOf(values) => self.token_of(values),
+            ExprKind::Field { of, index } => {
+                let Some(value) = self.present(of)? else { return Ok(Evaluated::Null) };
+                let field = Fields::new(&value, index + 1, "user type").flatten().nth(*index);
+                Ok(field.flatten().map(|bytes| Cow::Owned(bytes.to_vec())).into())
+            }
+            ExprKind::Element { of, key } => {
+                let Some(value) = self.present(of)? else { return Ok(Evaluated::Null) };
+                let Some(key) = self.present(key)? else { return Ok(Evaluated::Null) };
+                let found = element(&of.cql_type, &value, &key);
+                Ok(found.map(|bytes| Cow::Owned(bytes.to_vec())).into())
+            }
+            ExprKind::Slice { of, from, to } => {
+                let Some(value) = self.present(of)? else { return Ok(Evaluated::Null) };
+                let (from, to) = (self.bound_of(from.as_deref())?, self.bound_of(to.as_deref())?);
+                let (out, found) = slice(&of.cql_type, &value, from.as_deref(), to.as_deref())?;
+                // Where elements are cells, an empty collection is none.
+                let of_cells = matches!(of.kind, ExprKind::Column(_) | ExprKind::Gathered(_))
+                    && of.cql_type.is_multi_cell();
+                Ok((found || !of_cells).then_some(Cow::Owned(out)).into())
+            }
+            ExprKind::Gathered(number) => Ok(self.row.gathered(*number)?.into()),
+            ExprKind::Aggregate(_) => {
+                Err(QueryError::Internal("an aggregate was not gathered".to_string()))
+            }
+            _ => Ok(Evaluated::Bytes(Cow::Owned(self.compose(expr)?))),
         }
     }
 
-    fn bound<'v>(
-        &'v self,
-        index: u16,
-        name: &str,
-        values: &'v [Bound<'v>],
-    ) -> Result<Evaluated<'v>, QueryError> {
-        let Some(value) = values.get(usize::from(index)) else {
+    /// The value of a part: null is none, and not set is an error.
+    fn present(self, expr: &'v Expr) -> Result<Option<Cow<'v, [u8]>>, QueryError> {
+        match self.value(expr)? {
+            Evaluated::Bytes(bytes) => Ok(Some(bytes)),
+            Evaluated::Null => Ok(None),
+            Evaluated::Unset => Err(unset_inside("an expression")),
+        }
+    }
+
+    fn bound_of(self, end: Option<&'v Expr>) -> Result<Option<Cow<'v, [u8]>>, QueryError> {
+        end.map_or(Ok(None), |end| self.present(end))
+    }
+
+    fn bound(self, expr: &Expr, index: u16, name: &str) -> Result<Evaluated<'v>, QueryError> {
+        let Some(value) = self.values.get(usize::from(index)) else {
             return Err(QueryError::invalid(format!(
                 "{} values were bound and the statement's marker for {name} is number {}: bind one value per marker",
-                values.len(),
+                self.values.len(),
                 index + 1
             )));
         };
@@ -53,43 +128,95 @@ impl Expr {
             Bound::Bytes(bytes) => bytes,
         };
         let checked =
-            validate(&self.cql_type, bytes).and_then(|()| canonical(&self.cql_type, bytes));
+            validate(&expr.cql_type, bytes).and_then(|()| canonical(&expr.cql_type, bytes));
         match checked {
             Ok(bytes) => Ok(Evaluated::Bytes(bytes)),
             Err(error) => Err(QueryError::invalid(format!(
                 "the value bound to {name} ({} bytes) is no {}: {error}",
                 bytes.len(),
-                self.cql_type
+                expr.cql_type
             ))),
         }
     }
 
+    fn call(
+        self,
+        function: &'v Function,
+        arguments: &'v [Expr],
+    ) -> Result<Evaluated<'v>, QueryError> {
+        let mut evaluated = SmallVec::<[Option<Cow<'_, [u8]>>; 4]>::new();
+        for argument in arguments {
+            evaluated.push(match self.value(argument)? {
+                Evaluated::Bytes(bytes) => Some(bytes),
+                Evaluated::Null => None,
+                Evaluated::Unset => {
+                    return Err(QueryError::invalid(format!(
+                        "an argument of {}() is not set: bind a value, or null",
+                        function.name
+                    )));
+                }
+            });
+        }
+        let borrowed: SmallVec<[Option<&[u8]>; 4]> =
+            evaluated.iter().map(|argument| argument.as_deref()).collect();
+        Ok(function.call(&borrowed, self.context)?.map(Cow::Owned).into())
+    }
+
+    fn of_cells(self, of: &'v OfCells) -> Result<Evaluated<'v>, QueryError> {
+        let path = |key: &'v Expr| -> Result<Option<keys::Component>, QueryError> {
+            let Some(bytes) = self.present(key)? else { return Ok(None) };
+            let mut path = keys::Component::new();
+            keys::encode_element(&key.cql_type, &bytes, &mut path)?;
+            Ok(Some(path))
+        };
+        let cells = match &of.part {
+            Part::Whole => Cells::All,
+            Part::Field(field) => Cells::At(field.to_be_bytes().into_iter().collect()),
+            Part::Element(key) => match path(key)? {
+                Some(path) => Cells::At(path),
+                None => return Ok(Evaluated::Null),
+            },
+            Part::Slice(from, to) => Cells::Between(
+                from.as_ref().map_or(Ok(None), path)?,
+                to.as_ref().map_or(Ok(None), path)?,
+            ),
+        };
+        Ok(self.row.cells(of.fact, of.slot, &cells)?.into())
+    }
+
+    fn token_of(self, values: &'v [Expr]) -> Result<Evaluated<'v>, QueryError> {
+        let mut components = Vec::with_capacity(values.len());
+        for value in values {
+            match self.present(value)? {
+                Some(component) => components.push(component),
+                None => return Ok(Evaluated::Null),
+            }
+        }
+        let components: Vec<&[u8]> = components.iter().map(|bytes| &**bytes).collect();
+        Ok(Evaluated::Bytes(Cow::Owned(keys::token(&components)?.0.to_be_bytes().to_vec())))
+    }
+
     /// Encodes a collection, tuple, user type or vector from its parts.
-    fn compose(
-        &self,
-        values: &[Bound<'_>],
-        context: CallContext<'_>,
-    ) -> Result<Vec<u8>, QueryError> {
+    fn compose(self, expr: &'v Expr) -> Result<Vec<u8>, QueryError> {
         let mut out = Vec::new();
-        match &self.kind {
-            ExprKind::List(items) => collect(items, values, context, &mut out)?,
+        match &expr.kind {
+            ExprKind::List(items) => self.collect(items, &mut out)?,
             ExprKind::Set(items) => {
-                collect(items, values, context, &mut out)?;
-                out = in_order(&self.cql_type, out)?;
+                self.collect(items, &mut out)?;
+                out = in_order(&expr.cql_type, out)?;
             }
             ExprKind::Map(entries) => {
                 let mut writer = CollectionWriter::new(&mut out);
                 for (key, value) in entries {
-                    let key = part(key, "a map", values, context)?;
-                    let value = part(value, "a map", values, context)?;
+                    let (key, value) = (self.part(key, "a map")?, self.part(value, "a map")?);
                     writer.entry(&key, &value).map_err(too_long)?;
                 }
                 writer.finish().map_err(too_long)?;
-                out = in_order(&self.cql_type, out)?;
+                out = in_order(&expr.cql_type, out)?;
             }
             ExprKind::Tuple(fields) | ExprKind::Udt(fields) => {
                 for field in fields {
-                    let value = match field.evaluate(values, context)? {
+                    let value = match self.value(field)? {
                         Evaluated::Unset => return Err(unset_inside("a tuple or user type")),
                         Evaluated::Null => None,
                         Evaluated::Bytes(bytes) => Some(bytes),
@@ -99,49 +226,38 @@ impl Expr {
             }
             ExprKind::Vector(items) => {
                 for item in items {
-                    let bytes = part(item, "a vector", values, context)?;
+                    let bytes = self.part(item, "a vector")?;
                     push_vector_element(&item.cql_type, &bytes, &mut out);
                 }
             }
-            ExprKind::Constant(_) | ExprKind::Marker { .. } | ExprKind::Call { .. } => {
+            _ => {
                 return Err(QueryError::Internal(format!(
                     "{} is no composite value",
-                    self.cql_type
+                    expr.cql_type
                 )));
             }
         }
         Ok(out)
     }
-}
 
-fn collect(
-    items: &[Expr],
-    values: &[Bound<'_>],
-    context: CallContext<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), QueryError> {
-    let mut writer = CollectionWriter::new(out);
-    for item in items {
-        let bytes = part(item, "a collection", values, context)?;
-        writer.element(&bytes).map_err(too_long)?;
+    fn collect(self, items: &'v [Expr], out: &mut Vec<u8>) -> Result<(), QueryError> {
+        let mut writer = CollectionWriter::new(out);
+        for item in items {
+            writer.element(&self.part(item, "a collection")?).map_err(too_long)?;
+        }
+        writer.finish().map_err(too_long)?;
+        Ok(())
     }
-    writer.finish().map_err(too_long)?;
-    Ok(())
-}
 
-/// The bytes of a part that may be neither null nor unset.
-fn part<'v>(
-    expr: &'v Expr,
-    of: &str,
-    values: &'v [Bound<'v>],
-    context: CallContext<'_>,
-) -> Result<Cow<'v, [u8]>, QueryError> {
-    match expr.evaluate(values, context)? {
-        Evaluated::Bytes(bytes) => Ok(bytes),
-        Evaluated::Unset => Err(unset_inside(of)),
-        Evaluated::Null => Err(QueryError::invalid(format!(
-            "null is not supported inside {of}: leave the element out"
-        ))),
+    /// The bytes of a part that may be neither null nor unset.
+    fn part(self, expr: &'v Expr, of: &str) -> Result<Cow<'v, [u8]>, QueryError> {
+        match self.value(expr)? {
+            Evaluated::Bytes(bytes) => Ok(bytes),
+            Evaluated::Unset => Err(unset_inside(of)),
+            Evaluated::Null => Err(QueryError::invalid(format!(
+                "null is not supported inside {of}: leave the element out"
+            ))),
+        }
     }
 }
 
@@ -154,31 +270,55 @@ fn in_order(cql_type: &CqlType, bytes: Vec<u8>) -> Result<Vec<u8>, QueryError> {
     Ok(sorted.unwrap_or(bytes))
 }
 
-fn call<'v>(
-    function: &Function,
-    arguments: &'v [Expr],
-    values: &'v [Bound<'v>],
-    context: CallContext<'_>,
-) -> Result<Evaluated<'v>, QueryError> {
-    let mut evaluated = SmallVec::<[Option<Cow<'_, [u8]>>; 4]>::new();
-    for argument in arguments {
-        evaluated.push(match argument.evaluate(values, context)? {
-            Evaluated::Bytes(bytes) => Some(bytes),
-            Evaluated::Null => None,
-            Evaluated::Unset => {
-                return Err(QueryError::invalid(format!(
-                    "an argument of {}() is not set: bind a value, or null",
-                    function.name
-                )));
-            }
-        });
+fn element<'b>(collection: &CqlType, value: &'b [u8], key: &[u8]) -> Option<&'b [u8]> {
+    match collection {
+        CqlType::Map { key: ty, .. } => {
+            let mut entries = Entries::new(value).ok()?.flatten();
+            entries.find(|(found, _)| compare(ty, found, key).is_eq()).map(|(_, value)| value)
+        }
+        CqlType::Set { element: ty, .. } => {
+            let mut elements = Elements::new(value, "set").ok()?.flatten();
+            elements.find(|found| compare(ty, found, key).is_eq())
+        }
+        _ => None,
     }
-    let borrowed: SmallVec<[Option<&[u8]>; 4]> =
-        evaluated.iter().map(|argument| argument.as_deref()).collect();
-    Ok(match function.call(&borrowed, context)? {
-        Some(bytes) => Evaluated::Bytes(Cow::Owned(bytes)),
-        None => Evaluated::Null,
-    })
+}
+
+/// What of a collection lies between two keys, and whether it is anything.
+fn slice(
+    collection: &CqlType,
+    value: &[u8],
+    from: Option<&[u8]>,
+    to: Option<&[u8]>,
+) -> Result<(Vec<u8>, bool), QueryError> {
+    let mut out = Vec::new();
+    let mut found = false;
+    let mut writer = CollectionWriter::new(&mut out);
+    let within = |ty: &CqlType, key: &[u8]| {
+        from.is_none_or(|from| compare(ty, key, from).is_ge())
+            && to.is_none_or(|to| compare(ty, key, to).is_le())
+    };
+    match collection {
+        CqlType::Map { key: ty, .. } => {
+            for (key, value) in Entries::new(value).into_iter().flatten().flatten() {
+                if within(ty, key) {
+                    writer.entry(key, value).map_err(too_long)?;
+                    found = true;
+                }
+            }
+        }
+        CqlType::Set { element: ty, .. } => {
+            for element in Elements::new(value, "set").into_iter().flatten().flatten() {
+                if within(ty, element) {
+                    writer.element(element).map_err(too_long)?;
+                    found = true;
+                }
+            }
+        }
+        _ => {}
+    }
+    writer.finish().map_err(too_long)?;
+    Ok((out, found))
 }
 
 fn unset_inside(what: &str) -> QueryError {

@@ -11,7 +11,7 @@ use crate::error::QueryError;
 pub(super) fn resolve(target: &str, arguments: &[ArgumentType]) -> Result<Function, QueryError> {
     let from = match arguments {
         [ArgumentType::Known(CqlType::Native(native))] => *native,
-        [ArgumentType::Literal(LiteralKind::Integer)] => Native::Varint,
+        [ArgumentType::Literal(LiteralKind::Integer(_))] => Native::Varint,
         [ArgumentType::Literal(LiteralKind::Float)] => Native::Decimal,
         [ArgumentType::Literal(LiteralKind::Text)] => Native::Text,
         [ArgumentType::Literal(LiteralKind::Boolean)] => Native::Boolean,

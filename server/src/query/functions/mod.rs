@@ -59,7 +59,8 @@ pub enum ArgumentType {
 #[allow(missing_docs)] // each is the literal of that name
 pub enum LiteralKind {
     Text,
-    Integer,
+    /// The smallest of `int`, `bigint` and `varint` that holds it.
+    Integer(Native),
     Float,
     Boolean,
     Blob,
@@ -67,6 +68,36 @@ pub enum LiteralKind {
     Duration,
     /// A list, set, map, tuple or user type literal.
     Structured,
+}
+
+impl LiteralKind {
+    /// The type that a literal of this kind has where nothing says one.
+    pub fn natural(self) -> Option<Native> {
+        Some(match self {
+            LiteralKind::Text => Native::Text,
+            LiteralKind::Integer(native) => native,
+            LiteralKind::Float => Native::Double,
+            LiteralKind::Boolean => Native::Boolean,
+            LiteralKind::Blob => Native::Blob,
+            LiteralKind::Uuid => Native::Uuid,
+            LiteralKind::Duration => Native::Duration,
+            LiteralKind::Structured => return None,
+        })
+    }
+
+    /// What it is called in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            LiteralKind::Text => "text",
+            LiteralKind::Integer(_) => "integer",
+            LiteralKind::Float => "float",
+            LiteralKind::Boolean => "boolean",
+            LiteralKind::Blob => "blob",
+            LiteralKind::Uuid => "uuid",
+            LiteralKind::Duration => "duration",
+            LiteralKind::Structured => "structured",
+        }
+    }
 }
 
 /// A function with its types settled: call it with values of `arguments`.
@@ -88,7 +119,7 @@ impl Function {
     /// [`Function::arguments`]: whoever bound them checked that.
     ///
     /// # Errors
-    /// [`QueryError::Invalid`] when the function does not take this value, with the function's name.
+    /// [`QueryError::Function`] when the function does not take this value.
     pub fn call(
         &self,
         arguments: &[Option<&[u8]>],
@@ -156,7 +187,24 @@ impl Function {
     }
 
     fn refuse(&self, what: &str) -> QueryError {
-        QueryError::invalid(format!("{}(): {what}", self.name))
+        QueryError::Function {
+            function: self.native_name().to_string(),
+            arguments: self.arguments.iter().map(CqlType::to_string).collect(),
+            message: format!("{}(): {what}", self.name),
+        }
+    }
+
+    /// The name that clients know it by: operators have names of words.
+    pub fn native_name(&self) -> &'static str {
+        match (self.name, self.arguments.len()) {
+            ("-", 1) => "_negate",
+            ("+", _) => "_add",
+            ("-", _) => "_subtract",
+            ("*", _) => "_multiply",
+            ("/", _) => "_divide",
+            ("%", _) => "_modulo",
+            (name, _) => name,
+        }
     }
 
     fn defect(&self, what: &str) -> QueryError {

@@ -108,6 +108,15 @@ fn meet(a: Native, b: Native) -> Option<Native> {
     })
 }
 
+/// The type of two texts, one behind the other.
+fn together(a: Native, b: Native) -> Option<Native> {
+    match (a, b) {
+        (Native::Ascii, Native::Ascii) => Some(Native::Ascii),
+        (Native::Ascii | Native::Text, Native::Ascii | Native::Text) => Some(Native::Text),
+        _ => None,
+    }
+}
+
 pub(super) fn resolve_operator(
     operator: Operator,
     arguments: &[ArgumentType],
@@ -125,7 +134,7 @@ pub(super) fn resolve_operator(
     let refuse = || {
         wrong_arguments(
             operator.name(),
-            "two numbers, or a timestamp or date and a duration",
+            "two numbers, two texts, or a timestamp or date and a duration",
             arguments,
         )
     };
@@ -140,6 +149,9 @@ pub(super) fn resolve_operator(
         {
             left_type
         }
+        (Native::Text | Native::Ascii, Operator::Add) => {
+            together(left_type, right_type).ok_or_else(refuse)?
+        }
         _ => meet(left_type, right_type).ok_or_else(refuse)?,
     };
     Ok(function(operator.name(), vec![left_type, right_type], returns, Code::Operator(operator)))
@@ -150,7 +162,8 @@ fn function(name: &'static str, takes: Vec<Native>, returns: Native, code: Code)
     Function { name, arguments, returns: returns.into(), pure: true, code }
 }
 
-/// The type of an operand: its own, or for literals and markers that of the other operand or of the receiver.
+/// The type of an operand: its own. A literal's is the least that holds it, or what receives the result if only so the
+/// result fits that; a marker's is that of the other operand or of the receiver.
 fn operand(
     of: &ArgumentType,
     other: Option<&ArgumentType>,
@@ -163,22 +176,49 @@ fn operand(
     if let ArgumentType::Known(_) = of {
         return known(of);
     }
-    let near = other.and_then(known).or(match receiver {
+    let other = other.map(|other| (other, known(other)));
+    let receiver = match receiver {
+        Some(CqlType::Native(Native::Counter)) => Some(Native::Bigint),
         Some(CqlType::Native(native)) => Some(*native),
         _ => None,
-    });
-    if let Some(near) = near.filter(|near| is_number(*near) && fits(of, *near)) {
-        return Some(if near == Native::Counter { Native::Bigint } else { near });
-    }
-    match of {
-        ArgumentType::Literal(LiteralKind::Integer) => Some(Native::Int),
-        ArgumentType::Literal(LiteralKind::Float) => Some(Native::Double),
-        ArgumentType::Literal(LiteralKind::Duration) => Some(Native::Duration),
-        _ => match near {
-            Some(near @ (Native::Timestamp | Native::Date)) if other.is_some() => Some(near),
-            _ => None,
+    };
+    let wanted = receiver.filter(|native| is_operand(*native) && fits(of, *native));
+    match (of, other) {
+        (ArgumentType::Literal(LiteralKind::Duration), _) => Some(Native::Duration),
+        (ArgumentType::Literal(kind), Some((_, Some(other)))) => {
+            let natural = beside(*kind, other)?;
+            let narrower = wanted.filter(|wanted| {
+                meet(other, natural) != Some(*wanted) && meet(other, *wanted) == Some(*wanted)
+            });
+            Some(narrower.unwrap_or(natural))
+        }
+        (ArgumentType::Literal(kind), other) => wanted.or(match other {
+            Some((ArgumentType::Literal(LiteralKind::Integer(Native::Varint)), _)) => {
+                beside(*kind, Native::Varint)
+            }
+            _ => kind.natural().filter(|native| is_operand(*native)),
+        }),
+        (_, Some((_, Some(other)))) => match other {
+            Native::Counter => Some(Native::Bigint),
+            other => Some(other),
         },
+        _ => wanted,
     }
+}
+
+/// The type of a literal beside an operand of some type: as exact as that.
+fn beside(kind: LiteralKind, other: Native) -> Option<Native> {
+    match (kind, other) {
+        (LiteralKind::Float, Native::Decimal | Native::Varint) => Some(Native::Decimal),
+        (LiteralKind::Text, Native::Ascii | Native::Text) => Some(other),
+        _ => kind.natural(),
+    }
+}
+
+/// Whether values of a type are added and the like; those of time have the left side to themselves.
+fn is_operand(native: Native) -> bool {
+    let others = matches!(native, Native::Text | Native::Ascii | Native::Timestamp | Native::Date);
+    is_number(native) || others
 }
 
 pub(super) fn resolve_math(
@@ -279,6 +319,9 @@ pub(super) fn operate(
     left: &[u8],
     right: &[u8],
 ) -> Result<Option<Vec<u8>>, QueryError> {
+    if matches!(function.returns, CqlType::Native(Native::Text | Native::Ascii)) {
+        return Ok(Some([left, right].concat()));
+    }
     let (left, right) = (function.decode(0, left)?, function.decode(1, right)?);
     if left == Value::Empty || right == Value::Empty {
         return Ok(None);

@@ -166,7 +166,7 @@ pub(super) fn fits(given: &ArgumentType, native: Native) -> bool {
             LiteralKind::Text => {
                 matches!(native, N::Ascii | N::Text | N::Inet | N::Date | N::Time | N::Timestamp)
             }
-            LiteralKind::Integer => {
+            LiteralKind::Integer(_) => {
                 number::is_number(native) || matches!(native, N::Date | N::Time | N::Timestamp)
             }
             LiteralKind::Float => matches!(native, N::Decimal | N::Float | N::Double),
@@ -223,7 +223,7 @@ fn generic(plain: &str, arguments: &[ArgumentType]) -> Result<Option<Function>, 
         let given = match arguments {
             [ArgumentType::Known(given)] => given.clone(),
             [ArgumentType::Literal(LiteralKind::Text)] => Native::Text.into(),
-            [ArgumentType::Literal(LiteralKind::Integer)] => Native::Varint.into(),
+            [ArgumentType::Literal(LiteralKind::Integer(_))] => Native::Varint.into(),
             [ArgumentType::Literal(LiteralKind::Float)] => Native::Double.into(),
             [ArgumentType::Literal(LiteralKind::Boolean)] => Native::Boolean.into(),
             _ => return Err(wrong_arguments("to_json", "one value of a known type", arguments)),
@@ -281,7 +281,7 @@ fn describe(arguments: &[ArgumentType]) -> String {
         .iter()
         .map(|argument| match argument {
             ArgumentType::Known(ty) => ty.to_string(),
-            ArgumentType::Literal(kind) => format!("{kind:?} literal").to_lowercase(),
+            ArgumentType::Literal(kind) => format!("{} literal", kind.name()),
             ArgumentType::Any => "?".to_string(),
         })
         .collect();

@@ -13,12 +13,10 @@
 
 use std::fmt;
 
-use tholos_grammar::value::Value;
 use tholos_storage::model::entry::Direction;
 
 use super::plan::*;
-use crate::query::expression::{Expr, ExprKind};
-use crate::query::functions::Function;
+use crate::query::expression::{Expr, Shown};
 
 impl fmt::Display for SelectPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +39,8 @@ impl fmt::Display for SelectPlan {
             write!(f, "\n  timeout: {}", Show(timeout))?;
         }
         let (kind, items) = self.projected();
-        write!(f, "\n  {kind}: {}", items.join(", "))
+        let between = if kind == "aggregates" { "\n  items: " } else { ", " };
+        write!(f, "\n  {kind}: {}", items.join(between))
     }
 }
 
@@ -166,73 +165,24 @@ impl SelectPlan {
                 ("columns", slots.iter().map(|slot| self.slot_name(*slot)).collect())
             }
             Projection::Expressions(items) => {
-                ("expressions", items.iter().map(|item| self.selected(item)).collect())
+                ("expressions", items.iter().map(|item| self.shown(item).to_string()).collect())
             }
-            Projection::Aggregates(items) => {
-                ("aggregates", items.iter().map(|item| self.aggregate(item)).collect())
-            }
-        }
-    }
-
-    fn selected(&self, selected: &Selected) -> String {
-        match selected {
-            Selected::Column(slot) => self.slot_name(*slot),
-            Selected::Term(term) => Show(term).to_string(),
-            Selected::Writetime(slot) => format!("writetime({})", self.slot_name(*slot)),
-            Selected::MaxWritetime(slot) => format!("maxwritetime({})", self.slot_name(*slot)),
-            Selected::Ttl(slot) => format!("ttl({})", self.slot_name(*slot)),
-            Selected::OfPart { ttl, slot, part } => {
-                let function = if *ttl { "ttl" } else { "writetime" };
-                match part {
-                    Part::Element(key) => {
-                        format!("{function}({}[{}])", self.slot_name(*slot), Show(key))
-                    }
-                    Part::Field(index) => format!("{function}({}.{index})", self.slot_name(*slot)),
-                }
-            }
-            Selected::Token => "token".to_string(),
-            Selected::TokenOf(values) => {
-                let values: Vec<String> = values.iter().map(|value| self.selected(value)).collect();
-                format!("token({})", values.join(", "))
-            }
-            Selected::Call(function, arguments) => {
-                call(function, arguments.iter().map(|argument| self.selected(argument)))
-            }
-            Selected::Field { of, index } => format!("{}.{index}", self.selected(of)),
-            Selected::Element { of, key, .. } => format!("{}[{}]", self.selected(of), Show(key)),
-            Selected::Slice { of, from, to, .. } => {
-                let show = |end: &Option<Expr>| {
-                    end.as_ref().map(|end| Show(end).to_string()).unwrap_or_default()
-                };
-                format!("{}[{}..{}]", self.selected(of), show(from), show(to))
+            Projection::Aggregates { aggregates, items } => {
+                let gathered = aggregates.iter().enumerate().map(|(number, aggregate)| {
+                    let argument = aggregate.argument.as_ref();
+                    let argument = argument
+                        .map_or("*".to_string(), |argument| self.shown(argument).to_string());
+                    format!("#{number} {}({argument})", aggregate.function.name())
+                });
+                let items = items.iter().map(|item| self.shown(item).to_string());
+                let gathered = gathered.collect::<Vec<_>>().join(", ");
+                ("aggregates", vec![gathered, items.collect::<Vec<_>>().join(", ")])
             }
         }
     }
 
-    fn aggregate(&self, aggregate: &Aggregate) -> String {
-        match aggregate {
-            Aggregate::First(selected) => format!("first({})", self.selected(selected)),
-            Aggregate::CountAll => "count(*)".to_string(),
-            Aggregate::Of(function, selected, _) => {
-                format!("{}({})", function.name(), self.selected(selected))
-            }
-            Aggregate::Call(function, arguments) => {
-                call(function, arguments.iter().map(|argument| self.aggregate(argument)))
-            }
-        }
-    }
-}
-
-impl AggregateFunction {
-    /// Its name in CQL.
-    pub fn name(self) -> &'static str {
-        match self {
-            AggregateFunction::Count => "count",
-            AggregateFunction::Min => "min",
-            AggregateFunction::Max => "max",
-            AggregateFunction::Sum => "sum",
-            AggregateFunction::Avg => "avg",
-        }
+    fn shown<'e>(&'e self, expr: &'e Expr) -> Shown<'e> {
+        Shown { expr, slots: &self.slots, as_cql: true }
     }
 }
 
@@ -251,10 +201,6 @@ impl fmt::Display for FilterOperator {
 
 fn comma(i: usize) -> &'static str {
     if i == 0 { "" } else { ", " }
-}
-
-fn call(function: &Function, arguments: impl Iterator<Item = String>) -> String {
-    format!("{}({})", function.name, arguments.collect::<Vec<_>>().join(", "))
 }
 
 fn fmt_scan(
@@ -306,24 +252,7 @@ struct Show<'e>(&'e Expr);
 
 impl fmt::Display for Show<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.kind {
-            ExprKind::Constant(None) => f.write_str("null"),
-            ExprKind::Constant(Some(bytes)) => match Value::decode(&self.0.cql_type, bytes) {
-                Ok(value) => write!(f, "{}", value.literal(&self.0.cql_type)),
-                Err(_) => f.write_str("(invalid)"),
-            },
-            ExprKind::Marker { index, .. } => write!(f, "?{index}"),
-            ExprKind::List(items) | ExprKind::Vector(items) => write!(f, "[{}]", list(items)),
-            ExprKind::Set(items) => write!(f, "{{{}}}", list(items)),
-            ExprKind::Map(entries) => {
-                let entries = entries.iter().map(|(k, v)| format!("{}: {}", Show(k), Show(v)));
-                write!(f, "{{{}}}", entries.collect::<Vec<_>>().join(", "))
-            }
-            ExprKind::Tuple(items) | ExprKind::Udt(items) => write!(f, "({})", list(items)),
-            ExprKind::Call { function, arguments } => {
-                write!(f, "{}({})", function.name, list(arguments))
-            }
-        }
+        Shown { expr: self.0, slots: &[], as_cql: true }.fmt(f)
     }
 }
 

@@ -13,7 +13,7 @@ pub mod plan;
 mod relation;
 mod restrict;
 mod selection;
-mod slots;
+pub(in crate::query) mod slots;
 
 use std::sync::Arc;
 
@@ -59,7 +59,8 @@ pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned,
     if select.distinct {
         order::check_distinct(select, &table, &restrictions.access, &slots, &selection)?;
     }
-    let selection = if select.json { selection::into_json(selection, &table) } else { selection };
+    let aggregates = selection.aggregates;
+    let selection = if select.json { selection.into_json(&table) } else { selection };
     let per_partition_limit = bind_int(
         select.per_partition_limit.as_ref(),
         "[per_partition_limit]",
@@ -71,9 +72,17 @@ pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned,
             "PER PARTITION LIMIT makes no sense with SELECT DISTINCT, which shows one row for each partition: leave one of them out",
         ));
     }
+    if let (Some(limit), true, true) = (&select.per_partition_limit, aggregates, group_by.is_none())
+    {
+        let error = QueryError::invalid(
+            "PER PARTITION LIMIT is not allowed with aggregates, which make one row of all partitions: GROUP BY the partition key, or leave it out",
+        );
+        return Err(error.at(limit.span));
+    }
     let limit = bind_int(select.limit.as_ref(), "[limit]", &table, &mut binder)?;
     let timeout = bind_timeout(select.using.timeout.as_ref(), &table, &mut binder)?;
 
+    let (projection, columns) = selection.project(group_by.is_some());
     let pk_indexes = pk_indexes(&restrictions.access);
     let mut plan = SelectPlan {
         virtual_table: context.catalogue.is_system(&table.keyspace),
@@ -88,9 +97,9 @@ pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned,
         limit,
         timeout,
         slots: slots.into_vec(),
-        projection: selection::project(selection.items, group_by.is_some()),
+        projection,
         group_by,
-        columns: selection.columns.into(),
+        columns: columns.into(),
         fingerprint: 0,
         where_markers,
         table: Arc::clone(&table),
@@ -103,12 +112,6 @@ pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned,
         tables: smallvec![table],
         consistency: select.using.consistency,
     })
-}
-
-/// What of the select list comes out: expressions and the columns that they make.
-struct Selection {
-    items: Vec<selection::Item>,
-    columns: Vec<ColumnSpec>,
 }
 
 fn find_table(select: &Select, context: PlanContext<'_>) -> Result<Arc<Table>, QueryError> {

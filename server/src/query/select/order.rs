@@ -1,13 +1,15 @@
 //! ORDER BY, GROUP BY and DISTINCT: what they may name.
 
-use tholos_grammar::ast::select::{Ordering, Select, Selector};
+use tholos_grammar::ast::select::{Ordering, Select};
+use tholos_grammar::ast::term::{Term, TermKind};
 use tholos_grammar::name::Name;
 use tholos_storage::schema::{Column, Table};
 
 use super::plan::{Access, Candidates, Place};
 use super::restrict::Restrictions;
+use super::selection::Selection;
 use super::slots::Slots;
-use super::{Selection, unknown_column};
+use super::unknown_column;
 use crate::error::QueryError;
 
 /// Which way to walk, and whether partitions must be merged.
@@ -110,7 +112,7 @@ fn clustering_order(table: &Table) -> String {
 
 /// GROUP BY: a prefix of the primary key, without columns that have one value anyway.
 pub(super) fn plan_group_by(
-    groups: &[Selector],
+    groups: &[Term],
     table: &Table,
     restrictions: &Restrictions,
     slots: &mut Slots<'_>,
@@ -129,7 +131,7 @@ pub(super) fn plan_group_by(
     let mut next = 0;
     let mut columns = Vec::with_capacity(groups.len());
     for group in groups {
-        let Selector::Column(name) = group else {
+        let TermKind::Column(name) = &group.kind else {
             return Err(QueryError::NotSupportedYet(
                 "GROUP BY on a function; group by columns of the primary key".to_string(),
             ));

@@ -11,8 +11,7 @@ use tholos_storage::model::ColumnId;
 use tholos_storage::model::entry::Direction;
 use tholos_storage::schema::Table;
 
-use crate::query::expression::Expr;
-use crate::query::functions::Function;
+use crate::query::expression::{Aggregate, Expr};
 use crate::query::plan::ColumnSpec;
 
 /// A planned SELECT.
@@ -257,7 +256,7 @@ pub struct Slot {
 }
 
 /// Where a column's value is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// Component of the partition key.
     PartitionKey(usize),
@@ -275,97 +274,12 @@ pub enum Projection {
     /// Columns as they are: slots in the order of the result.
     Columns(Vec<usize>),
     /// An expression for each column of the result.
-    Expressions(Vec<Selected>),
+    Expressions(Vec<Expr>),
     /// One row for all rows or for each group.
-    Aggregates(Vec<Aggregate>),
-}
-
-/// An expression over one row.
-#[derive(Debug)]
-pub enum Selected {
-    /// A column.
-    Column(usize),
-    /// A term without columns.
-    Term(Expr),
-    /// `writetime(column)`: of a column of one cell, or the list of those of the elements.
-    Writetime(usize),
-    /// `maxwritetime(column)`
-    MaxWritetime(usize),
-    /// `ttl(column)`
-    Ttl(usize),
-    /// `writetime` or `ttl` of one element of a collection or field of a user type.
-    OfPart {
-        /// `ttl`
-        ttl: bool,
-        /// The column.
-        slot: usize,
-        /// Which of its parts.
-        part: Part,
+    Aggregates {
+        /// What is gathered of the rows.
+        aggregates: Vec<Aggregate>,
+        /// An expression over that for each column of the result.
+        items: Vec<Expr>,
     },
-    /// `token(partition key)`
-    Token,
-    /// `token()` of other values: the token of the partition that they would be the key of.
-    TokenOf(Vec<Selected>),
-    /// A function's result.
-    Call(Function, Vec<Selected>),
-    /// `value.field`: of a user type.
-    Field {
-        /// The user type's value.
-        of: Box<Selected>,
-        /// The field's number.
-        index: usize,
-    },
-    /// `map[key]`, `set[element]`
-    Element {
-        /// The collection.
-        of: Box<Selected>,
-        /// Its type.
-        collection: CqlType,
-        /// The key.
-        key: Expr,
-    },
-    /// `map[from..to]`, `set[from..to]`
-    Slice {
-        /// The collection.
-        of: Box<Selected>,
-        /// Its type.
-        collection: CqlType,
-        /// From this key on.
-        from: Option<Expr>,
-        /// Up to and with this key.
-        to: Option<Expr>,
-    },
-}
-
-/// A part of a column that may be a cell of its own.
-#[derive(Debug)]
-pub enum Part {
-    /// `column[key]`
-    Element(Expr),
-    /// `column.field`, by number.
-    Field(u16),
-}
-
-/// A column of an aggregate's result.
-#[derive(Debug)]
-pub enum Aggregate {
-    /// The first row's value.
-    First(Selected),
-    /// `count(*)`
-    CountAll,
-    /// `count(x)`, `min(x)`, ...
-    Of(AggregateFunction, Selected, CqlType),
-    /// A function of aggregates' results, such as `round(avg(x))`.
-    Call(Function, Vec<Aggregate>),
-}
-
-/// Aggregate functions of one argument. Null arguments are left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum AggregateFunction {
-    Count,
-    Min,
-    Max,
-    Sum,
-    Avg,
 }

@@ -1,32 +1,51 @@
 //! The columns that a statement touches, each once.
 
+use std::collections::BTreeMap;
+
+use tholos_grammar::name::Name;
+use tholos_grammar::types::CqlType;
 use tholos_storage::schema::{Column, ColumnKind, Table};
 
 use super::plan::{Place, Slot};
+use super::unknown_column;
+use crate::error::QueryError;
 
 /// Collects slots while a statement is planned.
-pub(super) struct Slots<'t> {
+pub(in crate::query) struct Slots<'t> {
     table: &'t Table,
     slots: Vec<Slot>,
+    by_place: BTreeMap<Place, usize>,
 }
 
 impl<'t> Slots<'t> {
     pub(super) fn new(table: &'t Table) -> Self {
-        Slots { table, slots: Vec::new() }
+        Slots { table, slots: Vec::new(), by_place: BTreeMap::new() }
     }
 
     /// The slot of a column of the table, a new one if there is none yet.
     pub(super) fn of(&mut self, column: &Column) -> usize {
         let place = place(self.table, column);
-        if let Some(index) = self.slots.iter().position(|slot| slot.place == place) {
-            return index;
+        let next = self.slots.len();
+        let index = *self.by_place.entry(place).or_insert(next);
+        if index == next {
+            let (name, cql_type) = (column.name.clone(), column.cql_type.clone());
+            self.slots.push(Slot { place, name, cql_type });
         }
-        let slot = Slot { place, name: column.name.clone(), cql_type: column.cql_type.clone() };
-        self.slots.push(slot);
-        self.slots.len() - 1
+        index
     }
 
-    pub(super) fn as_slice(&self) -> &[Slot] {
+    /// The slot and type of the column of that name.
+    pub(in crate::query) fn named(&mut self, name: &Name) -> Result<(usize, CqlType), QueryError> {
+        let table = self.table;
+        let column = table.column(name.as_str()).ok_or_else(|| unknown_column(name, table))?;
+        Ok((self.of(column), column.cql_type.clone()))
+    }
+
+    pub(in crate::query) fn table(&self) -> &'t Table {
+        self.table
+    }
+
+    pub(in crate::query) fn as_slice(&self) -> &[Slot] {
         &self.slots
     }
 
