@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use quick_cache::Weighter;
@@ -18,7 +19,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use crate::error::QueryError;
 use crate::query::catalogue::Catalogue;
 use crate::query::plan::{ColumnSpec, Planned};
-use crate::query::planner::{PlanContext, plan};
+use crate::query::planner::{Effort, PlanContext, plan};
 
 /// A statement's id.
 pub type StatementId = [u8; 16];
@@ -38,17 +39,19 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Parses and plans a statement.
+    /// Parses and plans a statement, by a time.
     ///
     /// # Errors
-    /// The text is no CQL, or makes no sense with this catalogue.
+    /// The text is no CQL, or makes no sense with this catalogue; the time is over.
     pub fn plan(
         text: &str,
         keyspace: Option<&Name>,
         catalogue: &Catalogue,
+        deadline: Option<Instant>,
     ) -> Result<Ready, QueryError> {
         let statement = tholos_parser::parse_statement(text)?;
-        let context = PlanContext { catalogue, keyspace, effort: None };
+        let effort = Effort { deadline, ..Effort::default() };
+        let context = PlanContext { catalogue, keyspace, effort: Some(&effort) };
         let planned = plan(statement, context).map_err(|error| error.in_text(text))?;
         let columns = planned.result_columns().map(|columns| EncodedColumns::new(&wire(columns)));
         let metadata_id = metadata_id(columns.as_ref());
@@ -116,7 +119,7 @@ impl Prepared {
             self.epoch.store(epoch, Ordering::Release);
             return Ok((ready, false));
         }
-        let fresh = Arc::new(Ready::plan(&self.text, self.keyspace.as_ref(), catalogue)?);
+        let fresh = Arc::new(Ready::plan(&self.text, self.keyspace.as_ref(), catalogue, None)?);
         self.ready.store(Arc::clone(&fresh));
         self.epoch.store(epoch, Ordering::Release);
         Ok((fresh, true))
@@ -148,15 +151,16 @@ impl PreparedCache {
         PreparedCache { cache: Cache::with_weighter(estimated, bytes, Bytes) }
     }
 
-    /// Prepares a statement, or finds it prepared.
+    /// Prepares a statement by a time, or finds it prepared.
     ///
     /// # Errors
-    /// It does not parse or plan, or is too large to be kept.
+    /// It does not parse or plan in time, or is too large to be kept.
     pub fn prepare(
         &self,
         text: &str,
         keyspace: Option<&Name>,
         catalogue: &Catalogue,
+        deadline: Option<Instant>,
     ) -> Result<(Arc<Prepared>, Arc<Ready>), QueryError> {
         let id = statement_id(text, keyspace);
         if let Some(prepared) = self.cache.get(&id) {
@@ -164,7 +168,7 @@ impl PreparedCache {
             let (ready, _) = prepared.ready(catalogue)?;
             return Ok((prepared, ready));
         }
-        let ready = Arc::new(Ready::plan(text, keyspace, catalogue)?);
+        let ready = Arc::new(Ready::plan(text, keyspace, catalogue, deadline)?);
         let prepared = Arc::new(Prepared {
             id,
             keyspace: keyspace.cloned(),
@@ -239,7 +243,8 @@ mod tests {
         );
         let cache = PreparedCache::new(1 << 20);
         let keyspace = Name::from("ks");
-        let (prepared, _) = cache.prepare(statement, Some(&keyspace), &bench.catalogue).unwrap();
+        let (prepared, _) =
+            cache.prepare(statement, Some(&keyspace), &bench.catalogue, None).unwrap();
         bench.run(change);
         prepared.ready(&bench.catalogue).unwrap().1
     }

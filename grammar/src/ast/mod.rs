@@ -17,6 +17,7 @@ pub mod term;
 pub mod type_name;
 
 use crate::ast::ident::Ident;
+use crate::span::Span;
 
 /// One statement. A script is a sequence of them, separated by `;`.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +73,13 @@ pub struct QualifiedName {
     pub keyspace: Option<Ident>,
     /// The object's name.
     pub name: Ident,
+}
+
+impl QualifiedName {
+    /// Where it stands.
+    pub fn span(&self) -> Span {
+        self.keyspace.as_ref().map_or(self.name.span, |keyspace| keyspace.span.to(self.name.span))
+    }
 }
 
 /// The name of a table.

@@ -139,6 +139,17 @@ pub enum BatchKind {
     Counter,
 }
 
+impl Modification {
+    /// The table that it changes.
+    pub fn table(&self) -> &TableName {
+        match self {
+            Modification::Insert(insert) => &insert.table,
+            Modification::Update(update) => &update.table,
+            Modification::Delete(delete) => &delete.table,
+        }
+    }
+}
+
 /// A statement that may stand in a batch.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]

@@ -223,11 +223,7 @@ fn merge(rows: &[RowRef<'_>]) -> Result<RowBuf, QueryError> {
 
 /// Attributes of a batch belong to no table: their markers are described by the first statement's.
 fn batch_spec(batch: &Batch) -> ColumnSpec {
-    let table = batch.statements.first().map(|statement| match statement {
-        Modification::Insert(statement) => &statement.table,
-        Modification::Update(statement) => &statement.table,
-        Modification::Delete(statement) => &statement.table,
-    });
+    let table = batch.statements.first().map(Modification::table);
     let keyspace = table.and_then(|table| table.keyspace.as_deref().cloned());
     ColumnSpec {
         keyspace: keyspace.unwrap_or_else(|| "".into()),

@@ -71,7 +71,8 @@ pub fn plan(statement: Statement, context: PlanContext<'_>) -> Result<Planned, Q
             if context.catalogue.keyspace(name.as_str()).is_none() {
                 return Err(QueryError::invalid(format!(
                     "keyspace {name} does not exist: DESCRIBE KEYSPACES lists those that do"
-                )));
+                ))
+                .at(name.span));
             }
             Plan::Use(name.into())
         }

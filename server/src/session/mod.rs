@@ -168,8 +168,9 @@ impl Session {
         let snapshot = self.node.snapshot();
         let own = query.parameters.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
-        let ready =
-            Ready::plan(query.text, keyspace, &snapshot.catalogue).map_err(Failure::other)?;
+        let deadline = Some(started + self.node.request_timeout());
+        let ready = Ready::plan(query.text, keyspace, &snapshot.catalogue, deadline)
+            .map_err(Failure::other)?;
         let keyspace = keyspace.cloned();
         let mut run = Run::new(&self.node, &snapshot, &ready, keyspace.as_ref(), started);
         run.may_wait = self.may_wait;
@@ -188,10 +189,11 @@ impl Session {
         let own = prepare.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
         let snapshot = self.node.snapshot();
+        let deadline = Some(Instant::now() + self.node.request_timeout());
         let (prepared, ready) = self
             .node
             .prepared()
-            .prepare(prepare.text, keyspace, &snapshot.catalogue)
+            .prepare(prepare.text, keyspace, &snapshot.catalogue, deadline)
             .map_err(failed)?;
         let result = PreparedResult {
             id: &prepared.id,
@@ -267,12 +269,13 @@ impl Session {
         let snapshot = self.node.snapshot();
         let own = batch.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
+        let deadline = Some(started + self.node.request_timeout());
         let mut statements: Vec<(Arc<Ready>, BoundValues<'_>)> =
             Vec::with_capacity(batch.statements.len());
         for statement in &batch.statements {
             let ready = match statement.statement {
                 StatementRef::Text(text) => {
-                    Arc::new(Ready::plan(text, keyspace, &snapshot.catalogue)?)
+                    Arc::new(Ready::plan(text, keyspace, &snapshot.catalogue, deadline)?)
                 }
                 StatementRef::Prepared(id) => self.find(id, &snapshot)?.1,
             };

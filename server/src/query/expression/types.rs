@@ -6,7 +6,7 @@ use tholos_grammar::ast::type_name::TypeName;
 use tholos_grammar::name::Name;
 use tholos_grammar::types::{CqlType, Native, UserType};
 
-use crate::error::QueryError;
+use crate::error::{At, QueryError};
 use crate::query::catalogue::Catalogue;
 
 /// The most dimensions a vector may have, as in Cassandra.
@@ -90,7 +90,7 @@ impl Resolver<'_> {
             TypeName::Frozen(inner) => self.explicitly_frozen(inner, depth),
             TypeName::User(name) => {
                 let keyspace = name.keyspace.as_deref().unwrap_or(self.keyspace);
-                let definition = self.user_type(keyspace, &name.name)?;
+                let definition = self.user_type(keyspace, &name.name).at(name.span())?;
                 Ok(CqlType::Udt { definition, frozen: false })
             }
             TypeName::Custom(class) => Err(QueryError::invalid(format!(

@@ -35,7 +35,7 @@ use tholos_storage::schema::Table;
 use self::attributes::Attributes;
 use self::operations::ColumnWrite;
 use self::restrictions::Keys;
-use crate::error::QueryError;
+use crate::error::{At, QueryError};
 use crate::query::expression::Binder;
 use crate::query::json::InsertDocument;
 use crate::query::planner::PlanContext;
@@ -99,6 +99,7 @@ pub fn plan(statement: &Modification, binder: &mut Binder<'_>) -> Result<ModifyP
         Modification::Update(statement) => update::plan(statement, binder),
         Modification::Delete(statement) => delete::plan(statement, binder),
     }
+    .at(statement.table().span())
 }
 
 /// The table that a statement changes: it must exist and be a user's.
@@ -106,6 +107,10 @@ pub fn plan(statement: &Modification, binder: &mut Binder<'_>) -> Result<ModifyP
 /// # Errors
 /// [`QueryError::Invalid`]: no keyspace is in use, the keyspace or table does not exist, or it is a system table.
 pub fn changed_table(name: &TableName, context: PlanContext<'_>) -> Result<Arc<Table>, QueryError> {
+    table_of(name, context).at(name.span())
+}
+
+fn table_of(name: &TableName, context: PlanContext<'_>) -> Result<Arc<Table>, QueryError> {
     let keyspace = keyspace_of(name, context)?;
     if context.catalogue.is_system(keyspace) {
         return Err(QueryError::Unauthorized(format!(
@@ -123,7 +128,8 @@ pub fn changed_table(name: &TableName, context: PlanContext<'_>) -> Result<Arc<T
         None => Err(QueryError::invalid(format!(
             "table {keyspace}.{} does not exist: DESCRIBE TABLES lists those that do",
             name.name
-        ))),
+        ))
+        .at(name.name.span)),
     }
 }
 

@@ -27,7 +27,7 @@ use tholos_storage::schema::Table;
 
 use self::plan::{Access, Candidates, SelectPlan};
 use self::slots::Slots;
-use crate::error::QueryError;
+use crate::error::{At, QueryError};
 use crate::query::expression::{Binder, Expr};
 use crate::query::plan::{ColumnSpec, Plan, Planned};
 use crate::query::planner::PlanContext;
@@ -39,6 +39,11 @@ use crate::query::suggest::nearest;
 /// [`QueryError::Invalid`]: unknown names, values of the wrong type, restrictions that no key serves without ALLOW
 /// FILTERING, and so on, with what to do; [`QueryError::NotSupportedYet`] for ANN ordering.
 pub fn plan_select(select: &Select, context: PlanContext<'_>) -> Result<Planned, QueryError> {
+    // What nothing else is to blame for is the table's.
+    plan_clauses(select, context).at(select.table.span())
+}
+
+fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, QueryError> {
     let table = find_table(select, context)?;
     let mut binder = Binder::new(context);
     let mut slots = Slots::new(&table);
@@ -132,7 +137,8 @@ fn find_table(select: &Select, context: PlanContext<'_>) -> Result<Arc<Table>, Q
         None => Err(QueryError::invalid(format!(
             "table {keyspace}.{name} does not exist{}",
             nearest(name.as_str(), known.tables.keys().map(Name::as_str))
-        ))),
+        ))
+        .at(name.span)),
     }
 }
 

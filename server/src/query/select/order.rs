@@ -10,7 +10,7 @@ use super::restrict::Restrictions;
 use super::selection::Selection;
 use super::slots::Slots;
 use super::unknown_column;
-use crate::error::QueryError;
+use crate::error::{At, QueryError};
 
 /// Which way to walk, and whether partitions must be merged.
 pub(super) struct Order {
@@ -38,8 +38,8 @@ pub(super) fn plan_order(
                 )));
             }
         };
-        let (place, column) = clustering_column(name, table)?;
-        skip_to(place, &mut next, &column.name, table, restrictions)?;
+        let (place, column) = clustering_column(name, table).at(name.span)?;
+        skip_to(place, &mut next, &column.name, table, restrictions).at(name.span)?;
         let turned = descending != column.descending;
         if reversed.is_some_and(|reversed| reversed != turned) {
             return Err(QueryError::invalid(format!(
@@ -131,26 +131,7 @@ pub(super) fn plan_group_by(
     let mut next = 0;
     let mut columns = Vec::with_capacity(groups.len());
     for group in groups {
-        let TermKind::Column(name) = &group.kind else {
-            return Err(QueryError::NotSupportedYet(
-                "GROUP BY on a function; group by columns of the primary key".to_string(),
-            ));
-        };
-        let place = key.iter().position(|column| column.name == *name);
-        let Some(place) = place else {
-            if table.column(name.as_str()).is_none() {
-                return Err(unknown_column(name, table));
-            }
-            return Err(QueryError::invalid(format!(
-                "GROUP BY {name}: only columns of the primary key make groups"
-            )));
-        };
-        let skipped_well = (next..place).all(single_valued);
-        if place < next || !skipped_well {
-            return Err(QueryError::invalid(format!(
-                "GROUP BY {name}: columns must follow their order in the PRIMARY KEY, and only those restricted with = may be left out"
-            )));
-        }
+        let place = group_place(group, &key, next, table, single_valued).at(group.span)?;
         next = place + 1;
         columns.extend(key.get(place).map(|column| slots.of(column)));
     }
@@ -160,6 +141,35 @@ pub(super) fn plan_group_by(
         ));
     }
     Ok(Some(columns))
+}
+
+/// The place in the primary key of a column of GROUP BY; `next` is the first that may be named.
+fn group_place(
+    group: &Term,
+    key: &[&Column],
+    next: usize,
+    table: &Table,
+    single_valued: impl Fn(usize) -> bool,
+) -> Result<usize, QueryError> {
+    let TermKind::Column(name) = &group.kind else {
+        return Err(QueryError::NotSupportedYet(
+            "GROUP BY on a function; group by columns of the primary key".to_string(),
+        ));
+    };
+    let Some(place) = key.iter().position(|column| column.name == *name) else {
+        if table.column(name.as_str()).is_none() {
+            return Err(unknown_column(name, table));
+        }
+        return Err(QueryError::invalid(format!(
+            "GROUP BY {name}: only columns of the primary key make groups"
+        )));
+    };
+    if place < next || !(next..place).all(single_valued) {
+        return Err(QueryError::invalid(format!(
+            "GROUP BY {name}: columns must follow their order in the PRIMARY KEY, and only those restricted with = may be left out"
+        )));
+    }
+    Ok(place)
 }
 
 /// DISTINCT shows partitions: columns of the partition key (all of them, unless partitions are named), and static columns.
