@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use crate::types::CqlType;
 use crate::value::Value;
+use crate::value::literal::time::format_instant;
 
 /// Appends the JSON of a value of type `ty`.
 pub fn write_value(value: &Value, ty: &CqlType, out: &mut String) {
@@ -87,16 +88,10 @@ fn write_scalar(value: &Value, ty: &CqlType, out: &mut String) {
         // JSON has no NaN and no infinities.
         Value::Float(number) if !number.is_finite() => out.push_str("null"),
         Value::Double(number) if !number.is_finite() => out.push_str("null"),
-        Value::Float(_) | Value::Double(_) => out.push_str(&value.text(ty)),
-        Value::Timestamp(_) => {
-            let text = value.text(ty);
-            write_text(
-                &text.strip_suffix("+0000").map(|time| format!("{time}Z")).unwrap_or(text),
-                out,
-            );
-        }
+        Value::Float(_) | Value::Double(_) => out.push_str(&value.cast_text(ty)),
+        Value::Timestamp(ms) => write_text(&format!("{}Z", format_instant(*ms, ' ')), out),
         Value::Empty => out.push_str("\"\""),
-        other => write_text(&other.text(ty), out),
+        other => write_text(&other.cast_text(ty), out),
     }
 }
 
@@ -122,6 +117,7 @@ pub fn write_text(text: &str, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
     use std::sync::Arc;
 
     use super::*;
@@ -156,6 +152,7 @@ mod tests {
             parse_text(&Native::Varint.into(), "123456789012345678901234567890").expect("a number");
         let floats = Value::Vector(vec![Value::Float(1.0), Value::Float(-0.5)]);
         let duration = Value::Duration(Duration { months: 1, days: 2, nanoseconds: 3 });
+        let far = Value::Timestamp(i64::MAX);
         let udt = vec![
             ("Street".into(), Some(Value::Text("a\"b\u{1}".to_string()))),
             ("zip".into(), None),
@@ -164,10 +161,13 @@ mod tests {
             (Native::Varint.into(), big, "123456789012345678901234567890"),
             (Native::Bigint.into(), Value::Bigint(i64::MIN), "-9223372036854775808"),
             (Native::Double.into(), Value::Double(f64::NAN), "null"),
-            (Native::Double.into(), Value::Double(1e30), "1e30"),
+            (Native::Double.into(), Value::Double(1e30), "1.0E30"),
             (Native::Blob.into(), Value::Blob(vec![1, 255]), "\"0x01ff\""),
             (Native::Boolean.into(), Value::Boolean(true), "true"),
             (Native::Timestamp.into(), Value::Timestamp(1), "\"1970-01-01 00:00:00.001Z\""),
+            (Native::Timestamp.into(), far, "\"+292278994-08-17 07:12:55.807Z\""),
+            (Native::Date.into(), Value::Date(0), "\"-5877641-06-23\""),
+            (Native::Inet.into(), Value::Inet(Ipv6Addr::LOCALHOST.into()), "\"0:0:0:0:0:0:0:1\""),
             (Native::Duration.into(), duration, "\"1mo2d3ns\""),
             (map, Value::Map(vec![(Value::Int(7), floats)]), "{\"7\": [1.0, -0.5]}"),
             (

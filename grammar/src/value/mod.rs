@@ -7,8 +7,10 @@
 //! - [`compare`]: CQL's order of encoded values.
 //! - [`order`]: the bijections behind that order, for keys.
 //! - [`decimal`], [`duration`], [`timeuuid`]: arithmetic and text of those types.
+//! - [`calendar`]: days, months and years.
 //! - [`vint`]: the protocol's variable-length integers.
 
+pub mod calendar;
 pub mod codec;
 pub mod compare;
 pub mod decimal;

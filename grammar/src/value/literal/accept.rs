@@ -5,6 +5,7 @@
 //! | string | `ascii`, `text`, `inet`, `date`, `time`, `timestamp` |
 //! | integer | all numbers, `counter`, `date`, `time`, `timestamp` |
 //! | float | `decimal`, `float`, `double` |
+//! | string | tuples, in the form of [`super::tuple`] |
 //! | boolean, blob, uuid, duration | the type of that name; uuid: `timeuuid` too |
 
 use super::text::{checked_uuid, parse_native};
@@ -13,12 +14,15 @@ use crate::ast::term::Literal;
 use crate::types::{CqlType, Native};
 use crate::value::Value;
 
-/// The value of scalar type `ty` that a constant stands for.
+/// The value of type `ty`, a scalar or tuple, that a constant stands for.
 ///
 /// `NULL` is refused, since it is no value: callers that take nulls look for it first.
 pub fn from_literal(literal: &Literal, ty: &CqlType) -> Result<Value, LiteralError> {
     if *literal == Literal::Null {
         return Err(LiteralError::Null { ty: ty.to_string() });
+    }
+    if let (Literal::Text(text), CqlType::Tuple(types)) = (literal, ty) {
+        return super::tuple::parse(text, types, ty, 0);
     }
     let CqlType::Native(native) = ty else {
         return Err(LiteralError::Composite { ty: ty.to_string() });

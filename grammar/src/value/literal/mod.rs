@@ -2,17 +2,22 @@
 //!
 //! - [`Value::literal`]: the CQL literal that reads back as the value, quoted: as DESCRIBE and scripts show it.
 //! - [`Value::text`]: the same without quotes around scalars: what a CSV field holds.
+//! - [`Value::cast_text`]: a scalar as CAST AS text and JSON show it.
 //! - [`parse_text`]: a scalar from that text.
 //! - [`from_literal`]: a constant of the syntax tree as a value of a scalar type, by the rules of CQL 3.4.7 for which
 //!   kind of constant each type takes.
 //! - [`time`]: dates, times and timestamps as text.
+//! - [`zone`]: their zones.
 //!
 //! Timestamps without a zone are UTC. Terms with collections, markers or functions are put together by who binds them.
 
 mod accept;
+mod cast;
 mod print;
 mod text;
 pub mod time;
+mod tuple;
+mod zone;
 
 use thiserror::Error;
 
@@ -79,7 +84,7 @@ impl Value {
     /// The CQL literal of this value of type `ty`, which CQL reads back as the same value.
     ///
     /// Two have none: the empty value of types other than text and blob is written as a call, `blob_as_int(0x)`; and
-    /// timestamps and dates outside the years 0 to 9999 are written as integers.
+    /// timestamps outside the years 0 to 9999 are written as integers.
     pub fn literal(&self, ty: &CqlType) -> String {
         print::to_string(self, ty, print::Quotes::Cql)
     }

@@ -41,10 +41,7 @@ fn write_value(value: &Value, ty: &CqlType, quotes: Quotes, out: &mut String) ->
         Value::Double(n) if n.is_finite() => write!(out, "{n:?}"),
         Value::Float(n) => out.write_str(not_finite(f64::from(*n))),
         Value::Double(n) => out.write_str(not_finite(*n)),
-        Value::Date(days) => match time::format_date(*days) {
-            Some(text) => quoted(&text, quotes, out),
-            None => write!(out, "{days}"),
-        },
+        Value::Date(days) => quoted(&time::format_date(*days), quotes, out),
         Value::Time(nanoseconds) => quoted(&time::format_time(*nanoseconds), quotes, out),
         Value::Timestamp(ms) => match time::format_timestamp(*ms) {
             Some(text) => quoted(&text, quotes, out),

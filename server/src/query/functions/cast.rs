@@ -83,7 +83,7 @@ pub(super) fn cast(function: &Function, bytes: &[u8]) -> Result<Option<Vec<u8>>,
         return Ok(None);
     }
     let cast = match to {
-        Native::Text | Native::Ascii => Value::Text(value.text(from)),
+        Native::Text | Native::Ascii => Value::Text(value.cast_text(from)),
         Native::Timestamp | Native::Date => {
             let Some(ms) = clock::unix_ms(function, bytes)? else { return Ok(None) };
             match to {
