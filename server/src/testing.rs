@@ -136,6 +136,12 @@ impl Bench {
         }
     }
 
+    /// Why a statement that gives no rows is refused.
+    pub(crate) fn refusal(&mut self, cql: &str) -> String {
+        let refused = self.execute(cql).err().unwrap_or_else(|| panic!("{cql}: accepted"));
+        refused.to_string()
+    }
+
     fn execute(&mut self, cql: &str) -> Result<(), QueryError> {
         let planned = self.plan(cql)?;
         let effect = match &planned.plan {

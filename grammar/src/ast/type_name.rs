@@ -16,6 +16,6 @@ pub enum TypeName {
     Frozen(Box<TypeName>),
     /// A user type by name.
     User(QualifiedName),
-    /// A Java class in quotes (`'org.apache.cassandra.db.marshal.Int32Type'`): parsed so that it can be refused well.
+    /// A type by its class in quotes: `'org.apache.cassandra.db.marshal.Int32Type'`.
     Custom(String),
 }

@@ -10,7 +10,10 @@
 //!        | P native
 //! ```
 //!
-//! A class that is none of these reads as `blob`.
+//! A class that is none of these reads as `blob` ([`parse_class`]) or is refused ([`parse_known_class`]).
+//!
+//! `FrozenType` is written where the type says `frozen`, but not inside what is frozen already, nor inside a tuple: there
+//! it goes without saying, and drivers look for the names without it.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -50,19 +53,21 @@ const fn native_class(native: Native) -> &'static str {
 /// The class name of a type.
 pub fn class_name(cql_type: &CqlType) -> String {
     let mut text = String::new();
-    print(cql_type, &mut text);
+    print(cql_type, false, &mut text);
     text
 }
 
-/// Appends the class name of a type.
-fn print(cql_type: &CqlType, text: &mut String) {
-    let frozen = matches!(
+/// Appends the class name of a type; `inside` something frozen `FrozenType` is left out.
+fn print(cql_type: &CqlType, inside: bool, text: &mut String) {
+    let is_frozen = matches!(
         cql_type,
         CqlType::List { frozen: true, .. }
             | CqlType::Set { frozen: true, .. }
             | CqlType::Map { frozen: true, .. }
             | CqlType::Udt { frozen: true, .. }
     );
+    let frozen = is_frozen && !inside;
+    let inside = inside || is_frozen || matches!(cql_type, CqlType::Tuple(_));
     if frozen {
         text.push_str(PACKAGE);
         text.push_str("FrozenType(");
@@ -70,16 +75,20 @@ fn print(cql_type: &CqlType, text: &mut String) {
     text.push_str(PACKAGE);
     match cql_type {
         CqlType::Native(native) => text.push_str(native_class(*native)),
-        CqlType::List { element, .. } => print_parameters("ListType", [element.as_ref()], text),
-        CqlType::Set { element, .. } => print_parameters("SetType", [element.as_ref()], text),
-        CqlType::Map { key, value, .. } => {
-            print_parameters("MapType", [key.as_ref(), value.as_ref()], text)
+        CqlType::List { element, .. } => {
+            print_parameters("ListType", [element.as_ref()], inside, text)
         }
-        CqlType::Tuple(elements) => print_parameters("TupleType", elements, text),
-        CqlType::Udt { definition, .. } => print_user_type(definition, text),
+        CqlType::Set { element, .. } => {
+            print_parameters("SetType", [element.as_ref()], inside, text)
+        }
+        CqlType::Map { key, value, .. } => {
+            print_parameters("MapType", [key.as_ref(), value.as_ref()], inside, text)
+        }
+        CqlType::Tuple(elements) => print_parameters("TupleType", elements, inside, text),
+        CqlType::Udt { definition, .. } => print_user_type(definition, inside, text),
         CqlType::Vector { element, dimensions } => {
             text.push_str("VectorType(");
-            print(element, text);
+            print(element, inside, text);
             // Writing to a String can't fail.
             let _ = write!(text, " , {dimensions})");
         }
@@ -92,17 +101,18 @@ fn print(cql_type: &CqlType, text: &mut String) {
 fn print_parameters<'a>(
     class: &str,
     parameters: impl IntoIterator<Item = &'a CqlType>,
+    inside: bool,
     text: &mut String,
 ) {
     text.push_str(class);
     for (i, parameter) in parameters.into_iter().enumerate() {
         text.push(if i == 0 { '(' } else { ',' });
-        print(parameter, text);
+        print(parameter, inside, text);
     }
     text.push(')');
 }
 
-fn print_user_type(definition: &UserType, text: &mut String) {
+fn print_user_type(definition: &UserType, inside: bool, text: &mut String) {
     text.push_str("UserType(");
     text.push_str(definition.keyspace.as_str());
     text.push(',');
@@ -111,7 +121,7 @@ fn print_user_type(definition: &UserType, text: &mut String) {
         text.push(',');
         print_hex(name, text);
         text.push(':');
-        print(field, text);
+        print(field, inside, text);
     }
     text.push(')');
 }
@@ -124,41 +134,80 @@ fn print_hex(name: &Name, text: &mut String) {
 
 /// Reads a class name. One that is none of CQL's types is `blob`.
 pub fn parse_class(text: &str) -> Result<CqlType, NotationError> {
+    parse(text, |_| Ok(Native::Blob.into()))
+}
+
+/// Reads a class name. One that is none of CQL's types is [`NotationError::UnknownName`].
+pub fn parse_known_class(text: &str) -> Result<CqlType, NotationError> {
+    parse(text, |name| {
+        Err(NotationError::UnknownName { what: "class of a CQL type", name: name.to_owned() })
+    })
+}
+
+/// Whether a class name is one of a column in descending order.
+pub fn is_reversed(class: &str) -> bool {
+    class.strip_prefix(PACKAGE).unwrap_or(class).starts_with("ReversedType(")
+}
+
+/// What a class that is not known is.
+type Unknown = fn(&str) -> Result<CqlType, NotationError>;
+
+/// Where in a class name a type stands.
+#[derive(Clone, Copy)]
+struct Place {
+    depth: usize,
+    /// Inside `FrozenType` or a tuple, where everything is frozen.
+    inside: bool,
+    unknown: Unknown,
+}
+
+impl Place {
+    fn within(self) -> Place {
+        Place { depth: self.depth + 1, ..self }
+    }
+
+    fn within_frozen(self) -> Place {
+        Place { inside: true, ..self.within() }
+    }
+}
+
+fn parse(text: &str, unknown: Unknown) -> Result<CqlType, NotationError> {
     let mut rest = text;
-    let cql_type = class(&mut rest, 0)?;
+    let cql_type = class(&mut rest, Place { depth: 0, inside: false, unknown })?;
     if rest.trim().is_empty() { Ok(cql_type) } else { Err(MALFORMED) }
 }
 
 const MALFORMED: NotationError =
     NotationError::Forbidden("the class name of a custom type is malformed");
 
-fn class(rest: &mut &str, depth: usize) -> Result<CqlType, NotationError> {
-    if depth >= MAX_TYPE_DEPTH {
+fn class(rest: &mut &str, place: Place) -> Result<CqlType, NotationError> {
+    if place.depth >= MAX_TYPE_DEPTH {
         return Err(NotationError::TooDeep { limit: MAX_TYPE_DEPTH });
     }
     let full = word(rest);
-    let boxed = |rest: &mut &str| class(rest, depth + 1).map(Box::new);
+    let frozen = place.inside;
+    let boxed = |rest: &mut &str| class(rest, place.within()).map(Box::new);
     let parsed = match full.strip_prefix(PACKAGE).unwrap_or(full) {
         "ListType" => {
-            in_parentheses(rest, |rest| Ok(CqlType::List { element: boxed(rest)?, frozen: false }))?
+            in_parentheses(rest, |rest| Ok(CqlType::List { element: boxed(rest)?, frozen }))?
         }
         "SetType" => {
-            in_parentheses(rest, |rest| Ok(CqlType::Set { element: boxed(rest)?, frozen: false }))?
+            in_parentheses(rest, |rest| Ok(CqlType::Set { element: boxed(rest)?, frozen }))?
         }
         "MapType" => in_parentheses(rest, |rest| {
             let key = boxed(rest)?;
             punctuation(rest, ',')?;
-            Ok(CqlType::Map { key, value: boxed(rest)?, frozen: false })
+            Ok(CqlType::Map { key, value: boxed(rest)?, frozen })
         })?,
         "TupleType" => in_parentheses(rest, |rest| {
-            let mut elements = vec![class(rest, depth + 1)?];
+            let mut elements = vec![class(rest, place.within_frozen())?];
             while punctuation(rest, ',').is_ok() {
-                elements.push(class(rest, depth + 1)?);
+                elements.push(class(rest, place.within_frozen())?);
             }
             Ok(CqlType::Tuple(elements))
         })?,
-        "FrozenType" => in_parentheses(rest, |rest| Ok(frozen(class(rest, depth + 1)?)))?,
-        "ReversedType" => in_parentheses(rest, |rest| class(rest, depth + 1))?,
+        "FrozenType" => in_parentheses(rest, |rest| class(rest, place.within_frozen()))?,
+        "ReversedType" => in_parentheses(rest, |rest| class(rest, place.within()))?,
         "VectorType" => in_parentheses(rest, |rest| {
             let element = boxed(rest)?;
             punctuation(rest, ',')?;
@@ -166,28 +215,27 @@ fn class(rest: &mut &str, depth: usize) -> Result<CqlType, NotationError> {
                 word(rest).parse().ok().filter(|&dimensions| dimensions > 0).ok_or(MALFORMED)?;
             Ok(CqlType::Vector { element, dimensions })
         })?,
-        "UserType" => in_parentheses(rest, |rest| user_type(rest, depth))?,
+        "UserType" => in_parentheses(rest, |rest| user_type(rest, place))?,
         "" => return Err(MALFORMED),
         name => {
-            let native = Native::ALL.into_iter().find(|&native| native_class(native) == name);
+            let known = native_of(name).map(CqlType::Native);
             skip_parameters(rest)?;
-            CqlType::Native(native.unwrap_or(Native::Blob))
+            known.map_or_else(|| (place.unknown)(full), Ok)?
         }
     };
     Ok(parsed)
 }
 
-fn frozen(cql_type: CqlType) -> CqlType {
-    match cql_type {
-        CqlType::List { element, .. } => CqlType::List { element, frozen: true },
-        CqlType::Set { element, .. } => CqlType::Set { element, frozen: true },
-        CqlType::Map { key, value, .. } => CqlType::Map { key, value, frozen: true },
-        CqlType::Udt { definition, .. } => CqlType::Udt { definition, frozen: true },
-        always_frozen => always_frozen,
+/// The type of a native class, older names among them.
+fn native_of(class: &str) -> Option<Native> {
+    match class {
+        "DateType" => Some(Native::Timestamp),
+        "LegacyTimeUUIDType" => Some(Native::Timeuuid),
+        class => Native::ALL.into_iter().find(|&native| native_class(native) == class),
     }
 }
 
-fn user_type(rest: &mut &str, depth: usize) -> Result<CqlType, NotationError> {
+fn user_type(rest: &mut &str, place: Place) -> Result<CqlType, NotationError> {
     let keyspace = Name::exact(word(rest));
     punctuation(rest, ',')?;
     let name = hex(word(rest))?;
@@ -195,9 +243,10 @@ fn user_type(rest: &mut &str, depth: usize) -> Result<CqlType, NotationError> {
     while punctuation(rest, ',').is_ok() {
         let field = hex(word(rest))?;
         punctuation(rest, ':')?;
-        fields.push((field, class(rest, depth + 1)?));
+        fields.push((field, class(rest, place.within())?));
     }
-    Ok(CqlType::Udt { definition: Arc::new(UserType { keyspace, name, fields }), frozen: false })
+    let definition = Arc::new(UserType { keyspace, name, fields });
+    Ok(CqlType::Udt { definition, frozen: place.inside })
 }
 
 /// Takes a word off the front: all up to punctuation, without spaces around it.
@@ -280,6 +329,42 @@ mod tests {
             "FrozenType(UserType(ks,74,66:Int32Type))"
         );
         assert_eq!(parse_class(&class_name(&user_type)), Ok(user_type));
+    }
+
+    /// As Cassandra 5.0.9 announces them: `frozen` shows where it was written, and nowhere below.
+    #[test]
+    fn nested_types_in_vectors() {
+        let boxed = |native: Native| Box::new(CqlType::from(native));
+        let set = |frozen| CqlType::Set { element: boxed(Native::Float), frozen };
+        let list = CqlType::List { element: boxed(Native::Int), frozen: true };
+        let map =
+            CqlType::Map { key: boxed(Native::Int), value: Box::new(list.clone()), frozen: false };
+        let tuple = CqlType::Tuple(vec![Native::Int.into(), list.clone()]);
+        let nested = CqlType::List { element: Box::new(list), frozen: true };
+        for (element, name) in [
+            (set(false), "SetType(FloatType)"),
+            (set(true), "FrozenType(SetType(FloatType))"),
+            (map, "MapType(Int32Type,FrozenType(ListType(Int32Type)))"),
+            (tuple, "TupleType(Int32Type,ListType(Int32Type))"),
+            (nested, "FrozenType(ListType(ListType(Int32Type)))"),
+        ] {
+            let vector = CqlType::Vector { element: Box::new(element), dimensions: 2 };
+            let class = class_name(&vector).replace(PACKAGE, "");
+            assert_eq!(class, format!("VectorType({name} , 2)"));
+            assert_eq!(parse_class(&class), Ok(vector));
+        }
+    }
+
+    #[test]
+    fn classes_that_are_asked_for_must_be_known() {
+        assert_eq!(parse_known_class("UTF8Type"), Ok(Native::Text.into()));
+        assert_eq!(parse_known_class(&format!("{PACKAGE}DateType")), Ok(Native::Timestamp.into()));
+        for class in ["FooType", "com.example.Int32Type", "CompositeType(Int32Type,UTF8Type)"] {
+            let error = parse_known_class(&format!("ListType({class})")).unwrap_err();
+            assert!(matches!(error, NotationError::UnknownName { .. }), "{error}");
+        }
+        assert_eq!(parse_known_class("ListType("), Err(MALFORMED));
+        assert!(is_reversed("ReversedType(Int32Type)") && !is_reversed("Int32Type"));
     }
 
     #[test]

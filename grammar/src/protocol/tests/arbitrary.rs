@@ -250,9 +250,39 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
 /// Types as they are read from the wire: frozen nowhere, but inside vectors, whose class names say so.
 pub(super) fn cql_type() -> impl Strategy<Value = CqlType> {
     let vector = (nested(any::<bool>().boxed()), 1..2000_u32).prop_map(|(element, dimensions)| {
-        CqlType::Vector { element: Box::new(element), dimensions }
+        CqlType::Vector { element: Box::new(as_announced(element, false)), dimensions }
     });
     prop_oneof![4 => nested(Just(false).boxed()), 1 => vector]
+}
+
+/// Inside something frozen and inside tuples everything is.
+fn as_announced(ty: CqlType, inside: bool) -> CqlType {
+    let boxed = |ty: Box<CqlType>, inside| Box::new(as_announced(*ty, inside));
+    match ty {
+        CqlType::List { element, frozen } => {
+            let frozen = frozen || inside;
+            CqlType::List { element: boxed(element, frozen), frozen }
+        }
+        CqlType::Set { element, frozen } => {
+            let frozen = frozen || inside;
+            CqlType::Set { element: boxed(element, frozen), frozen }
+        }
+        CqlType::Map { key, value, frozen } => {
+            let frozen = frozen || inside;
+            CqlType::Map { key: boxed(key, frozen), value: boxed(value, frozen), frozen }
+        }
+        CqlType::Tuple(elements) => {
+            CqlType::Tuple(elements.into_iter().map(|ty| as_announced(ty, true)).collect())
+        }
+        CqlType::Udt { definition, frozen } => {
+            let frozen = frozen || inside;
+            let UserType { keyspace, name, fields } = (*definition).clone();
+            let fields = fields.into_iter().map(|(name, ty)| (name, as_announced(ty, frozen)));
+            let fields = fields.collect();
+            CqlType::Udt { definition: Arc::new(UserType { keyspace, name, fields }), frozen }
+        }
+        other => other,
+    }
 }
 
 fn nested(frozen: BoxedStrategy<bool>) -> BoxedStrategy<CqlType> {

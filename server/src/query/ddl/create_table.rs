@@ -1,6 +1,6 @@
 //! CREATE TABLE and DROP TABLE.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tholos_grammar::ast::ident::Ident;
@@ -16,7 +16,7 @@ use super::names::check_name;
 use super::options::OptionReader;
 use super::{DdlContext, no_effect, object_effect, table_options};
 use crate::error::QueryError;
-use crate::query::expression::resolve_type;
+use crate::query::expression::{is_reversed, resolve_type};
 use crate::query::plan::SchemaEffect;
 
 /// CREATE TABLE.
@@ -105,6 +105,8 @@ fn table_id(
 struct Layout<'a> {
     statement: &'a CreateTable,
     types: BTreeMap<&'a Name, CqlType>,
+    /// Columns whose type says that they are descending.
+    reversed: BTreeSet<&'a Name>,
 }
 
 impl<'a> Layout<'a> {
@@ -123,7 +125,12 @@ impl<'a> Layout<'a> {
                 )));
             }
         }
-        let layout = Layout { statement, types };
+        let columns = statement.columns.iter();
+        let reversed = columns
+            .filter(|column| is_reversed(&column.type_name))
+            .map(|column| &*column.name)
+            .collect();
+        let layout = Layout { statement, types, reversed };
         layout.check_key()?;
         layout.check_order()?;
         for column in &statement.columns {
@@ -187,6 +194,10 @@ impl<'a> Layout<'a> {
         let mut next_column_id = 0;
         let mut column = |name: &Name, kind| {
             let order = self.statement.clustering_order.iter().find(|(column, _)| column == name);
+            let descends = match order {
+                Some((_, descending)) => *descending,
+                None => self.reversed.contains(name),
+            };
             let id = next_column_id;
             next_column_id += 1;
             Column {
@@ -194,7 +205,7 @@ impl<'a> Layout<'a> {
                 name: name.clone(),
                 cql_type: self.types[name].clone(),
                 kind,
-                descending: kind == ColumnKind::Clustering && order.is_some_and(|(_, desc)| *desc),
+                descending: kind == ColumnKind::Clustering && descends,
             }
         };
         let key = &self.statement.primary_key;

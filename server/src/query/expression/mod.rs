@@ -35,7 +35,7 @@ pub use self::assign::assignable;
 pub use self::binder::Binder;
 pub use self::display::Shown;
 pub(crate) use self::types::holds_duration;
-pub use self::types::{freeze, resolve_type};
+pub use self::types::{freeze, is_reversed, resolve_type};
 use crate::query::functions::Function;
 
 /// A planned term: what gives a value of a type.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tholos_grammar::ast::QualifiedName;
 use tholos_grammar::ast::type_name::TypeName;
 use tholos_grammar::name::Name;
+use tholos_grammar::protocol::marshal;
 use tholos_grammar::types::{CqlType, Native, UserType};
 
 use crate::error::{At, QueryError};
@@ -15,11 +17,12 @@ const MAX_DIMENSIONS: u32 = 8192;
 /// The most levels a type may nest: no deeper value can be decoded.
 const MAX_DEPTH: usize = 32;
 
-/// The type that a written type means in a keyspace. Everything inside another type comes out frozen.
+/// The type that a written type means in a keyspace. Everything inside another type comes out frozen, but for the
+/// elements of vectors: those are one cell whatever is said, and stay as they were written.
 ///
 /// # Errors
 /// [`QueryError::Invalid`]: an unknown user type, one of another keyspace, a collection inside another without
-/// `frozen`, a counter inside anything, a Java class.
+/// `frozen`, a counter inside anything, a class that is no CQL type.
 pub fn resolve_type(
     written: &TypeName,
     keyspace: &Name,
@@ -28,7 +31,8 @@ pub fn resolve_type(
     Resolver { keyspace, catalogue }.resolve(written, 0)
 }
 
-/// The type with itself and everything in it frozen. Fields of user types stay as their definition has them.
+/// The type with itself and everything in it frozen. Fields of user types stay as their definition has them, elements of
+/// vectors as they are.
 pub fn freeze(cql_type: CqlType) -> CqlType {
     match cql_type {
         CqlType::List { element, .. } => {
@@ -44,10 +48,7 @@ pub fn freeze(cql_type: CqlType) -> CqlType {
         },
         CqlType::Tuple(elements) => CqlType::Tuple(elements.into_iter().map(freeze).collect()),
         CqlType::Udt { definition, .. } => CqlType::Udt { definition, frozen: true },
-        CqlType::Vector { element, dimensions } => {
-            CqlType::Vector { element: Box::new(freeze(*element)), dimensions }
-        }
-        native @ CqlType::Native(_) => native,
+        as_it_is @ (CqlType::Vector { .. } | CqlType::Native(_)) => as_it_is,
     }
 }
 
@@ -93,9 +94,7 @@ impl Resolver<'_> {
                 let definition = self.user_type(keyspace, &name.name).at(name.span())?;
                 Ok(CqlType::Udt { definition, frozen: false })
             }
-            TypeName::Custom(class) => Err(QueryError::invalid(format!(
-                "custom type '{class}' is not supported: use a CQL type such as int, text or a user type"
-            ))),
+            TypeName::Custom(class) => self.resolve(&of_class(class)?, depth),
         }
     }
 
@@ -110,10 +109,9 @@ impl Resolver<'_> {
                 "a vector has 1 to {MAX_DIMENSIONS} dimensions, not {dimensions}"
             )));
         }
-        Ok(CqlType::Vector {
-            element: Box::new(self.frozen(element, "vector", depth)?),
-            dimensions,
-        })
+        let element = self.resolve(element, depth)?;
+        refuse_counter(&element, "vector")?;
+        Ok(CqlType::Vector { element: Box::new(element), dimensions })
     }
 
     /// `frozen<...>` freezes what is inside it as well, so `frozen<list<set<int>>>` needs no second `frozen`.
@@ -166,6 +164,44 @@ impl Resolver<'_> {
     }
 }
 
+/// Whether a written type is a class name that makes a clustering column descending.
+pub fn is_reversed(written: &TypeName) -> bool {
+    matches!(written, TypeName::Custom(class) if marshal::is_reversed(class))
+}
+
+/// A type by the name of its class, as old schemas and drivers write it.
+fn of_class(class: &str) -> Result<TypeName, QueryError> {
+    let known = marshal::parse_known_class(class).map_err(|error| {
+        QueryError::invalid(format!(
+            "'{class}' is no class name of a type: {error}; use a CQL type such as int, text or a user type, or blob for other bytes"
+        ))
+    })?;
+    Ok(written(&known))
+}
+
+/// A type as a statement would write it.
+fn written(cql_type: &CqlType) -> TypeName {
+    let boxed = |inner: &CqlType| Box::new(written(inner));
+    let (name, frozen) = match cql_type {
+        CqlType::Native(native) => (TypeName::Native(*native), false),
+        CqlType::List { element, frozen } => (TypeName::List(boxed(element)), *frozen),
+        CqlType::Set { element, frozen } => (TypeName::Set(boxed(element)), *frozen),
+        CqlType::Map { key, value, frozen } => (TypeName::Map(boxed(key), boxed(value)), *frozen),
+        CqlType::Tuple(elements) => {
+            (TypeName::Tuple(elements.iter().map(written).collect()), false)
+        }
+        CqlType::Udt { definition, frozen } => {
+            let keyspace = Some(definition.keyspace.clone().into());
+            let name = definition.name.clone().into();
+            (TypeName::User(QualifiedName { keyspace, name }), *frozen)
+        }
+        CqlType::Vector { element, dimensions } => {
+            (TypeName::Vector(boxed(element), *dimensions), false)
+        }
+    };
+    if frozen { TypeName::Frozen(Box::new(name)) } else { name }
+}
+
 /// Puts `frozen<>` around every collection and user type in a written type, so that nested ones resolve.
 fn mark_frozen(written: &TypeName) -> TypeName {
     let boxed = |inner: &TypeName| Box::new(mark_frozen(inner));
@@ -211,6 +247,89 @@ pub(crate) fn holds_duration(cql_type: &CqlType) -> bool {
         CqlType::Tuple(elements) => elements.iter().any(holds_duration),
         CqlType::Udt { definition, .. } => {
             definition.fields.iter().any(|(_, ty)| holds_duration(ty))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Bench;
+
+    /// The types of a table's columns, as the schema tables show them.
+    fn types(columns: &str) -> Vec<(String, String, String)> {
+        let mut bench = Bench::new();
+        bench.run(&format!("CREATE TYPE u (a int, b text); CREATE TABLE t ({columns})"));
+        let rows = bench.select(
+            "SELECT column_name, type, clustering_order FROM system_schema.columns WHERE keyspace_name = 'ks' AND table_name = 't'",
+        );
+        let column = |row: Vec<String>| match row.as_slice() {
+            [name, ty, order] => (name.clone(), ty.clone(), order.clone()),
+            _ => panic!("{row:?}"),
+        };
+        rows.into_iter().map(column).collect()
+    }
+
+    /// As Cassandra 5.0.9 shows them.
+    #[test]
+    fn nested_types_are_as_written_in_vectors_and_frozen_elsewhere() {
+        let cases = [
+            ("vector<set<float>, 2>", "vector<set<float>, 2>"),
+            ("vector<frozen<set<float>>, 2>", "vector<frozen<set<float>>, 2>"),
+            ("vector<u, 2>", "vector<u, 2>"),
+            ("vector<map<int, frozen<list<int>>>, 2>", "vector<map<int, frozen<list<int>>>, 2>"),
+            (
+                "vector<tuple<int, list<int>>, 1>",
+                "vector<frozen<tuple<int, frozen<list<int>>>>, 1>",
+            ),
+            ("vector<vector<list<int>, 1>, 1>", "vector<vector<list<int>, 1>, 1>"),
+            ("frozen<list<vector<list<int>, 1>>>", "frozen<list<vector<list<int>, 1>>>"),
+            ("frozen<vector<list<int>, 1>>", "vector<list<int>, 1>"),
+            ("tuple<list<int>, u>", "frozen<tuple<frozen<list<int>>, frozen<u>>>"),
+            ("frozen<map<int, list<u>>>", "frozen<map<int, frozen<list<frozen<u>>>>>"),
+            ("list<tuple<int, list<int>>>", "list<frozen<tuple<int, frozen<list<int>>>>>"),
+        ];
+        for (written, shown) in cases {
+            let types = types(&format!("a {written}, k int PRIMARY KEY"));
+            assert_eq!(types[0].1, shown, "{written}");
+        }
+        let mut bench = Bench::new();
+        bench.run("CREATE TYPE u (a int)");
+        let error =
+            bench.refusal("CREATE TABLE t (k int PRIMARY KEY, a vector<list<list<int>>, 1>)");
+        assert!(error.contains("list<int> inside a list must be frozen"), "{error}");
+    }
+
+    #[test]
+    fn types_by_class_name() {
+        let marshal = "org.apache.cassandra.db.marshal";
+        let columns = format!(
+            "a '{marshal}.UTF8Type', b 'ReversedType(Int32Type)', c 'ListType(Int32Type)',
+             d 'FrozenType(ListType({marshal}.LongType))', e 'TupleType(Int32Type,UTF8Type)', f list<'DateType'>,
+             g 'UserType(ks,75,61:Int32Type)', h 'VectorType(FloatType, 3)', PRIMARY KEY (a, b)"
+        );
+        let shown: Vec<String> =
+            types(&columns).into_iter().map(|(_, ty, order)| format!("{ty} {order}")).collect();
+        let expected = [
+            "text none",
+            "int desc",
+            "list<int> none",
+            "frozen<list<bigint>> none",
+            "frozen<tuple<int, text>> none",
+            "list<timestamp> none",
+            "u none",
+            "vector<float, 3> none",
+        ];
+        assert_eq!(shown, expected);
+        let mut bench = Bench::new();
+        for (class, expected) in [
+            ("FooType", "\"FooType\" is no class of a CQL type"),
+            ("com.example.Point", "or blob for other bytes"),
+            ("CompositeType(Int32Type,UTF8Type)", "\"CompositeType\" is no class of a CQL type"),
+            ("ListType", "the class name of a custom type is malformed"),
+            ("UserType(ks,78,61:Int32Type)", "unknown type ks.x"),
+        ] {
+            let error = bench.refusal(&format!("CREATE TABLE t (k int PRIMARY KEY, v '{class}')"));
+            assert!(error.contains(expected), "{class}: {error}");
         }
     }
 }
