@@ -84,7 +84,16 @@ fn now(function: &Function, context: CallContext<'_>) -> Result<Uuid, QueryError
 
 /// Milliseconds since 1970 of a timeuuid, timestamp or date; `None` for the empty value.
 pub(super) fn unix_ms(function: &Function, bytes: &[u8]) -> Result<Option<i64>, QueryError> {
-    Ok(match function.decode(0, bytes)? {
+    unix_ms_of(function, 0, bytes)
+}
+
+/// As [`unix_ms`], of the argument at a place.
+pub(super) fn unix_ms_of(
+    function: &Function,
+    place: usize,
+    bytes: &[u8],
+) -> Result<Option<i64>, QueryError> {
+    Ok(match function.decode(place, bytes)? {
         Value::Uuid(uuid) => Some(timeuuid::unix_ms(&uuid).ok_or_else(|| {
             function.refuse(&format!("{uuid} is no version 1 UUID, so it has no time"))
         })?),

@@ -1,11 +1,11 @@
-//! Functions of collections: how many, which keys and values, the least and the greatest.
+//! Functions of collections: how many, which keys and values, the least and the greatest, sums and averages.
 
 use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::codec::elements::{Elements, Entries};
 use tholos_grammar::value::codec::writer::CollectionWriter;
 use tholos_grammar::value::compare::compare;
 
-use super::Function;
+use super::{Function, Sum, number};
 use crate::error::QueryError;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub(super) enum Collection {
     Count,
     Min,
     Max,
+    Sum,
+    Average,
     Keys,
     Values,
 }
@@ -23,6 +25,8 @@ impl Collection {
             "collectioncount" => ("collection_count", Collection::Count),
             "collectionmin" => ("collection_min", Collection::Min),
             "collectionmax" => ("collection_max", Collection::Max),
+            "collectionsum" => ("collection_sum", Collection::Sum),
+            "collectionavg" => ("collection_avg", Collection::Average),
             "mapkeys" => ("map_keys", Collection::Keys),
             "mapvalues" => ("map_values", Collection::Values),
             _ => return None,
@@ -33,6 +37,7 @@ impl Collection {
         match self {
             Collection::Count => "a list, set or map",
             Collection::Min | Collection::Max => "a list or set",
+            Collection::Sum | Collection::Average => "a list or set of numbers",
             Collection::Keys | Collection::Values => "a map",
         }
     }
@@ -45,6 +50,13 @@ impl Collection {
                 Collection::Min | Collection::Max,
                 CqlType::List { element, .. } | CqlType::Set { element, .. },
             ) => Some((**element).clone()),
+            (
+                Collection::Sum | Collection::Average,
+                CqlType::List { element, .. } | CqlType::Set { element, .. },
+            ) => match **element {
+                CqlType::Native(native) if number::is_number(native) => Some(native.into()),
+                _ => None,
+            },
             (Collection::Keys, CqlType::Map { key, .. }) => {
                 Some(CqlType::Set { element: key.clone(), frozen: false })
             }
@@ -76,6 +88,13 @@ pub(super) fn call(
                 _ => elements.max_by(order),
             };
             Ok(extreme.map(<[u8]>::to_vec))
+        }
+        Collection::Sum | Collection::Average => {
+            let mut sum = Sum::new(&function.returns);
+            for element in Elements::new(bytes, "collection").map_err(|e| refuse(&e))? {
+                sum.add(element.map_err(|e| refuse(&e))?, &function.returns)?;
+            }
+            sum.finish(which == Collection::Average).map(Some)
         }
         Collection::Keys | Collection::Values => {
             let mut out = Vec::new();

@@ -6,21 +6,30 @@
 //!
 //! - [`resolve`]: which function a call means, and the types of its arguments and result.
 //! - [`clock`]: `now`, `current_*`, `to_date` and the like; [`blob`]: `*_as_blob` and back; [`cast`]: the CAST matrix;
-//!   [`number`]: operators and mathematics; [`collection`]: counts, keys and extremes; [`json`]: `to_json`, `from_json`.
+//!   [`number`]: operators; [`math`]: `abs`, `round`, `exp`, ...; [`decimal`]: arithmetic of decimals; [`time`]: times
+//!   moved by durations, `floor`; [`vector`]: `similarity_*`; [`mask`]: `mask_*`; [`collection`]: counts, sums, keys and
+//!   extremes; [`json`]: `to_json`, `from_json`.
 
 mod blob;
 mod cast;
 mod clock;
 mod collection;
+mod decimal;
 mod json;
+mod mask;
+mod math;
 mod number;
 mod resolve;
+mod sum;
 #[cfg(test)]
 mod tests;
+mod time;
+mod vector;
 
 use std::sync::Arc;
 
 pub use self::resolve::resolve;
+pub use self::sum::Sum;
 use smallvec::SmallVec;
 use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::Value;
@@ -115,7 +124,7 @@ pub struct Function {
 }
 
 impl Function {
-    /// Calls it. `None` is null, and any null argument makes null, but for JSON's. Arguments are valid values of
+    /// Calls it. `None` is null, and any null argument makes null, but for those of JSON and `mask_*`. Arguments are valid values of
     /// [`Function::arguments`]: whoever bound them checked that.
     ///
     /// # Errors
@@ -133,6 +142,7 @@ impl Function {
             Code::ToJsonObject(names) => {
                 return json::to_json_object(names, &self.arguments, arguments).map(Some);
             }
+            Code::Mask(which) => return mask::call(*which, self, arguments),
             _ => {}
         }
         let mut present: SmallVec<[&[u8]; 2]> = SmallVec::new();
@@ -150,10 +160,16 @@ impl Function {
                 let second = present.get(1).copied().unwrap_or_default();
                 number::operate(*operator, self, first, second)
             }
-            Code::Math(which) => number::math(*which, self, first),
+            Code::Math(which) => math::call(*which, self, first),
+            Code::Floor => time::floor(self, &present),
+            Code::Similarity(which) => {
+                vector::call(*which, self, first, present.get(1).copied().unwrap_or_default())
+            }
             Code::Collection(which) => collection::call(*which, self, first),
             Code::FromJson => json::from_json(self, first),
-            Code::ToJson | Code::ToJsonObject(_) => Err(self.defect("it is called elsewhere")),
+            Code::ToJson | Code::ToJsonObject(_) | Code::Mask(_) => {
+                Err(self.defect("it is called elsewhere"))
+            }
         }
     }
 
@@ -220,7 +236,10 @@ enum Code {
     FromBlob,
     Cast,
     Operator(number::Operator),
-    Math(number::Math),
+    Math(math::Math),
+    Floor,
+    Similarity(vector::Similarity),
+    Mask(mask::Mask),
     Collection(collection::Collection),
     ToJson,
     /// An object of the arguments, with these names.

@@ -1,4 +1,4 @@
-//! Operators on numbers and times, and mathematics.
+//! Operators on numbers and times.
 //!
 //! Operands of different types meet in the wider one: integers in the larger, `varint` above them; `float` and the
 //! smaller integers in `float`, with `bigint` in `double`; whatever meets `decimal` in `decimal`, as in Cassandra.
@@ -6,19 +6,14 @@
 
 use num_bigint::BigInt;
 use tholos_grammar::types::{CqlType, Native};
-use tholos_grammar::value::{Duration, Value};
+use tholos_grammar::value::Value;
 
+use super::math::Math;
 use super::resolve::{fits, wrong_arguments};
-use super::{ArgumentType, Code, Function, LiteralKind, cast};
+use super::{ArgumentType, Code, Function, LiteralKind, cast, decimal, time};
 use crate::error::QueryError;
 
-const MS_PER_DAY: i64 = 86_400_000;
-const NS_PER_MS: i64 = 1_000_000;
-const EPOCH_DAYS: i64 = 1 << 31;
-
-/// The most digits that a decimal may get behind the point by dividing, and that numbers may be scaled by.
-const MAX_SCALE: i32 = 1000;
-const MIN_DIVISION_SCALE: i32 = 32;
+/// The largest power of ten that numbers may be scaled by.
 const MAX_POWER: u32 = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,16 +23,6 @@ pub(super) enum Operator {
     Multiply,
     Divide,
     Modulo,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Math {
-    Abs,
-    Exp,
-    Log,
-    Log10,
-    Round,
-    Negate,
 }
 
 impl Operator {
@@ -60,19 +45,6 @@ impl Operator {
             Operator::Divide => "/",
             Operator::Modulo => "%",
         }
-    }
-}
-
-impl Math {
-    pub(super) fn parse(plain: &str) -> Option<(&'static str, Self)> {
-        Some(match plain {
-            "abs" => ("abs", Math::Abs),
-            "exp" => ("exp", Math::Exp),
-            "log" => ("log", Math::Log),
-            "log10" => ("log10", Math::Log10),
-            "round" => ("round", Math::Round),
-            _ => return None,
-        })
     }
 }
 
@@ -157,14 +129,19 @@ pub(super) fn resolve_operator(
     Ok(function(operator.name(), vec![left_type, right_type], returns, Code::Operator(operator)))
 }
 
-fn function(name: &'static str, takes: Vec<Native>, returns: Native, code: Code) -> Function {
+pub(super) fn function(
+    name: &'static str,
+    takes: Vec<Native>,
+    returns: Native,
+    code: Code,
+) -> Function {
     let arguments = takes.into_iter().map(CqlType::Native).collect();
     Function { name, arguments, returns: returns.into(), pure: true, code }
 }
 
 /// The type of an operand: its own. A literal's is the least that holds it, or what receives the result if only so the
 /// result fits that; a marker's is that of the other operand or of the receiver.
-fn operand(
+pub(super) fn operand(
     of: &ArgumentType,
     other: Option<&ArgumentType>,
     receiver: Option<&CqlType>,
@@ -221,83 +198,8 @@ fn is_operand(native: Native) -> bool {
     is_number(native) || others
 }
 
-pub(super) fn resolve_math(
-    name: &'static str,
-    math: Math,
-    arguments: &[ArgumentType],
-) -> Result<Function, QueryError> {
-    let of = match arguments {
-        [of] => operand(of, None, None).filter(|native| is_number(*native)),
-        _ => None,
-    };
-    let of = of.ok_or_else(|| wrong_arguments(name, "one number", arguments))?;
-    let exact = !matches!(of, Native::Float | Native::Double);
-    if exact && matches!(math, Math::Exp | Math::Log | Math::Log10) {
-        return Err(wrong_arguments(name, "a float or double (CAST makes one)", arguments));
-    }
-    let returns = if of == Native::Counter { Native::Bigint } else { of };
-    Ok(function(name, vec![of], returns, Code::Math(math)))
-}
-
-pub(super) fn math(
-    math: Math,
-    function: &Function,
-    bytes: &[u8],
-) -> Result<Option<Vec<u8>>, QueryError> {
-    let value = function.decode(0, bytes)?;
-    let float = |number: f64| match math {
-        Math::Abs => number.abs(),
-        Math::Exp => number.exp(),
-        Math::Log => number.ln(),
-        Math::Log10 => number.log10(),
-        // Java rounds halves up, towards positive infinity.
-        Math::Round => (number + 0.5).floor(),
-        Math::Negate => -number,
-    };
-    let result = match (value, math) {
-        (Value::Empty, _) => return Ok(None),
-        (Value::Float(number), _) => Value::Float(float(f64::from(number)) as f32),
-        (Value::Double(number), _) => Value::Double(float(number)),
-        (Value::Decimal { unscaled, scale }, Math::Round) => round_decimal(&unscaled, scale)
-            .ok_or_else(|| function.refuse("the number has too many digits"))?,
-        (Value::Decimal { unscaled, scale }, _) => {
-            Value::Decimal { unscaled: change_sign(unscaled, math), scale }
-        }
-        (Value::Varint(number), _) => Value::Varint(change_sign(number, math)),
-        (Value::Tinyint(number), _) => Value::Tinyint(wrap(i64::from(number), math) as i8),
-        (Value::Smallint(number), _) => Value::Smallint(wrap(i64::from(number), math) as i16),
-        (Value::Int(number), _) => Value::Int(wrap(i64::from(number), math) as i32),
-        (Value::Bigint(number), _) => Value::Bigint(wrap(number, math)),
-        _ => return Err(function.refuse("the argument is no number")),
-    };
-    function.encode(&result)
-}
-
-fn wrap(number: i64, math: Math) -> i64 {
-    match math {
-        Math::Abs => number.wrapping_abs(),
-        Math::Negate => number.wrapping_neg(),
-        _ => number,
-    }
-}
-
-fn change_sign(number: BigInt, math: Math) -> BigInt {
-    match math {
-        Math::Abs => BigInt::from(number.magnitude().clone()),
-        Math::Negate => -number,
-        _ => number,
-    }
-}
-
-fn round_decimal(unscaled: &BigInt, scale: i32) -> Option<Value> {
-    let Some(digits) = u32::try_from(scale).ok().filter(|digits| *digits > 0) else {
-        return Some(Value::Decimal { unscaled: unscaled.clone(), scale });
-    };
-    let unscaled = divide_half_up(unscaled, &power_of_ten(digits)?);
-    Some(Value::Decimal { unscaled, scale: 0 })
-}
-
-fn divide_half_up(number: &BigInt, by: &BigInt) -> BigInt {
+/// a / b, rounded to the nearest whole number, halves away from zero.
+pub(super) fn divide_half_up(number: &BigInt, by: &BigInt) -> BigInt {
     let quotient = number / by;
     let rest: BigInt = number - &quotient * by;
     if rest.magnitude() * 2u32 < *by.magnitude() {
@@ -327,9 +229,7 @@ pub(super) fn operate(
         return Ok(None);
     }
     if let Value::Duration(span) = right {
-        let moved = shift(&left, span, operator == Operator::Subtract);
-        let moved = moved.ok_or_else(|| function.refuse("the result is out of range"))?;
-        return function.encode(&moved);
+        return time::shift(function, &left, span, operator == Operator::Subtract);
     }
     let CqlType::Native(native) = function.returns else {
         return Err(function.defect("it returns no native type"));
@@ -415,88 +315,17 @@ fn decimals(
         let scale = scale_a.checked_add(scale_b).ok_or(TOO_LONG)?;
         return Ok(Value::Decimal { unscaled: a * b, scale });
     }
-    let common = scale_a.max(scale_b);
-    let raise = |number: BigInt, scale: i32, to: i32| {
-        power_of_ten(to.abs_diff(scale)).map(|power| number * power).ok_or(TOO_LONG)
+    if operator == Operator::Divide {
+        if b == BigInt::ZERO {
+            return Err(DIVISION_BY_ZERO);
+        }
+        let quotient = decimal::divide((a, scale_a), (b, scale_b)).ok_or(TOO_LONG)?;
+        return Ok(Value::Decimal { unscaled: quotient.0, scale: quotient.1 });
+    }
+    let scale = scale_a.max(scale_b);
+    let raise = |number: BigInt, from: i32| {
+        power_of_ten(scale.abs_diff(from)).map(|power| number * power).ok_or(TOO_LONG)
     };
-    let (a, b) = (raise(a, scale_a, common)?, raise(b, scale_b, common)?);
-    if operator != Operator::Divide {
-        return Ok(Value::Decimal { unscaled: big(operator, &a, &b)?, scale: common });
-    }
-    if b == BigInt::ZERO {
-        return Err(DIVISION_BY_ZERO);
-    }
-    let scale = common.clamp(MIN_DIVISION_SCALE, MAX_SCALE);
-    let mut unscaled =
-        divide_half_up(&(a * power_of_ten(scale.unsigned_abs()).ok_or(TOO_LONG)?), &b);
-    let mut scale = scale;
-    let ten = BigInt::from(10);
-    while scale > 0 && &unscaled % &ten == BigInt::ZERO {
-        unscaled /= &ten;
-        scale -= 1;
-    }
+    let unscaled = big(operator, &raise(a, scale_a)?, &raise(b, scale_b)?)?;
     Ok(Value::Decimal { unscaled, scale })
-}
-
-/// A time moved by a duration: months by the calendar, then days and the rest.
-fn shift(value: &Value, span: Duration, back: bool) -> Option<Value> {
-    let sign = if back { -1 } else { 1 };
-    let months = i64::from(span.months) * sign;
-    let ms_of = |days: i64| days.checked_mul(MS_PER_DAY);
-    let (start, is_date) = match value {
-        Value::Timestamp(ms) => (*ms, false),
-        Value::Date(days) => (ms_of(i64::from(*days) - EPOCH_DAYS)?, true),
-        _ => return None,
-    };
-    if is_date && span.nanoseconds % (MS_PER_DAY * NS_PER_MS) != 0 {
-        return None;
-    }
-    let (day, rest) = (start.div_euclid(MS_PER_DAY), start.rem_euclid(MS_PER_DAY));
-    let day = add_months(day, months)?.checked_add(i64::from(span.days) * sign)?;
-    let moved = ms_of(day)?.checked_add(rest)?.checked_add(span.nanoseconds / NS_PER_MS * sign)?;
-    Some(match is_date {
-        true => Value::Date(u32::try_from(moved.div_euclid(MS_PER_DAY) + EPOCH_DAYS).ok()?),
-        false => Value::Timestamp(moved),
-    })
-}
-
-/// Days since 1970 of the same day some months away, or of the last day of a shorter month.
-fn add_months(day: i64, months: i64) -> Option<i64> {
-    if months == 0 {
-        return Some(day);
-    }
-    let (year, month, of_month) = civil_from_days(day)?;
-    let index = year.checked_mul(12)?.checked_add(month - 1)?.checked_add(months)?;
-    let (year, month) = (index.div_euclid(12), index.rem_euclid(12) + 1);
-    Some(days_from_civil(year, month, of_month.min(days_in_month(year, month))))
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 of a date of the proleptic Gregorian calendar; years begin in March, so leap days end them.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-fn civil_from_days(days: i64) -> Option<(i64, i64, i64)> {
-    let days = days.checked_add(719_468)?;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    Some((year + era * 400 + i64::from(month <= 2), month, day))
 }

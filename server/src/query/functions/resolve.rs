@@ -5,8 +5,9 @@ use tholos_grammar::types::{CqlType, Native};
 use super::blob::{AS_BLOB, FROM_BLOB};
 use super::clock::Clock;
 use super::collection::Collection;
-use super::number::{Math, Operator};
-use super::{ArgumentType, Code, Function, LiteralKind, cast, number};
+use super::math::Math;
+use super::number::Operator;
+use super::{ArgumentType, Code, Function, LiteralKind, cast, mask, math, number, vector};
 use crate::error::QueryError;
 use crate::query::expression::assignable;
 use crate::query::suggest::nearest;
@@ -29,6 +30,10 @@ const fn clock(
     Signature { name, arguments, returns, pure: !arguments.is_empty(), code: Code::Clock(clock) }
 }
 
+const fn floor(arguments: &'static [Native], returns: Native) -> Signature {
+    Signature { name: "floor", arguments, returns, pure: true, code: Code::Floor }
+}
+
 /// Functions of fixed types; the older names are those without `_`.
 const SIGNATURES: &[Signature] = &[
     clock("now", &[], Native::Timeuuid, Clock::Timeuuid),
@@ -48,6 +53,13 @@ const SIGNATURES: &[Signature] = &[
     clock("to_unix_timestamp", &[Native::Date], Native::Bigint, Clock::ToUnixTimestamp),
     clock("dateof", &[Native::Timeuuid], Native::Timestamp, Clock::ToTimestamp),
     clock("unixtimestampof", &[Native::Timeuuid], Native::Bigint, Clock::ToUnixTimestamp),
+    floor(&[Native::Timestamp, Native::Duration], Native::Timestamp),
+    floor(&[Native::Timestamp, Native::Duration, Native::Timestamp], Native::Timestamp),
+    floor(&[Native::Timeuuid, Native::Duration], Native::Timestamp),
+    floor(&[Native::Timeuuid, Native::Duration, Native::Timestamp], Native::Timestamp),
+    floor(&[Native::Date, Native::Duration], Native::Date),
+    floor(&[Native::Date, Native::Duration, Native::Date], Native::Date),
+    floor(&[Native::Time, Native::Duration], Native::Time),
 ];
 
 /// Functions whose types follow from their argument, for near names.
@@ -57,6 +69,8 @@ const GENERIC: &[&str] = &[
     "collection_count",
     "collection_min",
     "collection_max",
+    "collection_sum",
+    "collection_avg",
     "map_keys",
     "map_values",
     "abs",
@@ -206,7 +220,12 @@ fn blob_function(plain: &str, arguments: &[ArgumentType]) -> Result<Option<Funct
 
 fn generic(plain: &str, arguments: &[ArgumentType]) -> Result<Option<Function>, QueryError> {
     if let Some((name, math)) = Math::parse(plain) {
-        return number::resolve_math(name, math, arguments).map(Some);
+        return math::resolve(name, math, arguments).map(Some);
+    }
+    if let Some(found) =
+        vector::resolve(plain, arguments).or_else(|| mask::resolve(plain, arguments))
+    {
+        return found.map(Some);
     }
     if let Some((name, which)) = Collection::parse(plain) {
         let [ArgumentType::Known(given)] = arguments else {
@@ -267,6 +286,8 @@ pub(super) fn wrong_arguments(name: &str, takes: &str, given: &[ArgumentType]) -
 
 fn unknown(name: &str) -> QueryError {
     let all = SIGNATURES.iter().map(|signature| signature.name).chain(GENERIC.iter().copied());
+    let all =
+        all.chain(vector::NAMES.map(|(name, _)| name)).chain(mask::NAMES.map(|(name, _)| name));
     let hint = nearest(name, all);
     QueryError::invalid(format!("unknown function {name}(){hint}"))
 }
