@@ -12,7 +12,7 @@ use tholos_storage::key::decode_component;
 use tholos_storage::model::entry::{Content, Entry, RowRef};
 use tholos_storage::model::position::{AFTER, BEFORE, COMPONENT, HEADER, ROW, STATIC, token_of};
 use tholos_storage::model::row::{CellRef, RowItem};
-use tholos_storage::model::{CellState, ColumnId, Deletion, Liveness};
+use tholos_storage::model::{CellState, ColumnId, Deletion, Liveness, WRITTEN_KEYS};
 use tholos_storage::schema::{Column, Table};
 use tholos_storage::sstable::Damage;
 
@@ -147,6 +147,9 @@ impl<'t> Dump<'t> {
     fn name(&self, column: ColumnId) -> String {
         match self.columns.get(&column) {
             Some(column) => column.name.to_string(),
+            None if column >= WRITTEN_KEYS => {
+                format!("clustering column {} as written", column - WRITTEN_KEYS)
+            }
             None => format!("column {column}"),
         }
     }

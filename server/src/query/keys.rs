@@ -15,7 +15,7 @@
 
 use smallvec::SmallVec;
 use tholos_grammar::token::{MAX_PARTITION_KEY_BYTES, Token, encode_partition_key};
-use tholos_grammar::types::CqlType;
+use tholos_grammar::types::{CqlType, Native};
 use tholos_storage::key::{KeyError, decode_component, encode_component, encode_shared};
 use tholos_storage::model::position::{COMPONENT, token_prefix};
 use tholos_storage::schema::{Column, Table};
@@ -125,6 +125,34 @@ pub fn push_clustering(
     position.push(COMPONENT);
     encode_shared(&column.cql_type, component, column.descending, position)
         .map_err(|error| unusable(column, &error))
+}
+
+/// Whether values of a type that are equal, and so one key, may look different: decimals, by their zeros.
+pub fn has_forms(cql_type: &CqlType) -> bool {
+    match cql_type {
+        CqlType::Native(native) => *native == Native::Decimal,
+        CqlType::List { element, .. }
+        | CqlType::Set { element, .. }
+        | CqlType::Vector { element, .. } => has_forms(element),
+        CqlType::Map { key, value, .. } => has_forms(key) || has_forms(value),
+        CqlType::Tuple(types) => types.iter().any(has_forms),
+        CqlType::Udt { definition, .. } => definition.fields.iter().any(|(_, ty)| has_forms(ty)),
+    }
+}
+
+/// Whether a key gives another form of this value back: it has one for all that are equal.
+///
+/// # Errors
+/// [`QueryError::Invalid`] for a value that can't be part of a key.
+pub fn loses_form(cql_type: &CqlType, value: &[u8]) -> Result<bool, QueryError> {
+    if !has_forms(cql_type) {
+        return Ok(false);
+    }
+    let (mut key, mut decoded) = (Vec::new(), Vec::new());
+    encode_shared(cql_type, value, false, &mut key)
+        .and_then(|()| decode_component(cql_type, false, &mut &key[..], &mut decoded))
+        .map_err(|error| QueryError::invalid(error.to_string()))?;
+    Ok(decoded != value)
 }
 
 /// The values of the partition key columns, in key order, from a partition prefix.

@@ -31,6 +31,9 @@
 //! | user type | without nulls at the end (fields may be added to it) |
 //! | collections and others made of these | with elements and fields of this form |
 //!
+//! What users see of these forms, the zeros of decimals, is kept beside the key: for clustering columns in cells of their
+//! own ([`WRITTEN_KEYS`](crate::model::WRITTEN_KEYS)), for sets as the value of the element's cell.
+//!
 //! `duration` and `counter` have no order and are refused. Positions (weights, the token's prefix) are not made here.
 
 mod composite;

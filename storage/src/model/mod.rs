@@ -28,6 +28,16 @@ pub type Seconds = i64;
 /// A column's number within its table: never reused, so a dropped and re-added column can't show old data.
 pub type ColumnId = u32;
 
+/// Ids from here on are of cells that hold a clustering value as it was written, where the key has one form for all
+/// values that are equal to it: 1.50, where the key says 1.5. Such cells never make a row exist, and no column of a table
+/// has such an id.
+pub const WRITTEN_KEYS: ColumnId = ColumnId::MAX - 0xffff;
+
+/// The id for the clustering column of that number.
+pub const fn written_key(place: u16) -> ColumnId {
+    WRITTEN_KEYS + place as ColumnId
+}
+
 /// A deletion: covers what was written at or before `timestamp`. Ordered as `supersedes` (1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Deletion {

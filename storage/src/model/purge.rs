@@ -2,7 +2,7 @@
 
 use crate::model::entry::RowRef;
 use crate::model::row::{RowBuilder, RowError, RowItem};
-use crate::model::{CellState, ColumnId, Deletion, Seconds, Timestamp};
+use crate::model::{CellState, ColumnId, Deletion, Seconds, Timestamp, WRITTEN_KEYS};
 use crate::planted::planted;
 
 /// What of one partition may be forgotten.
@@ -54,7 +54,9 @@ impl Purge {
         }
         for item in items {
             let item = item?;
-            if columns.is_some_and(|columns| columns.binary_search(&item.column()).is_err()) {
+            let column = item.column();
+            let is_written_key = column >= WRITTEN_KEYS;
+            if columns.is_some_and(|ids| !is_written_key && ids.binary_search(&column).is_err()) {
                 continue;
             }
             match item {
@@ -77,7 +79,10 @@ impl Purge {
                             self.forgets(cell.timestamp, written_at)
                         }
                     };
-                    if !forgotten {
+                    // How the key of a row was written is of no use without the row.
+                    let pointless =
+                        is_written_key && out.is_bare() && cell.timestamp < self.max_purgeable;
+                    if !forgotten && !pointless {
                         out.cell(cell);
                     }
                 }

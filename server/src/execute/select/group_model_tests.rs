@@ -406,6 +406,18 @@ fn queries() -> impl Strategy<Value = Query> {
         })
 }
 
+/// Decimals without the zeros that they were written with: the model does not know which were last.
+fn without_zeros(rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    let bare = |mut text: String| {
+        while let Some(at) = text.find(".0") {
+            let digits = text[at + 1..].chars().take_while(|digit| *digit == '0').count();
+            text.replace_range(at..at + 1 + digits, "");
+        }
+        text
+    };
+    rows.into_iter().map(|row| row.into_iter().map(bare).collect()).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -425,10 +437,10 @@ proptest! {
             let query = query.tidy(&shape);
             let cql = query.cql(&shape);
             let expected = query.expected(&shape, &model);
-            prop_assert_eq!(&bench.select(&cql), &expected, "{}", &cql);
+            prop_assert_eq!(&without_zeros(bench.select(&cql)), &expected, "{}", &cql);
             let budget = ReadBudget { entries, ..ReadBudget::UNLIMITED };
             for budget in [ReadBudget::UNLIMITED, budget] {
-                let paged = bench.paged(&cql, page_size, budget);
+                let paged = without_zeros(bench.paged(&cql, page_size, budget));
                 prop_assert_eq!(&paged, &expected, "{} in pages of {}, {:?}", &cql, page_size, budget);
             }
         }

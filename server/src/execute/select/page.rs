@@ -474,7 +474,7 @@ fn write(value: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), QueryError> {
 fn group_key(slots: &[usize], view: &RowView<'_>) -> Result<Vec<u8>, QueryError> {
     let mut key = Vec::new();
     for slot in slots {
-        write(view.value(*slot)?.as_deref(), &mut key)?;
+        write(view.group_value(*slot)?.as_deref(), &mut key)?;
     }
     Ok(key)
 }

@@ -12,7 +12,7 @@ use tholos_storage::key::decode_component;
 use tholos_storage::model::entry::{RowBuf, RowRef};
 use tholos_storage::model::position::COMPONENT;
 use tholos_storage::model::row::{CellRef, RowError, RowItem, RowItems};
-use tholos_storage::model::{CellState, ColumnId, Seconds};
+use tholos_storage::model::{CellState, ColumnId, Seconds, written_key};
 use tholos_storage::read::point::PointRow;
 use tholos_storage::schema::Table;
 
@@ -26,6 +26,8 @@ pub(super) struct Layout {
     statics: SmallVec<[(ColumnId, usize); 4]>,
     needs_partition_key: bool,
     needs_clustering: bool,
+    /// Whether clustering values may have cells that hold them as they were written.
+    has_written_keys: bool,
     slots: usize,
 }
 
@@ -58,6 +60,7 @@ pub(super) struct RowView<'r> {
     pub(super) slots: &'r [Slot],
     pub(super) prefix: &'r [u8],
     sources: SmallVec<[Source<'r>; 8]>,
+    clustering: &'r ClusteringValues,
     now: Seconds,
 }
 
@@ -88,12 +91,19 @@ impl Layout {
             statics: SmallVec::new(),
             needs_partition_key: false,
             needs_clustering: false,
+            has_written_keys: false,
             slots: plan.slots.len(),
         };
         for (index, slot) in plan.slots.iter().enumerate() {
             match slot.place {
                 Place::PartitionKey(_) => layout.needs_partition_key = true,
-                Place::Clustering(_) => layout.needs_clustering = true,
+                Place::Clustering(place) => {
+                    layout.needs_clustering = true;
+                    if let (true, Ok(place)) = (keys::has_forms(&slot.cql_type), place.try_into()) {
+                        layout.regular.push((written_key(place), index));
+                        layout.has_written_keys = true;
+                    }
+                }
                 Place::Static(id) => layout.statics.push((id, index)),
                 Place::Regular(id) => layout.regular.push((id, index)),
             }
@@ -178,14 +188,31 @@ impl<'r> RowView<'r> {
         if let Some(row) = row {
             find_cells(row, &layout.regular, &mut sources)?;
         }
+        if layout.has_written_keys {
+            for (slot, source) in plan.slots.iter().zip(&mut sources) {
+                if let (Place::Clustering(place), Source::Simple(cell)) = (slot.place, *source) {
+                    let written = cell.is_live(now).then_some(cell.value);
+                    let value = written.or(clustering.value(place));
+                    *source = value.map_or(Source::Null, Source::Key);
+                }
+            }
+        }
         if let (Some(row), true) = (&partition.static_row, layout.needs_static()) {
             find_cells(row.row(), &layout.statics, &mut sources)?;
         }
-        Ok(RowView { slots: &plan.slots, prefix: &partition.prefix, sources, now })
+        Ok(RowView { slots: &plan.slots, prefix: &partition.prefix, sources, clustering, now })
     }
 
     fn source(&self, slot: usize) -> Source<'r> {
         self.sources.get(slot).copied().unwrap_or(Source::Null)
+    }
+
+    /// A slot's value, in the one form that all equal clustering values have.
+    pub(super) fn group_value(&self, slot: usize) -> Result<Option<Cow<'r, [u8]>>, QueryError> {
+        match self.slots.get(slot).map(|slot| slot.place) {
+            Some(Place::Clustering(place)) => Ok(self.clustering.value(place).map(Cow::Borrowed)),
+            _ => self.value(slot),
+        }
     }
 
     /// A slot's value.
@@ -268,6 +295,7 @@ impl<'r> RowView<'r> {
             }
             let path = cell.path.unwrap_or_default();
             let written = match &slot.cql_type {
+                CqlType::Set { .. } if !cell.value.is_empty() => writer.element(cell.value),
                 CqlType::Set { element, .. } => writer.element(&path_value(element, path, slot)?),
                 CqlType::Map { key, .. } => writer.entry(&path_value(key, path, slot)?, cell.value),
                 _ => writer.element(cell.value),

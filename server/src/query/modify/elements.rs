@@ -19,7 +19,7 @@ use super::operations::{ColumnWrite, ElementWrite};
 use crate::error::QueryError;
 use crate::query::expression::{Evaluated, Expr};
 use crate::query::functions::CallContext;
-use crate::query::keys::encode_element;
+use crate::query::keys::{encode_element, loses_form};
 use crate::query::values::Bound;
 
 /// A path within a multi-cell column.
@@ -32,7 +32,7 @@ pub struct ElementCell<'v> {
     pub path: Path,
     /// Live, expiring or deleted.
     pub state: CellState,
-    /// The element's bytes; empty in sets and for what is deleted.
+    /// The element's bytes; empty for what is deleted, and in sets unless the path gives back another form of it.
     pub value: Cow<'v, [u8]>,
 }
 
@@ -150,7 +150,10 @@ fn add<'v>(
     match cql_type {
         CqlType::Set { element, .. } => {
             for item in Elements::new(&bytes, "set").map_err(damaged)? {
-                push(path_of(element, item.map_err(damaged)?)?, Cow::Borrowed(&[][..]));
+                let item = item.map_err(damaged)?;
+                // What the path gives back in another form is kept as it was written.
+                let written = if loses_form(element, item)? { item } else { &[] };
+                push(path_of(element, item)?, Cow::Owned(written.to_vec()));
             }
         }
         CqlType::Map { key, .. } => match &bytes {

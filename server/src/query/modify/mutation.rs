@@ -1,23 +1,23 @@
 //! Plan and values to mutations: a pure function, and the hot path of every write.
 
 use smallvec::{SmallVec, smallvec};
-use tholos_storage::model::Timestamp;
 use tholos_storage::model::entry::RowBuf;
 use tholos_storage::model::mutation::{Mutation, Update};
 use tholos_storage::model::position::STATIC;
-use tholos_storage::model::row::RowBuilder;
+use tholos_storage::model::row::{CellRef, RowBuilder};
+use tholos_storage::model::{ColumnId, Timestamp};
 use tholos_storage::schema::Table;
 
 use super::attributes::WriteTime;
 use super::cells::write_columns;
 use super::elements::{ElementContext, ListPaths};
 use super::operations::ColumnWrite;
-use super::targets::{partitions, ranges, rows};
+use super::targets::{partitions, ranges, rows, rows_as_written};
 use super::{ModifyKind, ModifyPlan};
 use crate::error::QueryError;
 use crate::query::functions::CallContext;
 use crate::query::json::DocumentValues;
-use crate::query::keys::Position;
+use crate::query::keys::{self, Position};
 use crate::query::values::Bound;
 
 /// What one execution of a statement brings.
@@ -103,7 +103,7 @@ impl RowWriter<'_> {
         let mut updates = SmallVec::new();
         if !plan.statics.is_empty() {
             let position = Position::from_slice(&[STATIC]);
-            let row = self.row(&plan.statics, partition, &position, false)?;
+            let row = self.row(&plan.statics, partition, &position, false, &[])?;
             push_row(&mut updates, position, row);
         }
         let has_rows = plan.keys.clustering_columns() == plan.table.clustering.len();
@@ -122,16 +122,28 @@ impl RowWriter<'_> {
         updates: &mut SmallVec<[Update; 1]>,
     ) -> Result<(), QueryError> {
         let plan = self.plan;
+        let table = &plan.table;
+        let has_forms = table.clustering.iter().any(|column| keys::has_forms(&column.cql_type));
+        if has_forms && !table.is_counter() {
+            let request = self.request;
+            for (position, written) in
+                rows_as_written(table, &plan.keys, request.values, request.call)?
+            {
+                let row = self.row(&plan.regulars, partition, &position, inserts, &written)?;
+                push_row(updates, position, row);
+            }
+            return Ok(());
+        }
         let mut positions = rows(&plan.table, &plan.keys, self.request.values, self.request.call)?;
         if plan.regulars.iter().any(ColumnWrite::reads) {
             for position in positions {
-                let row = self.row(&plan.regulars, partition, &position, inserts)?;
+                let row = self.row(&plan.regulars, partition, &position, inserts, &[])?;
                 push_row(updates, position, row);
             }
             return Ok(());
         }
         let Some(last) = positions.pop() else { return Ok(()) };
-        let row = self.row(&plan.regulars, partition, &last, inserts)?;
+        let row = self.row(&plan.regulars, partition, &last, inserts, &[])?;
         for position in positions {
             push_row(updates, position, row.clone());
         }
@@ -145,6 +157,7 @@ impl RowWriter<'_> {
         partition: &[u8],
         position: &[u8],
         inserts: bool,
+        written: &[(ColumnId, Vec<u8>)],
     ) -> Result<RowBuf, QueryError> {
         let existing = match writes.iter().any(ColumnWrite::reads) {
             true => self.existing.row(&self.plan.table, partition, position)?,
@@ -161,6 +174,11 @@ impl RowWriter<'_> {
             existing: existing.as_ref().map(RowBuf::as_row),
         };
         write_columns(&mut builder, writes, self.paths, context)?;
+        let written = if builder.is_bare() { &[] } else { written };
+        for (column, value) in written {
+            let (timestamp, state) = (self.time.timestamp, self.time.state());
+            builder.cell(CellRef { column: *column, path: None, timestamp, state, value });
+        }
         Ok(builder.finish())
     }
 

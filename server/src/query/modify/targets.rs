@@ -6,6 +6,7 @@ use smallvec::{SmallVec, smallvec};
 use tholos_grammar::types::CqlType;
 use tholos_grammar::value::codec::elements::{Elements, Fields};
 use tholos_storage::model::position::{BEFORE, ROW};
+use tholos_storage::model::{ColumnId, written_key};
 use tholos_storage::schema::{Column, Table};
 
 use super::restrictions::{Alternatives, KeyTuple, Keys, Points};
@@ -53,6 +54,35 @@ pub fn rows(
     }
     sort(&mut positions);
     Ok(positions)
+}
+
+/// Clustering values as they were written, by the id of their cells.
+pub type WrittenKeys = SmallVec<[(ColumnId, Vec<u8>); 1]>;
+
+/// As [`rows`], with the clustering values that the key would give back in another form.
+///
+/// # Errors
+/// As [`partitions`].
+pub fn rows_as_written(
+    table: &Table,
+    keys: &Keys,
+    values: &[Bound<'_>],
+    context: CallContext<'_>,
+) -> Result<Vec<(Position, WrittenKeys)>, QueryError> {
+    let mut rows = Vec::new();
+    for row in combinations(&keys.clustering, &table.clustering, values, context)? {
+        let position = keys::encode_clustering(table, &borrowed(&row), ROW)?;
+        let mut written = WrittenKeys::new();
+        for (place, (column, value)) in (0u16..).zip(table.clustering.iter().zip(&row)) {
+            if keys::loses_form(&column.cql_type, value)? {
+                written.push((written_key(place), value.to_vec()));
+            }
+        }
+        rows.push((position, written));
+    }
+    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+    rows.dedup_by(|later, kept| later.0 == kept.0);
+    Ok(rows)
 }
 
 /// The ranges of rows of a DELETE whose keys name a prefix of the clustering columns and perhaps a slice: start and end

@@ -7,7 +7,7 @@ use super::items::{
 };
 use super::{CellRef, DELETION, LIVENESS, RowItem, STAMP, STAMP_EXPIRING, seconds_of, survives};
 use crate::model::entry::RowBuf;
-use crate::model::{CellState, ColumnId, Deletion, Liveness, Seconds, Timestamp};
+use crate::model::{CellState, ColumnId, Deletion, Liveness, Seconds, Timestamp, WRITTEN_KEYS};
 use crate::varint::{Encoded, encode_i64, encode_slice, encode_u64};
 
 /// Writes a row's encoded form directly: liveness and deletion first, then items ascending by column and path, a
@@ -126,6 +126,11 @@ impl RowBuilder {
             RowItem::Deletion { column, deletion } => self.complex_deletion(column, deletion),
             RowItem::Cell(cell) => self.cell(cell),
         }
+    }
+
+    /// Whether nothing makes the row exist so far: no liveness, and no cell of a column.
+    pub fn is_bare(&self) -> bool {
+        self.liveness.is_none() && self.column.is_none_or(|column| column >= WRITTEN_KEYS)
     }
 
     /// The row; [`RowBuf::is_empty`] if it says nothing.

@@ -29,6 +29,8 @@
 //! of the same multi-cell column. The stamp is the liveness, or the first cell's timestamp and expiry; if a complex
 //! deletion comes before any cell, one microsecond above it (that is how an assignment writes them).
 //!
+//! Columns from [`WRITTEN_KEYS`] on hold clustering values as they were written.
+//!
 //! Invariants: items ascend by (column, path), a complex deletion before the cells of its column; each kind is the first
 //! that fits in the order 0, 5-7, 1-3; nothing is held that the row's own or its column's deletion deletes (spec 1.4).
 //! So equal rows of one base have equal bytes. Only the beginning of the body depends on the base.
@@ -49,6 +51,7 @@ pub use self::summary::{check, transcode};
 use crate::model::entry::{RowBuf, RowRef};
 use crate::model::{
     Cell, CellState, ColumnCells, ColumnId, Deletion, Liveness, Row, Seconds, Timestamp,
+    WRITTEN_KEYS,
 };
 use crate::varint::{Encoded, decode_i64, decode_slice, decode_u64, encode_i64};
 
@@ -140,6 +143,9 @@ impl<'a> RowRef<'a> {
         }
         for item in items {
             let RowItem::Cell(cell) = item? else { continue };
+            if cell.column >= WRITTEN_KEYS {
+                break;
+            }
             let counts = || columns.is_none_or(|ids| ids.binary_search(&cell.column).is_ok());
             if cell.is_live(now) && counts() {
                 return Ok(true);

@@ -4,7 +4,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::ColumnId;
+use crate::model::purge::Purge;
+use crate::model::{ColumnId, written_key};
 
 fn timestamps() -> impl Strategy<Value = Timestamp> {
     prop_oneof![
@@ -49,7 +50,7 @@ fn rows() -> impl Strategy<Value = Row> {
     let liveness = (timestamps(), 0..2_u32, 0..4_i64).prop_map(|(timestamp, ttl, expires_at)| {
         Liveness { timestamp, ttl, expires_at: if ttl > 0 { expires_at } else { 0 } }
     });
-    let ids = prop_oneof![0..12_u32, 100..102_u32, Just(u32::MAX)];
+    let ids = prop_oneof![0..12_u32, 100..102_u32, Just(WRITTEN_KEYS - 1)];
     (
         proptest::option::of(liveness),
         proptest::option::of(deletions()),
@@ -157,4 +158,34 @@ fn a_collection_assignment_shares_its_timestamp() {
     let (deletion, elements) = ([1, 0], [1, b'a', 0, 1, b'b']);
     assert_eq!(row.head[..], [1, 0x24, 8, 8]);
     assert_eq!(row.body, [&stamp[..], &deletion, &elements].concat());
+}
+
+/// How a key was written is kept with the row, and goes with it.
+#[test]
+fn written_keys_make_no_row_exist() {
+    let written = CellRef {
+        column: written_key(0),
+        path: None,
+        timestamp: 5,
+        state: CellState::Live,
+        value: b"x",
+    };
+    let cell = CellRef { column: 1, ..written };
+    let row = |cells: &[CellRef<'_>]| {
+        let mut builder = RowBuilder::new();
+        cells.iter().for_each(|cell| builder.cell(*cell));
+        builder.finish()
+    };
+    let purged = |row: &RowBuf, max_purgeable| {
+        let mut out = RowBuilder::new();
+        let purge = Purge { now: 0, gc_before: 0, max_purgeable };
+        purge.row(row.as_row(), Some(&[1]), &mut out).unwrap();
+        out.finish()
+    };
+    let (alone, beside) = (row(&[written]), row(&[cell, written]));
+    assert!(!alone.as_row().is_live(0).unwrap());
+    assert!(beside.as_row().is_live(0).unwrap());
+    assert!(purged(&alone, 6).is_empty());
+    assert_eq!(purged(&alone, 5), alone, "the row may be elsewhere");
+    assert_eq!(purged(&beside, 6), beside);
 }
