@@ -133,6 +133,7 @@ impl QueryError {
         let placed = |message: String| format!("line {line}:{column} {message}");
         match *error {
             QueryError::Invalid(message) => QueryError::Invalid(placed(message)),
+            QueryError::Syntax(message) => QueryError::Syntax(placed(message)),
             QueryError::Config(message) => QueryError::Config(placed(message)),
             QueryError::Unauthorized(message) => QueryError::Unauthorized(placed(message)),
             QueryError::NotSupportedYet(what) => {

@@ -12,6 +12,7 @@ mod snapshots;
 mod system;
 mod traces;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -180,40 +181,35 @@ impl Node {
         let next =
             store.preview(&changes).map_err(|error| QueryError::invalid(error.to_string()))?;
         let placements = placements(&self.ring, &next)?;
-        let old = tables(&before.catalogue.schema);
-        let new = tables(&next);
-        for table in old.iter().filter(|table| !new.iter().any(|other| other.id() == table.id())) {
+        let Difference { dropped, created, altered } =
+            Difference::between(&before.catalogue.schema, &next);
+        for table in &dropped {
             self.keep(&before.catalogue.schema, "dropped", &table.table)?;
         }
-        let created: Vec<&TableOf> =
-            new.iter().filter(|table| !old.iter().any(|other| other.id() == table.id())).collect();
         for (i, table) in created.iter().enumerate() {
             if let Err(error) = self.engine().create_table(table.settings()) {
-                self.drop_tables(created.iter().take(i).map(|table| table.id()));
+                self.drop_tables(created.iter().take(i).map(TableOf::id));
                 return Err(error.into());
             }
         }
         let schema = match store.commit(&changes) {
             Ok(schema) => schema,
             Err(error) => {
-                self.drop_tables(created.iter().map(|table| table.id()));
+                self.drop_tables(created.iter().map(TableOf::id));
                 return Err(match error {
                     SchemaStoreError::Schema(error) => QueryError::invalid(error.to_string()),
                     SchemaStoreError::Storage(error) => error.into(),
                 });
             }
         };
-        for table in &new {
-            if old.iter().any(|other| other.id() == table.id() && other != table)
-                && let Err(error) = self.engine().alter_table(table.settings())
-            {
+        for table in &altered {
+            if let Err(error) = self.engine().alter_table(table.settings()) {
                 tracing::warn!(%error, "a table's new settings take effect at the next start");
             }
         }
-        let catalogue = Catalogue { schema, system: Arc::clone(&before.catalogue.system) };
+        let catalogue = before.catalogue.after(schema, &changes);
         self.snapshot.store(Arc::new(Snapshot { catalogue, placements }));
-        let gone = |table: &&TableOf| !new.iter().any(|other| other.id() == table.id());
-        self.drop_tables(old.iter().filter(gone).map(TableOf::id));
+        self.drop_tables(dropped.iter().map(TableOf::id));
         Ok(told)
     }
 
@@ -298,6 +294,49 @@ impl Gauges for Node {
         ];
         let most_tables = self.config.admin.table_metrics;
         Sample { gauges, tables: stats.tables, most_tables, log: stats.log }
+    }
+}
+
+/// The tables that a schema change concerns.
+struct Difference {
+    dropped: Vec<TableOf>,
+    created: Vec<TableOf>,
+    /// As they are now.
+    altered: Vec<TableOf>,
+}
+
+impl Difference {
+    /// Compares two schemas of which the later one shares with the other what did not change: that costs a look at a
+    /// pointer, for a keyspace or, in one that changed, a table.
+    fn between(before: &Schema, after: &Schema) -> Difference {
+        let changed = |one: &Schema, other: &Schema| -> BTreeMap<TableId, TableOf> {
+            let keyspaces = one.keyspaces.iter().filter_map(|(name, keyspace)| {
+                let counterpart = other.keyspaces.get(name);
+                let same = counterpart.is_some_and(|other| Arc::ptr_eq(other, keyspace));
+                (!same).then_some((keyspace, counterpart))
+            });
+            let tables = keyspaces.flat_map(|(keyspace, counterpart)| {
+                let durable_writes = keyspace.durable_writes;
+                let counterpart =
+                    counterpart.filter(|other| other.durable_writes == durable_writes);
+                keyspace.tables.iter().filter_map(move |(name, table)| {
+                    let other = counterpart.and_then(|other| other.tables.get(name));
+                    let same = other.is_some_and(|other| Arc::ptr_eq(other, table));
+                    (!same).then(|| TableOf { table: Arc::clone(table), durable_writes })
+                })
+            });
+            tables.map(|table| (table.id(), table)).collect()
+        };
+        let (mut old, new) = (changed(before, after), changed(after, before));
+        let (mut created, mut altered) = (Vec::new(), Vec::new());
+        for (id, table) in new {
+            match old.remove(&id) {
+                None => created.push(table),
+                Some(before) if before != table => altered.push(table),
+                Some(_) => {}
+            }
+        }
+        Difference { dropped: old.into_values().collect(), created, altered }
     }
 }
 

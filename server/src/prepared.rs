@@ -2,8 +2,13 @@
 //!
 //! An id is a hash of the keyspace and the text, so every node gives a statement the same id, and preparing again after
 //! a restart brings it back. A statement keeps its plan until the schema moves on; then the plan is checked and, where
-//! its table changed, made anew. One that no longer plans (its table is gone) is forgotten: drivers get UNPREPARED,
-//! prepare again, and are told why it can't be.
+//! its table changed, made anew. If its clients would have to know of that (it has other result columns or markers, its
+//! table is another one or gone), they get UNPREPARED and prepare it again: some drivers decode rows with the columns that
+//! PREPARE told, whatever comes with the rows.
+//!
+//! The id stays the same all the while, because drivers refuse another one. So of two clients that use a statement, one
+//! may prepare it again before the other has heard of the change: [`Prepared::changed_at`] says when that was, and
+//! sessions that are older answer UNPREPARED to their own clients once more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,6 +70,17 @@ impl Ready {
             now.is_some_and(|now| Arc::ptr_eq(now, table))
         })
     }
+
+    /// Whether a client that was told of the other plan knows all that it must of this one.
+    fn tells_the_same(&self, other: &Ready) -> bool {
+        let (now, then) = (&self.planned, &other.planned);
+        let ids =
+            |planned: &Planned| planned.tables.iter().map(|table| table.id).collect::<Vec<_>>();
+        self.metadata_id == other.metadata_id
+            && now.markers == then.markers
+            && now.pk_indexes == then.pk_indexes
+            && ids(now) == ids(then)
+    }
 }
 
 /// Columns as the protocol's metadata has them.
@@ -100,29 +116,79 @@ pub struct Prepared {
     ready: ArcSwap<Ready>,
     /// The schema epoch at which `ready` was last seen to hold.
     epoch: AtomicU64,
+    /// See [`changed_at`](Self::changed_at).
+    changed_at: AtomicU64,
+}
+
+/// A prepared statement in the schema of now.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Its plan holds.
+    Holds(Arc<Ready>),
+    /// Its plan was made anew, which clients need not know.
+    Replanned(Arc<Ready>),
+    /// It must be prepared again: what clients were told of it does not hold any more.
+    Changed,
 }
 
 impl Prepared {
-    /// The plan, made anew if the schema moved on and its table changed. Also says whether it was.
+    /// The plan, made anew if the schema moved on and its table changed.
     ///
     /// # Errors
     /// It does not plan any more.
-    pub fn ready(&self, catalogue: &Catalogue) -> Result<(Arc<Ready>, bool), QueryError> {
+    pub fn standing(&self, catalogue: &Catalogue) -> Result<Standing, QueryError> {
+        if let Some(ready) = self.holding(catalogue) {
+            return Ok(Standing::Holds(ready));
+        }
+        let fresh = Arc::new(Ready::plan(&self.text, self.keyspace.as_ref(), catalogue, None)?);
+        if !fresh.tells_the_same(&self.ready.load()) {
+            return Ok(Standing::Changed);
+        }
+        self.renew(&fresh, catalogue);
+        Ok(Standing::Replanned(fresh))
+    }
+
+    /// As [`standing`](Self::standing), for a client that is told what the plan is like now.
+    ///
+    /// # Errors
+    /// It does not plan any more.
+    fn again(&self, catalogue: &Catalogue) -> Result<Arc<Ready>, QueryError> {
+        if let Some(ready) = self.holding(catalogue) {
+            return Ok(ready);
+        }
+        let fresh = Arc::new(Ready::plan(&self.text, self.keyspace.as_ref(), catalogue, None)?);
+        if !fresh.tells_the_same(&self.ready.load()) {
+            // Before the plan, so that whoever has the plan sees it.
+            self.changed_at.store(catalogue.schema.epoch, Ordering::Release);
+        }
+        self.renew(&fresh, catalogue);
+        Ok(fresh)
+    }
+
+    /// The schema epoch at which what clients are told of it changed last; 0 if it never did. Whoever prepared it before
+    /// that may have its old columns in mind.
+    pub fn changed_at(&self) -> u64 {
+        self.changed_at.load(Ordering::Acquire)
+    }
+
+    /// The plan, if it holds.
+    fn holding(&self, catalogue: &Catalogue) -> Option<Arc<Ready>> {
         let epoch = catalogue.schema.epoch;
         // The epoch is stored after the plan and read before it: the plan is never older than what the epoch says.
         let holds = self.epoch.load(Ordering::Acquire) == epoch;
         let ready = self.ready.load_full();
-        if holds {
-            return Ok((ready, false));
-        }
-        if ready.holds(catalogue) {
+        if !holds {
+            if !ready.holds(catalogue) {
+                return None;
+            }
             self.epoch.store(epoch, Ordering::Release);
-            return Ok((ready, false));
         }
-        let fresh = Arc::new(Ready::plan(&self.text, self.keyspace.as_ref(), catalogue, None)?);
-        self.ready.store(Arc::clone(&fresh));
-        self.epoch.store(epoch, Ordering::Release);
-        Ok((fresh, true))
+        Some(ready)
+    }
+
+    fn renew(&self, ready: &Arc<Ready>, catalogue: &Catalogue) {
+        self.ready.store(Arc::clone(ready));
+        self.epoch.store(catalogue.schema.epoch, Ordering::Release);
     }
 
     fn bytes(&self) -> usize {
@@ -165,7 +231,7 @@ impl PreparedCache {
         let id = statement_id(text, keyspace);
         if let Some(prepared) = self.cache.get(&id) {
             // Whoever prepares is told the metadata of now; what was told before may differ, and stays safe to compare.
-            let (ready, _) = prepared.ready(catalogue)?;
+            let ready = prepared.again(catalogue)?;
             return Ok((prepared, ready));
         }
         let ready = Arc::new(Ready::plan(text, keyspace, catalogue, deadline)?);
@@ -176,6 +242,7 @@ impl PreparedCache {
             first_metadata_id: ready.metadata_id,
             ready: ArcSwap::new(Arc::clone(&ready)),
             epoch: AtomicU64::new(catalogue.schema.epoch),
+            changed_at: AtomicU64::new(0),
         });
         self.cache.insert(id, Arc::clone(&prepared));
         Ok((prepared, ready))
@@ -234,34 +301,49 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
 
-    /// Prepares a statement, changes the schema, and says whether the statement was planned anew.
-    fn replanned(statement: &str, change: &str) -> bool {
+    /// Prepares a statement, changes the schema, and says how the statement stands.
+    fn after(statement: &str, change: &str) -> &'static str {
         let mut bench = Bench::new();
         bench.run(
-            "CREATE TABLE a (k int PRIMARY KEY, v int); CREATE TABLE b (k int PRIMARY KEY, v int);
-             CREATE TABLE c (k int PRIMARY KEY, v int)",
+            "CREATE TYPE u (f int); CREATE TABLE a (k int PRIMARY KEY, v int); CREATE TABLE b (k int PRIMARY KEY, v int);
+             CREATE TABLE c (k int PRIMARY KEY, v frozen<u>)",
         );
         let cache = PreparedCache::new(1 << 20);
         let keyspace = Name::from("ks");
         let (prepared, _) =
             cache.prepare(statement, Some(&keyspace), &bench.catalogue, None).unwrap();
         bench.run(change);
-        prepared.ready(&bench.catalogue).unwrap().1
+        match prepared.standing(&bench.catalogue) {
+            Ok(Standing::Holds(_)) => "holds",
+            Ok(Standing::Replanned(_)) => "replanned",
+            Ok(Standing::Changed) => "changed",
+            Err(_) => "gone",
+        }
     }
 
     #[test]
-    fn a_batch_is_planned_anew_when_any_of_its_tables_changes() {
+    fn a_change_that_clients_need_not_know_of_is_a_new_plan() {
         let batch = "BEGIN BATCH UPDATE a SET v = 1 WHERE k = 1; UPDATE b SET v = 1 WHERE k = 1; APPLY BATCH";
-        assert!(replanned(batch, "ALTER TABLE a ADD w int"));
-        assert!(replanned(batch, "ALTER TABLE b ADD w int"));
-        assert!(replanned(batch, "DROP TABLE b; CREATE TABLE b (k int PRIMARY KEY, v int)"));
-        assert!(!replanned(batch, "ALTER TABLE c ADD w int"));
+        assert_eq!(after(batch, "ALTER TABLE a ADD w int"), "replanned");
+        assert_eq!(after(batch, "ALTER TABLE b ADD w int"), "replanned");
+        assert_eq!(after(batch, "ALTER TABLE c ADD w int"), "holds");
+        assert_eq!(after("SELECT v FROM a", "ALTER TABLE a WITH comment = 'x'"), "replanned");
     }
 
     #[test]
-    fn truncate_is_planned_anew_when_its_table_was_made_anew() {
+    fn a_change_that_clients_must_know_of_has_it_prepared_again() {
+        assert_eq!(after("SELECT * FROM a", "ALTER TABLE a ADD w int"), "changed");
+        assert_eq!(after("SELECT * FROM a", "ALTER TABLE a DROP v"), "changed");
+        assert_eq!(after("SELECT v FROM c", "ALTER TYPE u ADD g int"), "changed");
+        assert_eq!(
+            after("INSERT INTO c (k, v) VALUES (?, ?)", "ALTER TYPE u ADD g int"),
+            "changed"
+        );
+        assert_eq!(after("SELECT v FROM a", "ALTER TABLE a DROP v"), "gone");
+        assert_eq!(after("SELECT v FROM a", "DROP TABLE a"), "gone");
         let again = "DROP TABLE a; CREATE TABLE a (k int PRIMARY KEY, v int)";
-        assert!(replanned("TRUNCATE a", again));
-        assert!(!replanned("TRUNCATE b", again));
+        assert_eq!(after("TRUNCATE a", again), "changed");
+        assert_eq!(after("UPDATE a SET v = 1 WHERE k = 1", again), "changed");
+        assert_eq!(after("TRUNCATE b", again), "holds");
     }
 }

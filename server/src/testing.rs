@@ -27,7 +27,7 @@ use crate::error::QueryError;
 use crate::execute::replica::LocalReplica;
 use crate::execute::select::PageBudget;
 use crate::execute::tombstones::TombstoneRead;
-use crate::execute::{ExecuteContext, ReadWatch, modify, select};
+use crate::execute::{ExecuteContext, RequestWatch, modify, select};
 use crate::query::catalogue::Catalogue;
 use crate::query::ddl::{self, DdlContext};
 use crate::query::functions::Random;
@@ -92,10 +92,8 @@ impl Bench {
             tokens: vec![Token(0)],
         };
         let ring = Arc::new(Ring::new(vec![node]).unwrap());
-        let catalogue = Catalogue {
-            schema: Arc::new(Schema::default()),
-            system: Arc::new(crate::system::schema::system_schema()),
-        };
+        let system = Arc::new(crate::system::schema::system_schema());
+        let catalogue = Catalogue::new(Arc::new(Schema::default()), system);
         let mut bench = Bench {
             coordinator: Coordinator::new(0, LocalReplica::new(engine)),
             placements: Placements::new(&ring, 0, []).unwrap(),
@@ -175,7 +173,7 @@ impl Bench {
                 engine.alter_table(settings).unwrap();
             }
             let schema = self.catalogue.schema.apply(&change).unwrap();
-            self.catalogue.schema = Arc::new(schema);
+            self.catalogue = self.catalogue.after(Arc::new(schema), &[change]);
         }
         Ok(())
     }
@@ -198,8 +196,10 @@ impl Bench {
         };
         let seconds = self.now.load(Ordering::Relaxed);
         let values: BoundValues<'_> = values.iter().copied().collect();
-        let watch =
-            ReadWatch { tombstone_threshold: self.tombstone_threshold, ..ReadWatch::default() };
+        let watch = RequestWatch {
+            tombstone_threshold: self.tombstone_threshold,
+            ..RequestWatch::default()
+        };
         let result = run(&ExecuteContext {
             coordinator: &self.coordinator,
             placements: &self.placements,

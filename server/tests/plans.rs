@@ -17,7 +17,7 @@ use tholos_grammar::value::Value;
 use tholos_server::error::QueryError;
 use tholos_server::query::batch;
 use tholos_server::query::catalogue::Catalogue;
-use tholos_server::query::ddl::{self, DdlContext};
+use tholos_server::query::ddl::{self, DataCenter, DdlContext};
 use tholos_server::query::describe::rows::{ClusterInfo, rows};
 use tholos_server::query::describe::{DescribePlan, create};
 use tholos_server::query::functions::{CallContext, Random};
@@ -64,7 +64,7 @@ impl Fixture {
     fn new() -> Self {
         let schema = Arc::new(Schema::default());
         let system = Arc::clone(&schema);
-        Fixture { catalogue: Catalogue { schema, system }, keyspace: None, tables: 0 }
+        Fixture { catalogue: Catalogue::new(schema, system), keyspace: None, tables: 0 }
     }
 
     fn context(&self) -> PlanContext<'_> {
@@ -77,7 +77,8 @@ impl Fixture {
             statement,
             &DdlContext {
                 plan: self.context(),
-                data_centers: &["dc1".to_owned(), "dc2".to_owned()],
+                data_centers: &["dc1", "dc2"]
+                    .map(|name| DataCenter { name: name.to_owned(), nodes: 3 }),
                 table_id: Uuid::from_u128(self.tables),
                 now: TIME.micros,
             },
@@ -86,7 +87,7 @@ impl Fixture {
         for change in &effect.changes {
             schema = schema.apply(change)?;
         }
-        self.catalogue.schema = Arc::new(schema);
+        self.catalogue = self.catalogue.after(Arc::new(schema), &effect.changes);
         let mut out = String::new();
         match effect.event {
             None => out.push_str("no change\n"),

@@ -99,7 +99,7 @@ fn write() -> impl Strategy<Value = Write> {
 
 fn catalogue() -> Result<Catalogue, Box<dyn Error>> {
     let empty = Arc::new(Schema::default());
-    let mut catalogue = Catalogue { schema: Arc::clone(&empty), system: empty };
+    let mut catalogue = Catalogue::new(Arc::clone(&empty), empty);
     for statement in [
         "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
         "CREATE TYPE k.pair (n int, t text)",
@@ -119,7 +119,7 @@ fn catalogue() -> Result<Catalogue, Box<dyn Error>> {
         for change in &effect.changes {
             schema = schema.apply(change)?;
         }
-        catalogue.schema = Arc::new(schema);
+        catalogue = catalogue.after(Arc::new(schema), &effect.changes);
     }
     Ok(catalogue)
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::execute::batch_limits::BatchLimits;
+
 /// The commented default file.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
@@ -114,6 +116,9 @@ pub struct LimitsConfig {
     pub request_timeout_ms: u64,
     pub in_flight_mib: u64,
     pub startup_timeout_ms: u64,
+    pub batch_warn_kib: usize,
+    pub batch_fail_kib: usize,
+    pub batch_warn_partitions: usize,
 }
 
 /// The log on standard error.
@@ -228,6 +233,9 @@ impl Default for LimitsConfig {
             request_timeout_ms: 10_000,
             in_flight_mib: 16,
             startup_timeout_ms: 10_000,
+            batch_warn_kib: 5,
+            batch_fail_kib: 50,
+            batch_warn_partitions: 10,
         }
     }
 }
@@ -314,6 +322,11 @@ impl Config {
             "must be at least 1",
         )?;
         require(
+            self.limits.batch_warn_kib.max(self.limits.batch_fail_kib) <= 1 << 20,
+            "limits.batch_fail_kib",
+            "must be at most 1048576; 0 for no limit",
+        )?;
+        require(
             self.limits.request_timeout_ms > 0 && self.limits.startup_timeout_ms > 0,
             "limits.request_timeout_ms",
             "timeouts must be at least 1 ms",
@@ -364,10 +377,16 @@ impl Config {
         }
     }
 
-    /// Settings by key, section and all, as the system tables show them.
+    /// Settings by key, section and all, as the system tables show them: where the file leaves it to the node, what it
+    /// chose.
     pub fn entries(&self) -> Vec<(String, String)> {
+        let mut effective = self.clone();
+        effective.listen.broadcast_address = self.broadcast_address().to_string();
+        effective.memory.memtable_mib = self.memtable_bytes() / MIB;
+        effective.memory.block_cache_mib = self.block_cache_bytes() / MIB;
+        effective.compaction.threads = self.compaction_threads();
         let mut entries = Vec::new();
-        if let Ok(table) = toml::Table::try_from(self) {
+        if let Ok(table) = toml::Table::try_from(&effective) {
             flatten("", &table, &mut entries);
         }
         entries
@@ -388,6 +407,15 @@ impl LimitsConfig {
     /// The prepared cache in bytes.
     pub fn prepared_cache_bytes(&self) -> u64 {
         self.prepared_cache_mib * MIB
+    }
+
+    /// How large batches may be.
+    pub fn batch_limits(&self) -> BatchLimits {
+        BatchLimits {
+            warn_bytes: self.batch_warn_kib << 10,
+            fail_bytes: self.batch_fail_kib << 10,
+            warn_partitions: self.batch_warn_partitions,
+        }
     }
 
     /// How long a client may take to open its session.
@@ -528,5 +556,16 @@ mod tests {
         assert_eq!(config.cluster_name, "Tholos");
         let entries = config.entries();
         assert!(entries.contains(&("listen.port".to_string(), "9999".to_string())));
+    }
+
+    #[test]
+    fn entries_are_what_is_in_effect() {
+        let entries = Config::default().entries();
+        let of = |key: &str| entries.iter().find(|(name, _)| name == key).unwrap().1.clone();
+        for key in ["memory.memtable_mib", "memory.block_cache_mib", "compaction.threads"] {
+            assert!(of(key).parse::<u64>().unwrap() > 0, "{key}");
+        }
+        assert_eq!(of("listen.broadcast_address"), "127.0.0.1");
+        assert_eq!(of("limits.batch_fail_kib"), "50");
     }
 }

@@ -3,6 +3,7 @@
 //! Everything here is synchronous. A write comes back with the [`LogPosition`] that must be durable before its answer
 //! goes out; the connection waits for it, not the statement.
 
+pub mod batch_limits;
 pub mod describe;
 pub mod modify;
 pub mod paging;
@@ -24,6 +25,7 @@ use tholos_storage::model::read::ReadCommand;
 use tholos_storage::schema::TableId;
 
 use crate::error::QueryError;
+use crate::execute::batch_limits::BatchLimits;
 use crate::execute::replica::{LiveRows, LocalReplica, LogPosition, PointRow, ReplicaRows};
 use crate::execute::tombstones::TombstoneRead;
 use crate::query::catalogue::Catalogue;
@@ -54,16 +56,20 @@ pub struct ExecuteContext<'a> {
     /// When the request is given up: long reads look at it now and then.
     pub deadline: Instant,
     /// What to warn of.
-    pub watch: &'a ReadWatch,
+    pub watch: &'a RequestWatch,
 }
 
-/// What one request's reads are watched for.
+/// What one request is watched for.
 #[derive(Debug, Default)]
-pub struct ReadWatch {
+pub struct RequestWatch {
     /// More tombstones than this are worth a warning; 0: never.
     pub tombstone_threshold: u64,
     /// A read that walked over more.
     pub over_threshold: RefCell<Option<TombstoneRead>>,
+    /// How large batches may be.
+    pub batch_limits: BatchLimits,
+    /// Warnings for the client.
+    pub warnings: RefCell<Vec<String>>,
 }
 
 impl<'a> ExecuteContext<'a> {

@@ -56,7 +56,7 @@ pub fn batch(cx: &ExecuteContext<'_>, plan: &BatchPlan) -> Result<LogPosition, Q
     };
     let consistency = plan.attributes.consistency.unwrap_or(cx.options.consistency);
     let items = batch::items(plan, cx.values);
-    write_batch(cx, &items, timestamp, consistency)
+    write_batch(cx, plan.kind, &items, timestamp, consistency)
 }
 
 /// Executes a batch of the protocol's BATCH message: statements, each with its values. `cx.values` is not used.
@@ -69,18 +69,20 @@ pub fn batch_of(
     items: &[BatchItem<'_>],
 ) -> Result<LogPosition, QueryError> {
     batch::check_kind(kind, items.iter().map(|item| item.plan))?;
-    write_batch(cx, items, default_timestamp(cx)?, cx.options.consistency)
+    write_batch(cx, kind, items, default_timestamp(cx)?, cx.options.consistency)
 }
 
 /// Writes a batch: all of it is made before any of it is written, one mutation per partition.
 fn write_batch(
     cx: &ExecuteContext<'_>,
+    kind: BatchKind,
     items: &[BatchItem<'_>],
     timestamp: Timestamp,
     consistency: Consistency,
 ) -> Result<LogPosition, QueryError> {
     let _locks = lock(cx, items)?;
     let merged = batch::merged(items, cx.call(), timestamp, &Rows { cx, consistency })?;
+    cx.watch.warnings.borrow_mut().extend(cx.watch.batch_limits.check(kind, items, &merged)?);
     let tables = items.iter().map(|item| (item.plan.table.id, &item.plan.table.keyspace));
     let keyspaces: BTreeMap<TableId, &Name> = tables.collect();
     let mut last = LogPosition::default();

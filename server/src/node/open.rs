@@ -119,8 +119,7 @@ impl Node {
         let engine_options = engine_options(&config, set_aside_damaged);
         let engine_clock = Arc::new(EngineClock(Arc::clone(&wall)));
         let engine = Engine::open(Arc::clone(&fs), engine_clock, engine_options, settings)?;
-        let catalogue =
-            Catalogue { schema: Arc::clone(store.schema()), system: Arc::new(system_schema()) };
+        let catalogue = Catalogue::new(Arc::clone(store.schema()), Arc::new(system_schema()));
         let clock = HybridClock::new(wall);
         Ok(Node {
             native_address,

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::Node;
 use crate::error::QueryError;
+use crate::system::schema::SYSTEM_TRACES;
 
 /// A table that was brought back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +79,10 @@ impl Node {
     /// # Errors
     /// The snapshot could not be taken, or the table not be emptied: its data is still there.
     pub fn truncate(&self, table: &Table) -> Result<(), QueryError> {
+        if table.keyspace == *SYSTEM_TRACES {
+            self.traces.truncate(table.name.as_str());
+            return Ok(());
+        }
         let snapshot = self.snapshot.load_full();
         self.keep(&snapshot.catalogue.schema, "truncated", table)?;
         Ok(self.engine().truncate(table.id)?)

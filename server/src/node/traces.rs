@@ -74,6 +74,15 @@ impl Traces {
         newest.push_back(info);
     }
 
+    /// Forgets all traces, or their events alone: a trace has its events.
+    pub(super) fn truncate(&self, table: &str) {
+        let mut newest = self.newest.lock();
+        match table {
+            "events" => newest.iter_mut().for_each(|trace| trace.events.clear()),
+            _ => newest.clear(),
+        }
+    }
+
     pub(super) fn all(&self) -> Vec<TraceInfo> {
         self.newest.lock().iter().cloned().collect()
     }
@@ -112,5 +121,10 @@ mod tests {
         let (event, _, elapsed, _) = &kept[0].events[0];
         assert_eq!((event.get_version_num(), *elapsed), (1, 12));
         assert_eq!(event.get_timestamp().unwrap().to_unix(), (5, 12_000));
+        traces.truncate("events");
+        let kept = traces.all();
+        assert!(kept.len() == KEPT && kept.iter().all(|trace| trace.events.is_empty()));
+        traces.truncate("sessions");
+        assert!(traces.all().is_empty());
     }
 }

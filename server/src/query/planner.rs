@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use smallvec::{SmallVec, smallvec};
-use tholos_grammar::ast::Statement;
 use tholos_grammar::ast::modify::{Batch, Modification};
+use tholos_grammar::ast::{Statement, TableName};
 use tholos_grammar::name::Name;
+use tholos_storage::schema::Table;
 
 use crate::error::QueryError;
 use crate::query::catalogue::Catalogue;
@@ -15,6 +16,7 @@ use crate::query::expression::Binder;
 use crate::query::plan::{Plan, Planned};
 use crate::query::select::plan_select;
 use crate::query::{batch, ddl, describe, modify};
+use crate::system::schema::SYSTEM_TRACES;
 
 /// What planning may use.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +88,7 @@ pub fn plan(statement: Statement, context: PlanContext<'_>) -> Result<Planned, Q
             return plan_modification(&Modification::Delete(statement), context);
         }
         Statement::Batch(statement) => return plan_batch(&statement, context),
-        Statement::Truncate(table) => Plan::Truncate(modify::changed_table(&table, context)?),
+        Statement::Truncate(table) => Plan::Truncate(truncated_table(&table, context)?),
         Statement::Describe(statement) => {
             Plan::Describe(Box::new(describe::plan(statement, context)))
         }
@@ -103,6 +105,18 @@ pub fn plan(statement: Statement, context: PlanContext<'_>) -> Result<Planned, Q
         _ => SmallVec::new(),
     };
     Ok(Planned { tables, plan, markers: Vec::new(), pk_indexes: Vec::new(), consistency: None })
+}
+
+/// Users' tables can be truncated, and traces, which nothing else removes.
+fn truncated_table(name: &TableName, context: PlanContext<'_>) -> Result<Arc<Table>, QueryError> {
+    let traces = context.catalogue.keyspace(SYSTEM_TRACES).filter(|traces| {
+        let keyspace = name.keyspace.as_deref().or(context.keyspace);
+        keyspace.is_some_and(|keyspace| *keyspace == traces.name)
+    });
+    match traces.and_then(|traces| traces.tables.get(name.name.as_str())) {
+        Some(table) => Ok(Arc::clone(table)),
+        None => modify::changed_table(name, context),
+    }
 }
 
 fn plan_modification(

@@ -7,6 +7,7 @@ mod bind;
 mod statement;
 pub mod text;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,7 +32,7 @@ use crate::error::{Attempt, QueryError};
 use crate::execute::replica::LogPosition;
 use crate::metrics::{Outcome, RequestKind};
 use crate::node::{Node, Snapshot};
-use crate::prepared::{Prepared, Ready, wire};
+use crate::prepared::{Prepared, Ready, Standing, StatementId, wire};
 use crate::query::plan::Plan;
 use crate::query::values::{BoundValues, RequestOptions};
 
@@ -104,7 +105,14 @@ pub struct Session {
     keyspace: Option<Name>,
     recent: Option<Recent>,
     may_wait: bool,
+    /// The schema epoch at which it began.
+    began_at: u64,
+    /// Statements that have changed since, and were prepared again in this session: their `changed_at`.
+    prepared_again: HashMap<StatementId, u64>,
 }
+
+/// Most statements that a session knows to be prepared again; beyond, their clients prepare them once more.
+const MAX_PREPARED_AGAIN: usize = 4096;
 
 /// The prepared statement that was executed last. Most clients repeat it, and then neither the cache nor any counter that
 /// is shared between cores is touched.
@@ -129,7 +137,17 @@ impl Recent {
 impl Session {
     /// A session of that protocol version, in no keyspace.
     pub fn new(node: Arc<Node>, version: Version) -> Session {
-        Session { node, version, keyspace: None, recent: None, may_wait: true }
+        let began_at = node.snapshot().catalogue.schema.epoch;
+        let prepared_again = HashMap::new();
+        Session {
+            node,
+            version,
+            keyspace: None,
+            recent: None,
+            may_wait: true,
+            began_at,
+            prepared_again,
+        }
     }
 
     /// A session whose thread must not wait for the disk: a request that would have to fails with
@@ -195,6 +213,12 @@ impl Session {
             .prepared()
             .prepare(prepare.text, keyspace, &snapshot.catalogue, deadline)
             .map_err(failed)?;
+        if prepared.changed_at() > self.began_at {
+            if self.prepared_again.len() >= MAX_PREPARED_AGAIN {
+                self.prepared_again.clear();
+            }
+            self.prepared_again.insert(prepared.id, prepared.changed_at());
+        }
         let result = PreparedResult {
             id: &prepared.id,
             result_metadata_id: &ready.metadata_id,
@@ -256,16 +280,16 @@ impl Session {
         };
         let attempt = Attempt { consistency: batch.consistency, write: Some(write) };
         let kind = RequestKind::Batch;
-        let position =
+        let (position, warnings) =
             self.run_batch(batch, started).map_err(|error| Failure { kind, attempt, error })?;
-        Ok(Answer { kind, reply: Reply::Written { position, attempt }, warnings: Vec::new() })
+        Ok(Answer { kind, reply: Reply::Written { position, attempt }, warnings })
     }
 
     fn run_batch(
         &mut self,
         batch: &Batch<'_>,
         started: Instant,
-    ) -> Result<LogPosition, QueryError> {
+    ) -> Result<(LogPosition, Vec<String>), QueryError> {
         let snapshot = self.node.snapshot();
         let own = batch.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
@@ -326,19 +350,29 @@ impl Session {
             QueryError::Unprepared { id: id.to_vec() }
         };
         let prepared = self.node.prepared().find(id).ok_or_else(unprepared)?;
-        match prepared.ready(&snapshot.catalogue) {
-            Ok((ready, replanned)) => {
-                if replanned {
-                    metrics.replans.fetch_add(1, Relaxed);
-                }
-                Ok((prepared, ready))
+        let ready = match prepared.standing(&snapshot.catalogue) {
+            Ok(Standing::Holds(ready)) => ready,
+            Ok(Standing::Replanned(ready)) => {
+                metrics.replans.fetch_add(1, Relaxed);
+                ready
             }
+            Ok(Standing::Changed) => return Err(unprepared()),
             // Its table is gone or changed too much. The driver prepares it again and is told why it can't be.
             Err(_) => {
                 self.node.prepared().forget(&prepared.id);
-                Err(unprepared())
+                return Err(unprepared());
             }
-        }
+        };
+        if self.is_outdated(&prepared) { Err(unprepared()) } else { Ok((prepared, ready)) }
+    }
+
+    /// Whether this session's client may have been told of the statement before it changed. In v5 clients say what they
+    /// know of it, and are told better with the rows.
+    fn is_outdated(&self, prepared: &Prepared) -> bool {
+        let changed_at = prepared.changed_at();
+        self.version == Version::V4
+            && changed_at > self.began_at
+            && self.prepared_again.get(&prepared.id).is_none_or(|at| *at < changed_at)
     }
 }
 

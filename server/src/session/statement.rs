@@ -19,15 +19,16 @@ use uuid::Uuid;
 use super::bind::bind_values;
 use crate::error::{Attempt, QueryError};
 use crate::execute::replica::LogPosition;
-use crate::execute::{self, ExecuteContext, ReadWatch};
+use crate::execute::{self, ExecuteContext, RequestWatch};
 use crate::metrics::RequestKind;
 use crate::node::{Node, Snapshot};
 use crate::prepared::Ready;
 use crate::query::batch::BatchItem;
 use crate::query::catalogue::Catalogue;
-use crate::query::ddl::{self, DdlContext};
+use crate::query::ddl::{self, DataCenter, DdlContext};
 use crate::query::plan::{Plan, SchemaEvent};
 use crate::query::planner::PlanContext;
+use crate::query::select::plan::SelectPlan;
 use crate::query::values::{Bound, RequestOptions, RequestTime};
 
 /// One statement about to run.
@@ -141,7 +142,7 @@ impl<'a> Run<'a> {
                 .rows(&options, out, |writer, out| {
                     execute::select::select(&cx, plan, options.consistency, out, writer)
                 })
-                .map(|done| self.warned(done, &watch)),
+                .map(|done| self.warned(plan, done, &watch)),
             Plan::Describe(plan) => self.rows(&options, out, |writer, out| {
                 execute::describe::describe(&cx, plan, out, writer).map(|()| None)
             }),
@@ -151,7 +152,8 @@ impl<'a> Run<'a> {
             }
             Plan::Batch(plan) => {
                 admit(self.node)?;
-                written(execute::modify::batch(&cx, plan)?)
+                let position = Some(execute::modify::batch(&cx, plan)?);
+                Ok(Done { position, keyspace: None, warnings: watch.warnings.take() })
             }
             Plan::Truncate(table) => {
                 blocking(|| self.node.truncate(table))
@@ -163,8 +165,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Tells the client, and now and then the log, of a read that walked over many tombstones.
-    fn warned(&self, mut done: Done, watch: &ReadWatch) -> Done {
+    /// Tells the client of an aggregate over many partitions; and, now and then the log too, of a read that walked over
+    /// many tombstones.
+    fn warned(&self, plan: &SelectPlan, mut done: Done, watch: &RequestWatch) -> Done {
+        done.warnings.extend(plan.wide_aggregate());
         if let Some(read) = watch.over_threshold.take() {
             self.node.metrics().tombstone_warnings.fetch_add(1, Ordering::Relaxed);
             self.node.tombstone_log().tell(&read, Instant::now());
@@ -206,12 +210,17 @@ impl<'a> Run<'a> {
         RowsWriter::begin(out, columns, skip, id)
     }
 
-    fn ddl_context<'c>(&'c self, catalogue: &'c Catalogue, time: RequestTime) -> DdlContext<'c> {
+    fn ddl_context<'c>(
+        &'c self,
+        catalogue: &'c Catalogue,
+        data_centers: &'c [DataCenter],
+        time: RequestTime,
+    ) -> DdlContext<'c> {
         let (high, low) = (self.node.random().bits(), self.node.random().bits());
         let random = Uuid::from_u64_pair(high, low);
         DdlContext {
             plan: PlanContext { catalogue, keyspace: self.keyspace, effort: None },
-            data_centers: std::slice::from_ref(&self.node.config().data_center),
+            data_centers,
             table_id: uuid::Builder::from_random_bytes(*random.as_bytes()).into_uuid(),
             now: time.micros,
         }
@@ -223,9 +232,12 @@ impl<'a> Run<'a> {
         time: RequestTime,
         out: &mut Vec<u8>,
     ) -> Result<Done, QueryError> {
+        // The ring is this node alone.
+        let data_centers = [DataCenter { name: self.node.config().data_center.clone(), nodes: 1 }];
         let (event, warnings) = blocking(|| {
             self.node.alter_schema(|catalogue| {
-                let effect = ddl::effect(statement, &self.ddl_context(catalogue, time))?;
+                let context = self.ddl_context(catalogue, &data_centers, time);
+                let effect = ddl::effect(statement, &context)?;
                 Ok((effect.changes, (effect.event, effect.warnings)))
             })
         })?;
@@ -244,7 +256,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Runs a batch of prepared and plain statements.
+/// Runs a batch of prepared and plain statements: where it is in the log, and warnings.
 pub(super) fn run_batch(
     node: &Node,
     snapshot: &Snapshot,
@@ -252,11 +264,12 @@ pub(super) fn run_batch(
     items: &[BatchItem<'_>],
     options: &RequestOptions<'_>,
     started: Instant,
-) -> Result<LogPosition, QueryError> {
+) -> Result<(LogPosition, Vec<String>), QueryError> {
     admit(node)?;
     let watch = watch(node);
     let cx = context(node, snapshot, options, &[], started, &watch);
-    execute::modify::batch_of(&cx, kind, items)
+    let position = execute::modify::batch_of(&cx, kind, items)?;
+    Ok((position, watch.warnings.take()))
 }
 
 /// Refuses a write as a whole, before anything of it is done, while memory is full.
@@ -270,7 +283,7 @@ fn context<'a>(
     options: &'a RequestOptions<'a>,
     values: &'a [Bound<'a>],
     started: Instant,
-    watch: &'a ReadWatch,
+    watch: &'a RequestWatch,
 ) -> ExecuteContext<'a> {
     let mut time = node.clock().next();
     if let Some(seconds) = options.now_in_seconds {
@@ -290,9 +303,13 @@ fn context<'a>(
     }
 }
 
-fn watch(node: &Node) -> ReadWatch {
-    let tombstone_threshold = node.config().reads.tombstone_warn_threshold;
-    ReadWatch { tombstone_threshold, ..ReadWatch::default() }
+fn watch(node: &Node) -> RequestWatch {
+    let config = node.config();
+    RequestWatch {
+        tombstone_threshold: config.reads.tombstone_warn_threshold,
+        batch_limits: config.limits.batch_limits(),
+        ..RequestWatch::default()
+    }
 }
 
 fn serial(level: Option<Consistency>) -> Result<Consistency, QueryError> {

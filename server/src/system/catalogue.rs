@@ -9,6 +9,7 @@ use tholos_storage::schema::{Column, ColumnKind, Keyspace, Table};
 
 use super::rows::{Row, text, text_list, text_map, text_set};
 use super::schema::is_virtual;
+use super::{RequestInfo, Wanted};
 use crate::error::QueryError;
 use crate::query::catalogue::Catalogue;
 
@@ -18,12 +19,15 @@ pub(super) type Sink<'s> = dyn FnMut(&Row<'_>) -> Result<(), QueryError> + 's;
 /// The rows of a table of `system_schema`.
 pub(super) fn schema_rows(
     table: &str,
-    catalogue: &Catalogue,
+    request: &RequestInfo<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
-    let system = catalogue.system.keyspaces.values().filter(|k| !is_virtual(k.name.as_str()));
-    for keyspace in catalogue.schema.keyspaces.values().chain(system) {
-        keyspace_rows(table, keyspace, sink)?;
+    let Catalogue { schema, system, .. } = request.catalogue;
+    let system = system.keyspaces.values().filter(|k| !is_virtual(k.name.as_str()));
+    for keyspace in schema.keyspaces.values().chain(system) {
+        if request.wanted.has_key(keyspace.name.as_str()) {
+            keyspace_rows(table, keyspace, request.wanted, sink)?;
+        }
     }
     Ok(())
 }
@@ -31,10 +35,11 @@ pub(super) fn schema_rows(
 /// The rows of a table of `system_virtual_schema`.
 pub(super) fn virtual_rows(
     table: &str,
-    catalogue: &Catalogue,
+    request: &RequestInfo<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
-    for keyspace in catalogue.system.keyspaces.values().filter(|k| is_virtual(k.name.as_str())) {
+    let keyspaces = request.catalogue.system.keyspaces.values();
+    for keyspace in keyspaces.filter(|k| is_virtual(k.name.as_str())) {
         match table {
             "keyspaces" => sink(&vec![("keyspace_name", text(keyspace.name.as_str()))])?,
             "tables" => {
@@ -44,27 +49,33 @@ pub(super) fn virtual_rows(
                     sink(&row)?;
                 }
             }
-            _ => keyspace_rows(table, keyspace, sink)?,
+            _ => keyspace_rows(table, keyspace, request.wanted, sink)?,
         }
     }
     Ok(())
 }
 
 /// What one keyspace comes to in one of the tables.
-pub(super) fn keyspace_rows(
+fn keyspace_rows(
     table: &str,
     keyspace: &Keyspace,
+    wanted: &Wanted,
     sink: &mut Sink<'_>,
 ) -> Result<(), QueryError> {
+    let each_table = |rows: fn(&Table, &mut Sink<'_>) -> Result<(), QueryError>,
+                      sink: &mut Sink<'_>| match wanted.clustering() {
+        Some(name) => keyspace.tables.get(name).map_or(Ok(()), |table| rows(table, sink)),
+        None => keyspace.tables.values().try_for_each(|table| rows(table, sink)),
+    };
     match table {
         "keyspaces" => sink(&vec![
             ("keyspace_name", text(keyspace.name.as_str())),
             ("durable_writes", Some(Value::Boolean(keyspace.durable_writes))),
             ("replication", text_map(&keyspace.replication)),
         ]),
-        "tables" => keyspace.tables.values().try_for_each(|table| sink(&table_row(table))),
-        "columns" => keyspace.tables.values().try_for_each(|table| column_rows(table, sink)),
-        "dropped_columns" => keyspace.tables.values().try_for_each(|table| dropped(table, sink)),
+        "tables" => each_table(|table, sink| sink(&table_row(table)), sink),
+        "columns" => each_table(column_rows, sink),
+        "dropped_columns" => each_table(dropped, sink),
         "types" => keyspace.types.values().try_for_each(|ty| {
             sink(&vec![
                 ("keyspace_name", text(ty.keyspace.as_str())),

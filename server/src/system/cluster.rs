@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tholos_grammar::value::Value;
 
 use super::rows::{Row, text, text_set};
-use super::{LocalInfo, PeerInfo, PreparedInfo, RequestInfo, schema_version};
+use super::{LocalInfo, PeerInfo, PreparedInfo, RequestInfo};
 use crate::version::{CQL_VERSION, PRODUCT, RELEASE_VERSION};
 
 const PARTITIONER: &str = "org.apache.cassandra.dht.Murmur3Partitioner";
@@ -41,7 +41,7 @@ pub(super) fn local(info: &LocalInfo, request: &RequestInfo<'_>) -> Row<'static>
         ("release_version", text(RELEASE_VERSION)),
         ("rpc_address", address(&info.rpc_address)),
         ("rpc_port", port(&info.rpc_address)),
-        ("schema_version", Some(Value::Uuid(schema_version(request.catalogue)))),
+        ("schema_version", Some(Value::Uuid(request.catalogue.version()))),
         ("tokens", text_set(&info.tokens)),
     ]
 }

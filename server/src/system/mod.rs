@@ -6,24 +6,30 @@
 
 mod catalogue;
 mod cluster;
+mod definitions;
+mod estimates;
 mod rows;
 pub mod schema;
 mod tables;
 #[cfg(test)]
 mod tests;
+pub mod version;
 mod views;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use tholos_storage::engine::{DamagedRange, JobStats, SsTableStats, TableStats};
+use tholos_storage::fs::nowait::may_wait;
 use tholos_storage::memtable::Memtable;
 use tholos_storage::schema::Table;
 
 use crate::error::QueryError;
 use crate::execute::ExecuteContext;
 use crate::query::catalogue::Catalogue;
+use crate::query::keys;
 
 /// What the node tells of itself and of the cluster. All values are of one moment.
 pub trait SystemTables: Sync {
@@ -177,40 +183,71 @@ pub struct RoleInfo {
     pub salted_hash: Option<String>,
 }
 
-/// The schema version that drivers compare among nodes: a UUID made of the schema's epoch and content, so that equal
-/// schemas have equal versions, and a version never comes back with another content.
-pub fn schema_version(catalogue: &Catalogue) -> Uuid {
-    let mut hash = schema::NameHash::new();
-    hash.update(&catalogue.schema.epoch.to_be_bytes());
-    for keyspace in catalogue.schema.keyspaces.values() {
-        for table in ["keyspaces", "tables", "columns", "dropped_columns", "types"] {
-            let mut sink = |row: &rows::Row<'_>| {
-                for (name, value) in row {
-                    hash.update(name.as_bytes());
-                    hash.update(format!("{value:?};").as_bytes());
-                }
-                Ok(())
-            };
-            // Hashing can't fail: only what takes the rows can.
-            let _ = catalogue::keyspace_rows(table, keyspace, &mut sink);
-        }
-    }
-    hash.finish()
-}
-
 /// What the rows of system tables are made of.
 struct RequestInfo<'a> {
     catalogue: &'a Catalogue,
     system: &'a dyn SystemTables,
+    wanted: &'a Wanted,
 }
 
-/// The rows of a system table at this moment.
+/// The rows of a virtual table that a read asks for; it is given all of them, and hardly more.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Those of these partitions; of all, if none are said.
+    pub partitions: Option<Vec<keys::Partition>>,
+    /// Values that the first column of the partition key may have, as values travel; any, if none are said.
+    pub first_key: Option<Vec<Vec<u8>>>,
+    /// The value of the first clustering column; any, if none is said.
+    pub first_clustering: Option<Vec<u8>>,
+}
+
+impl Wanted {
+    /// Whether rows with this text in the first column of the partition key are asked for.
+    fn has_key(&self, text: &str) -> bool {
+        let known = self.first_key.as_ref();
+        known.is_none_or(|values| values.iter().any(|value| value == text.as_bytes()))
+    }
+
+    /// The text that the first clustering column has, if only one is asked for.
+    fn clustering(&self) -> Option<&str> {
+        std::str::from_utf8(self.first_clustering.as_deref()?).ok()
+    }
+}
+
+/// Tables above which their rows are not made by a thread that serves other clients too.
+const MANY_TABLES: usize = 64;
+
+/// The rows of a system table at this moment. Those that follow from the schema alone are made once, unless a read asks
+/// for some of their partitions only.
 ///
 /// # Errors
-/// [`QueryError::Internal`] when a row does not fit its table, which is a defect.
-pub fn rows(table: &Table, cx: &ExecuteContext<'_>) -> Result<Memtable, QueryError> {
-    let mut rows = rows::TableRows::new(table, cx.time.micros);
-    let request = RequestInfo { catalogue: cx.catalogue, system: cx.system };
+/// [`QueryError::Internal`] when a row does not fit its table, which is a defect; [`QueryError::TooLong`] when this thread
+/// has to serve others and there are many.
+pub fn rows(
+    table: &Table,
+    cx: &ExecuteContext<'_>,
+    wanted: &Wanted,
+) -> Result<Arc<Memtable>, QueryError> {
+    let keyspace = table.keyspace.as_str();
+    if keyspace != schema::SYSTEM_SCHEMA && keyspace != schema::SYSTEM_VIRTUAL_SCHEMA {
+        return make(table, cx, wanted).map(Arc::new);
+    }
+    if let Some(made) = cx.catalogue.rows_made(table.id) {
+        return Ok(made);
+    }
+    if wanted.partitions.is_some() {
+        return make(table, cx, wanted).map(Arc::new);
+    }
+    let tables = cx.catalogue.schema.keyspaces.values().map(|keyspace| keyspace.tables.len());
+    if tables.sum::<usize>() > MANY_TABLES && !may_wait() {
+        return Err(QueryError::TooLong);
+    }
+    cx.catalogue.rows(table.id, || make(table, cx, wanted))
+}
+
+fn make(table: &Table, cx: &ExecuteContext<'_>, wanted: &Wanted) -> Result<Memtable, QueryError> {
+    let mut rows = rows::TableRows::new(table, cx.time.micros, wanted.partitions.as_deref());
+    let request = RequestInfo { catalogue: cx.catalogue, system: cx.system, wanted };
     let mut sink = |row: &rows::Row<'_>| rows.push(row);
     fill(table, &request, &mut sink)?;
     Ok(rows.into_memtable())
@@ -235,10 +272,10 @@ fn fill(
             let statements = system.prepared_statements();
             statements.iter().try_for_each(|prepared| sink(&cluster::prepared(prepared)))
         }
-        (schema::SYSTEM_SCHEMA, name) => catalogue::schema_rows(name, request.catalogue, sink),
-        (schema::SYSTEM_VIRTUAL_SCHEMA, name) => {
-            catalogue::virtual_rows(name, request.catalogue, sink)
-        }
+        (schema::SYSTEM, "size_estimates") => estimates::rows(false, request, sink),
+        (schema::SYSTEM, "table_estimates") => estimates::rows(true, request, sink),
+        (schema::SYSTEM_SCHEMA, name) => catalogue::schema_rows(name, request, sink),
+        (schema::SYSTEM_VIRTUAL_SCHEMA, name) => catalogue::virtual_rows(name, request, sink),
         (schema::SYSTEM_VIEWS, "clients") => {
             system.clients().iter().try_for_each(|client| sink(&views::client(client)))
         }

@@ -25,12 +25,18 @@ pub(super) struct TableRows<'t> {
     table: &'t Table,
     memtable: Memtable,
     timestamp: Timestamp,
+    /// Rows of other partitions are left out.
+    wanted: Option<&'t [keys::Partition]>,
 }
 
 impl<'t> TableRows<'t> {
     /// No rows yet; those that come are written at `timestamp`.
-    pub(super) fn new(table: &'t Table, timestamp: Timestamp) -> Self {
-        TableRows { table, memtable: Memtable::new(1), timestamp }
+    pub(super) fn new(
+        table: &'t Table,
+        timestamp: Timestamp,
+        wanted: Option<&'t [keys::Partition]>,
+    ) -> Self {
+        TableRows { table, memtable: Memtable::new(1), timestamp, wanted }
     }
 
     /// The rows.
@@ -42,17 +48,18 @@ impl<'t> TableRows<'t> {
     pub(super) fn push(&mut self, row: &Row<'_>) -> Result<(), QueryError> {
         let key = self.key_values(&self.table.partition_key, row)?;
         let key: Vec<&[u8]> = key.iter().map(Vec::as_slice).collect();
+        let partition = keys::encode_partition(self.table, &key)?;
+        if self.wanted.is_some_and(|wanted| !wanted.contains(&partition)) {
+            return Ok(());
+        }
         let clustering = self.key_values(&self.table.clustering, row)?;
         let clustering: Vec<&[u8]> = clustering.iter().map(Vec::as_slice).collect();
         let update = Update::Row {
             position: keys::encode_clustering(self.table, &clustering, ROW)?,
             row: self.cells(row)?,
         };
-        let mutation = Mutation {
-            table: self.table.id,
-            partition: keys::encode_partition(self.table, &key)?,
-            updates: SmallVec::from_iter([update]),
-        };
+        let mutation =
+            Mutation { table: self.table.id, partition, updates: SmallVec::from_iter([update]) };
         match self.memtable.apply(&mutation, || Ok(())) {
             Ok(_) => Ok(()),
             Err(NotApplied::Failed(error)) => Err(error.into()),

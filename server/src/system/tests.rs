@@ -1,6 +1,10 @@
 //! System tables, asked as drivers ask them.
 
+use std::sync::Arc;
+
+use super::rows::Row;
 use super::schema::system_schema;
+use super::{RequestInfo, Wanted, fill};
 use crate::testing::Bench;
 
 fn bench() -> Bench {
@@ -84,6 +88,88 @@ fn schema_versions_follow_the_schema() {
     assert_eq!(before, version(&bench));
     bench.run("ALTER TABLE t ADD w int");
     assert_ne!(before, version(&bench));
+}
+
+#[test]
+fn estimates_are_of_what_is_in_files() {
+    let mut bench = bench();
+    bench.run("CREATE TABLE n (k int PRIMARY KEY, v text)");
+    let estimates = |bench: &Bench| {
+        bench.show("SELECT range_start, range_end, mean_partition_size, partitions_count FROM system.size_estimates WHERE keyspace_name = 'ks' AND table_name = 'n'")
+    };
+    assert_eq!(
+        estimates(&bench),
+        "-5 5 0 0; -9223372036854775808 -5 0 0; 5 -9223372036854775808 0 0"
+    );
+    for k in 0..1000 {
+        bench.run(&format!("INSERT INTO n (k, v) VALUES ({k}, '{k:0100}')"));
+    }
+    let id = bench.engine().stats().tables[1].id;
+    bench.engine().flush(id).unwrap();
+    let rows = bench.select("SELECT mean_partition_size, partitions_count FROM system.size_estimates WHERE keyspace_name = 'ks' AND table_name = 'n'");
+    let numbers: Vec<(i64, i64)> =
+        rows.iter().map(|row| (row[0].parse().unwrap(), row[1].parse().unwrap())).collect();
+    let partitions: i64 = numbers.iter().map(|(_, partitions)| partitions).sum();
+    assert!((999..=1001).contains(&partitions), "{numbers:?}");
+    let large = numbers.iter().filter(|(_, partitions)| *partitions > 400);
+    assert_eq!(large.clone().count(), 2, "half of the ring each: {numbers:?}");
+    assert!(large.clone().all(|(mean, _)| (100..200).contains(mean)), "{numbers:?}");
+    let types = bench.show("SELECT DISTINCT keyspace_name FROM system.table_estimates");
+    assert_eq!(types, "ks");
+    let of_primary = bench.select("SELECT partitions_count FROM system.table_estimates WHERE keyspace_name = 'ks' AND table_name = 'n' AND range_type = 'primary'");
+    assert_eq!(of_primary.len(), 3);
+}
+
+/// How many rows are made for a read of a system table.
+fn made(bench: &Bench, table: &str, wanted: &Wanted) -> usize {
+    let (keyspace, name) = table.split_once('.').unwrap();
+    let table = bench.catalogue.table(keyspace, name).unwrap();
+    let request = RequestInfo { catalogue: &bench.catalogue, system: bench, wanted };
+    let mut count = 0;
+    let mut sink = |_: &Row<'_>| {
+        count += 1;
+        Ok(())
+    };
+    fill(table, &request, &mut sink).unwrap();
+    count
+}
+
+#[test]
+fn a_read_of_one_partition_makes_no_other() {
+    let mut bench = bench();
+    for n in 0..50 {
+        bench.run(&format!("CREATE TABLE t{n} (k int PRIMARY KEY, v int)"));
+    }
+    let key = |name: &str| Wanted {
+        first_key: Some(vec![name.as_bytes().to_vec()]),
+        ..Wanted::default()
+    };
+    let of_table = Wanted { first_clustering: Some(b"t7".to_vec()), ..key("ks") };
+    assert_eq!(made(&bench, "system_schema.columns", &key("nowhere")), 0);
+    assert_eq!(made(&bench, "system_schema.columns", &of_table), 2);
+    assert_eq!(made(&bench, "system_schema.columns", &key("ks")), 4 + 50 * 2);
+    assert_eq!(made(&bench, "system_schema.tables", &key("ks")), 51);
+    assert!(made(&bench, "system_schema.columns", &Wanted::default()) > 300);
+}
+
+#[test]
+fn the_schema_s_rows_are_made_once_for_each_epoch() {
+    let mut bench = bench();
+    let columns = bench.catalogue.table("system_schema", "columns").unwrap().id;
+    let made = |bench: &Bench| bench.catalogue.rows_made(columns);
+    bench.select("SELECT * FROM system_schema.columns WHERE keyspace_name = 'ks'");
+    assert!(made(&bench).is_none(), "a part was enough");
+    bench.select("SELECT * FROM system_schema.columns");
+    let first = made(&bench).unwrap();
+    bench.select(
+        "SELECT type FROM system_schema.columns WHERE keyspace_name = 'ks' AND table_name = 't'",
+    );
+    bench.select("SELECT type FROM system_schema.columns");
+    assert!(Arc::ptr_eq(&first, &made(&bench).unwrap()));
+    bench.run("ALTER TABLE t ADD w int");
+    assert!(made(&bench).is_none());
+    let shown = bench.show("SELECT column_name FROM system_schema.columns WHERE keyspace_name = 'ks' AND table_name = 't'");
+    assert_eq!(shown, "c; k; s; v; w");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use tholos_grammar::protocol::request::parameters::QueryParameters;
 use tholos_grammar::protocol::request::prepare::Prepare;
 use tholos_grammar::protocol::request::register::Register;
 use tholos_grammar::protocol::response::Response;
-use tholos_grammar::protocol::response::error::ErrorKind;
+use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
 use tholos_grammar::protocol::response::event::{ChangeType, Event, EventType, SchemaTarget};
 use tholos_grammar::protocol::response::result::QueryResult;
 use tholos_grammar::protocol::values::{ValueList, Values};
@@ -275,30 +275,51 @@ fn an_unknown_id_is_unprepared() {
     assert_eq!(client.fails(&again).kind, ErrorKind::Invalid);
 }
 
+/// How many columns the rows of a statement are said to have, and the new id of its metadata.
+fn told(client: &mut Client, known: &Known) -> (usize, Option<Vec<u8>>) {
+    client.send(1, &execute(known, &ints(&[])));
+    client.answer(|_, message| {
+        let Response::Result(QueryResult::Rows(rows)) = message.response else { panic!() };
+        let metadata = rows.metadata();
+        (metadata.columns.len(), metadata.new_metadata_id.clone())
+    })
+}
+
 #[test]
-fn changed_metadata_is_sent_although_the_client_would_skip_it() {
+fn a_statement_whose_columns_changed_is_prepared_again() {
     let running = Running::start(|_| ());
     schema(&running);
+    let text = "SELECT * FROM k.t";
     for (version, column) in [(Version::V4, "c"), (Version::V5, "d")] {
-        let mut client = running.client(version);
-        let mut select = prepare(&mut client, "SELECT * FROM k.t");
-        let columns = |client: &mut Client, select: &Known| {
-            client.send(1, &execute(select, &ints(&[])));
-            client.answer(|_, message| {
-                let Response::Result(QueryResult::Rows(rows)) = message.response else { panic!() };
-                let metadata = rows.metadata();
-                (metadata.columns.len(), metadata.new_metadata_id.clone())
-            })
-        };
-        assert_eq!(columns(&mut client, &select), (0, None), "skipped as asked");
-        client.effect(&format!("ALTER TABLE k.t ADD {column} int"));
-        let (count, id) = columns(&mut client, &select);
-        assert!(count > 2, "{version:?} is told the new columns");
-        assert_eq!(id.is_some(), version == Version::V5);
-        if let Some(id) = id {
-            select.metadata_id = id;
-            assert_eq!(columns(&mut client, &select), (0, None));
+        let (mut one, mut other) = (running.client(version), running.client(version));
+        let (mut of_one, mut of_other) = (prepare(&mut one, text), prepare(&mut other, text));
+        assert_eq!(told(&mut one, &of_one), (0, None), "skipped as asked");
+        one.effect("ALTER TABLE k.t WITH comment = 'the columns are the same'");
+        assert_eq!(told(&mut one, &of_one), (0, None));
+        one.effect(&format!("ALTER TABLE k.t ADD {column} int"));
+        for _ in 0..2 {
+            let error = one.fails(&execute(&of_one, &ints(&[])));
+            assert_eq!(error.kind, ErrorKind::Unprepared { id: of_one.id.clone() }, "{version:?}");
         }
+        let again = prepare(&mut one, text);
+        assert_eq!(again.id, of_one.id, "drivers refuse another id");
+        of_one = again;
+        // In v4 rows may come with their columns even so.
+        assert!(version == Version::V4 || told(&mut one, &of_one) == (0, None));
+        // The other client has the old columns in mind, although the statement is prepared now.
+        match version {
+            Version::V4 => {
+                let error = other.fails(&execute(&of_other, &ints(&[])));
+                assert_eq!(error.kind, ErrorKind::Unprepared { id: of_other.id.clone() });
+                of_other = prepare(&mut other, text);
+                assert!(told(&mut other, &of_other).0 > 2);
+            }
+            Version::V5 => {
+                let (count, id) = told(&mut other, &of_other);
+                assert!(count > 2 && id == Some(of_one.metadata_id.clone()));
+            }
+        }
+        assert!(told(&mut running.client(version), &of_one).0 != 2);
     }
 }
 
@@ -364,6 +385,57 @@ fn a_batch_takes_texts_and_prepared_statements() {
     assert_eq!(client.fails(&batch("SELECT * FROM k.t")).kind, ErrorKind::Invalid);
     let read = client.run("SELECT b FROM k.t", rows);
     assert_eq!(read, [[Some(6i32.to_be_bytes().to_vec())]]);
+}
+
+/// The warnings that an answer comes with, or its error.
+fn warnings(client: &mut Client, text: &str) -> Result<Vec<String>, ErrorMessage> {
+    client.send(1, &query(text));
+    client.answer(|_, message| match message.response {
+        Response::Result(_) => Ok(message.warnings.iter().map(ToString::to_string).collect()),
+        Response::Error(error) => Err(error),
+        other => panic!("{other:?}"),
+    })
+}
+
+/// A batch of `count` rows of `bytes` bytes each, over as many partitions as are said.
+fn batch_text(kind: &str, count: usize, bytes: usize, partitions: usize) -> String {
+    let value = "x".repeat(bytes);
+    let inserts: String = (0..count)
+        .map(|n| format!("INSERT INTO k.w (p, c, v) VALUES ({}, {n}, '{value}'); ", n % partitions))
+        .collect();
+    format!("BEGIN {kind} BATCH {inserts}APPLY BATCH")
+}
+
+#[test]
+fn large_batches_of_several_partitions_come_with_warnings_or_are_refused() {
+    let running = Running::start(|_| ());
+    let mut client = running.client(Version::V4);
+    client.effect(KEYSPACE);
+    client.effect("CREATE TABLE k.w (p int, c int, v text, PRIMARY KEY (p, c))");
+    let none: Vec<String> = Vec::new();
+    assert_eq!(warnings(&mut client, &batch_text("", 2, 2_000, 2)).unwrap(), none);
+    assert_eq!(
+        warnings(&mut client, &batch_text("", 2, 30_000, 1)).unwrap(),
+        none,
+        "one partition is one write"
+    );
+    for kind in ["", "UNLOGGED"] {
+        let told = warnings(&mut client, &batch_text(kind, 2, 3_000, 2)).unwrap();
+        let [warning] = told.as_slice() else { panic!("{told:?}") };
+        assert!(warning.starts_with("Batch for [k.w] is of size 60"), "{warning}");
+        assert!(warning.contains("exceeding specified threshold of 5120 by 9"), "{warning}");
+        let error = warnings(&mut client, &batch_text(kind, 2, 30_000, 2)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid);
+        assert!(error.message.starts_with("Batch too large: 600"), "{}", error.message);
+        let kept = client.run("SELECT v FROM k.w WHERE p = 1 AND c = 1", rows);
+        assert_eq!(kept[0][0].as_ref().map(Vec::len), Some(3_000), "nothing of it was written");
+    }
+    assert_eq!(warnings(&mut client, &batch_text("UNLOGGED", 20, 1, 10)).unwrap(), none);
+    assert_eq!(warnings(&mut client, &batch_text("", 11, 1, 11)).unwrap(), none);
+    let told = warnings(&mut client, &batch_text("UNLOGGED", 11, 1, 11)).unwrap();
+    assert!(
+        told[0].starts_with("Unlogged batch covering 11 partitions detected against table [k.w]")
+    );
 }
 
 #[test]

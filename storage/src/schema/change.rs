@@ -62,8 +62,11 @@ impl Schema {
             }
             SchemaChange::PutType(definition) => {
                 let keyspace = next.keyspace_mut(&definition.keyspace)?;
-                keyspace.types.insert(definition.name.clone(), Arc::clone(definition));
-                keyspace.resolve_types();
+                let known = keyspace.types.insert(definition.name.clone(), Arc::clone(definition));
+                // Nothing uses a type that was not there.
+                if known.is_some() {
+                    keyspace.resolve_types();
+                }
             }
             SchemaChange::DropType(keyspace, name) => {
                 let objects = next.keyspace_mut(keyspace)?;

@@ -21,6 +21,7 @@ mod source;
 mod tests;
 mod walk;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -40,7 +41,10 @@ use crate::execute::ExecuteContext;
 use crate::execute::paging::{PagingState, fingerprint};
 use crate::execute::tombstones::{TombstoneRead, partition_text};
 use crate::query::expression::{Evaluated, Expr};
-use crate::query::select::plan::{Access, Candidates, ClusteringStep, Projection, SelectPlan};
+use crate::query::select::plan::{
+    Access, Candidates, ClusteringStep, Projection, SelectPlan, Tuples,
+};
+use crate::system::Wanted;
 
 /// How much a page of a paged read may walk, all its partitions together, before it ends early, with a paging state and
 /// perhaps without any row. It also ends early when half of the request's time is over.
@@ -94,8 +98,8 @@ pub fn select_within(
     writer: &mut RowsWriter,
 ) -> Result<Option<Vec<u8>>, QueryError> {
     if plan.virtual_table {
-        let memtable = crate::system::rows(&plan.table, cx)?;
-        let source = RowSource::memory(memtable, cx.time.seconds);
+        let memtable = crate::system::rows(&plan.table, cx, &wanted(cx, plan)?)?;
+        let source = RowSource::Memory { memtable, now: cx.time.seconds };
         return run(cx, plan, &source, budget, out, writer);
     }
     let source = RowSource::Coordinator {
@@ -105,6 +109,25 @@ pub fn select_within(
         consistency,
     };
     run(cx, plan, &source, budget, out, writer)
+}
+
+/// Which rows of a virtual table the statement reads at most.
+fn wanted(cx: &ExecuteContext<'_>, plan: &SelectPlan) -> Result<Wanted, QueryError> {
+    let Access::Partitions(keys) = &plan.access else { return Ok(Wanted::default()) };
+    let evaluator = Evaluator { values: cx.values, context: cx.call() };
+    let first_key = match (keys.first(), plan.table.partition_key.first()) {
+        (Some(key), Some(column)) => Some(evaluator.candidates(key, column.name.as_str())?),
+        _ => None,
+    };
+    let first_clustering = match (plan.clustering.first(), plan.table.clustering.first()) {
+        (
+            Some(ClusteringStep::Points { values: Tuples::Single(Candidates::One(value)), .. }),
+            Some(column),
+        ) => Some(evaluator.value(value, column.name.as_str())?.into_owned()),
+        _ => None,
+    };
+    let partitions = Some(ranges::partitions(&plan.table, keys, evaluator)?);
+    Ok(Wanted { partitions, first_key, first_clustering })
 }
 
 /// Runs a SELECT over a memtable that holds the rows of its table.
@@ -119,7 +142,7 @@ pub fn select_from(
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
 ) -> Result<Option<Vec<u8>>, QueryError> {
-    let source = RowSource::memory(memtable, cx.time.seconds);
+    let source = RowSource::Memory { memtable: Arc::new(memtable), now: cx.time.seconds };
     run(cx, plan, &source, budget, out, writer)
 }
 

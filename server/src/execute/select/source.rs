@@ -32,11 +32,6 @@ pub(super) enum RowSource<'a, 'c> {
 }
 
 impl RowSource<'_, '_> {
-    /// The rows of a throw-away memtable.
-    pub(super) fn memory(memtable: Memtable, now: Seconds) -> Self {
-        RowSource::Memory { memtable: Arc::new(memtable), now }
-    }
-
     /// Walks the keys `lower..upper` of one partition.
     pub(super) fn scan_partition(
         &self,

@@ -11,7 +11,7 @@ use tholos_storage::schema::{Column, ColumnKind, DroppedColumn, SchemaChange, Ta
 use super::columns::{check_column_type, check_table};
 use super::options::OptionReader;
 use super::{DdlContext, no_effect, object_effect, table_options};
-use crate::error::QueryError;
+use crate::error::{At, QueryError};
 use crate::query::expression::{assignable, resolve_type};
 use crate::query::plan::SchemaEffect;
 
@@ -30,28 +30,34 @@ pub fn alter(statement: &AlterTable, context: &DdlContext<'_>) -> Result<SchemaE
         }
         return Err(QueryError::invalid(format!(
             "table {keyspace}.{name} does not exist: DESCRIBE TABLES lists those that do"
-        )));
+        )))
+        .at(name.span);
     };
     let mut table = Table::clone(known);
     let mut warnings = Vec::new();
     match &statement.change {
         TableChange::Add { if_not_exists, columns } => {
-            columns
-                .iter()
-                .try_for_each(|column| add(&mut table, column, *if_not_exists, context))?;
+            columns.iter().try_for_each(|column| {
+                add(&mut table, column, *if_not_exists, context).at(column.name.span)
+            })?;
         }
         TableChange::Drop { if_exists, columns, timestamp } => {
             let dropped_at = timestamp.unwrap_or(context.now);
-            columns.iter().try_for_each(|name| drop(&mut table, name, *if_exists, dropped_at))?;
+            columns.iter().try_for_each(|name| {
+                drop(&mut table, name, *if_exists, dropped_at).at(name.span)
+            })?;
         }
         TableChange::Rename { if_exists, columns } => {
-            columns.iter().try_for_each(|(from, to)| rename(&mut table, from, to, *if_exists))?;
+            columns.iter().try_for_each(|(from, to)| {
+                rename(&mut table, from, to, *if_exists).at(from.span)
+            })?;
         }
         TableChange::With(options) => warnings = with(&mut table, options)?,
         TableChange::Type { column, .. } => {
             return Err(QueryError::invalid(format!(
                 "cannot alter the type of column {column}: altering column types is not supported (as in Cassandra since 3.0.11); add another column and copy"
-            )));
+            )))
+            .at(column.span);
         }
         TableChange::DropCompactStorage => {
             return Err(QueryError::invalid(format!(
@@ -59,11 +65,31 @@ pub fn alter(statement: &AlterTable, context: &DdlContext<'_>) -> Result<SchemaE
             )));
         }
     }
+    check_counters(&table)?;
     check_table(&table)?;
-    let change = SchemaChange::PutTable(Arc::new(table));
-    let mut effect = object_effect("UPDATED", "TABLE", keyspace, name, change);
+    let mut effect = match table == **known {
+        true => no_effect(),
+        false => {
+            let change = SchemaChange::PutTable(Arc::new(table));
+            object_effect("UPDATED", "TABLE", keyspace, name, change)
+        }
+    };
     effect.warnings = warnings;
     Ok(effect)
+}
+
+/// Counters go with counters only. To Cassandra that is a wrong statement in CREATE, and a wrong table after ALTER.
+fn check_counters(table: &Table) -> Result<(), QueryError> {
+    let values = || table.statics.iter().chain(&table.regulars);
+    let counter = values().find(|column| column.cql_type.is_counter());
+    let other = values().find(|column| !column.cql_type.is_counter());
+    match (counter, other) {
+        (Some(counter), Some(other)) => Err(QueryError::Config(format!(
+            "{}.{}: cannot have a counter column ({}) beside one that is none ({}): put counters into a table of their own",
+            table.keyspace, table.name, counter.name, other.name
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn add(
@@ -85,12 +111,6 @@ fn add(
     let cql_type = resolve_type(&definition.type_name, &table.keyspace, context.plan.catalogue)?;
     check_column_type(name, &cql_type)?;
     let kind = if definition.is_static { ColumnKind::Static } else { ColumnKind::Regular };
-    if cql_type.is_counter() && !table.is_counter() && has_values(table) {
-        return Err(QueryError::invalid(format!(
-            "cannot add a counter column ({name}) in a non counter table: {}.{} has other columns",
-            table.keyspace, table.name
-        )));
-    }
     if let Some(dropped) = table.dropped.get(name.as_str()) {
         check_readded(name, &cql_type, kind, &dropped.column)?;
     }
@@ -106,10 +126,6 @@ fn add(
     let at = columns.partition_point(|other| other.name < **name);
     columns.insert(at, column);
     Ok(())
-}
-
-fn has_values(table: &Table) -> bool {
-    !table.statics.is_empty() || !table.regulars.is_empty()
 }
 
 /// A column that was dropped may come back as what it was. Its old data stays gone: it gets a new number.

@@ -60,7 +60,7 @@ pub(super) fn check_table(table: &Table) -> Result<(), QueryError> {
             )));
         }
         if table.options.default_time_to_live > 0 {
-            return Err(QueryError::Config(format!(
+            return Err(QueryError::invalid(format!(
                 "cannot set default_time_to_live on a table with counters: {}.{} has some",
                 table.keyspace, table.name
             )));

@@ -12,10 +12,10 @@ use tholos_storage::schema::{Column, ColumnKind, SchemaChange, Table, TableId};
 use uuid::Uuid;
 
 use super::columns::{check_column_type, check_key_type, check_table};
-use super::names::check_name;
+use super::names::check_table_name;
 use super::options::OptionReader;
 use super::{DdlContext, no_effect, object_effect, table_options};
-use crate::error::QueryError;
+use crate::error::{At, QueryError};
 use crate::query::expression::{is_reversed, resolve_type};
 use crate::query::plan::SchemaEffect;
 
@@ -31,8 +31,8 @@ pub fn create(
     let keyspace = context.keyspace_of(&statement.name)?;
     let name = &statement.name.name;
     context.check_user_keyspace(keyspace)?;
-    check_name("table", name)?;
-    if context.keyspace(keyspace)?.tables.contains_key(name.as_str()) {
+    check_table_name(name).at(name.span)?;
+    if context.keyspace(keyspace).at(name.span)?.tables.contains_key(name.as_str()) {
         if statement.if_not_exists {
             return Ok(no_effect());
         }
@@ -41,23 +41,52 @@ pub fn create(
             table: Some(name.name.clone()),
         });
     }
-    if statement.compact_storage {
-        return Err(QueryError::invalid(
-            "COMPACT STORAGE tables are not allowed (as in Cassandra since 4.0): leave it out",
-        ));
-    }
     let mut reader = OptionReader::new(&statement.options)?;
     let id = table_id(&mut reader, context)?;
     let mut options = TableOptions::default();
-    let warnings = table_options::apply(&mut options, &mut reader)?;
+    let mut warnings = table_options::apply(&mut options, &mut reader)?;
     reader.finish()?;
     let mut table = Layout::new(statement, keyspace, context)?.into_table(keyspace, name, id);
     table.options = options;
     check_table(&table)?;
+    if statement.compact_storage {
+        check_compact(&table)?;
+        warnings.push(format!(
+            "COMPACT STORAGE has no effect: {keyspace}.{name} is an ordinary table with the columns that were written; leave it out"
+        ));
+    }
     let change = SchemaChange::PutTable(Arc::new(table));
     let mut effect = object_effect("CREATED", "TABLE", keyspace, name, change);
     effect.warnings = warnings;
     Ok(effect)
+}
+
+/// Whether a table could have COMPACT STORAGE. Such tables are made as ordinary ones: the columns that Cassandra hides in
+/// them (`column1`, `value`) are those of its storage, and no statement reads them.
+fn check_compact(table: &Table) -> Result<(), QueryError> {
+    let refused = |why: &str| {
+        QueryError::invalid(format!(
+            "{why} ({}.{}): leave COMPACT STORAGE out",
+            table.keyspace, table.name
+        ))
+    };
+    if !table.statics.is_empty() {
+        return Err(refused("static columns are not supported in COMPACT STORAGE tables"));
+    }
+    if table.regulars.iter().any(|column| column.cql_type.is_multi_cell()) {
+        return Err(refused(
+            "non-frozen collections and UDTs are not supported with COMPACT STORAGE",
+        ));
+    }
+    match (table.clustering.is_empty(), table.regulars.len()) {
+        (true, 0) => Err(refused(
+            "a COMPACT STORAGE table without clustering columns needs a column that is not part of the PRIMARY KEY",
+        )),
+        (false, 2..) => Err(refused(
+            "COMPACT STORAGE with composite PRIMARY KEY allows no more than one column not part of the PRIMARY KEY",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// DROP TABLE.
@@ -74,7 +103,8 @@ pub fn drop(statement: &DropObject, context: &DdlContext<'_>) -> Result<SchemaEf
         }
         return Err(QueryError::invalid(format!(
             "table {keyspace}.{name} does not exist: DESCRIBE TABLES lists those that do"
-        )));
+        )))
+        .at(name.span);
     }
     let change = SchemaChange::DropTable(keyspace.clone(), name.name.clone());
     Ok(object_effect("DROPPED", "TABLE", keyspace, name, change))
@@ -117,12 +147,14 @@ impl<'a> Layout<'a> {
     ) -> Result<Self, QueryError> {
         let mut types = BTreeMap::new();
         for column in &statement.columns {
-            let cql_type = resolve_type(&column.type_name, keyspace, context.plan.catalogue)?;
+            let cql_type = resolve_type(&column.type_name, keyspace, context.plan.catalogue)
+                .at(column.name.span)?;
             if types.insert(&*column.name, cql_type).is_some() {
                 return Err(QueryError::invalid(format!(
                     "duplicate column {} declaration for table {}: leave one out",
                     column.name, statement.name.name
-                )));
+                )))
+                .at(column.name.span);
             }
         }
         let columns = statement.columns.iter();
@@ -134,7 +166,7 @@ impl<'a> Layout<'a> {
         layout.check_key()?;
         layout.check_order()?;
         for column in &statement.columns {
-            check_column_type(&column.name, &layout.types[&*column.name])?;
+            check_column_type(&column.name, &layout.types[&*column.name]).at(column.name.span)?;
         }
         Ok(layout)
     }
@@ -145,9 +177,13 @@ impl<'a> Layout<'a> {
     }
 
     fn check_key(&self) -> Result<(), QueryError> {
+        let mut key = self.key().enumerate();
+        key.try_for_each(|(position, name)| self.check_key_column(position, name).at(name.span))
+    }
+
+    fn check_key_column(&self, position: usize, name: &Name) -> Result<(), QueryError> {
         let table = &self.statement.name.name;
-        for (position, name) in self.key().enumerate() {
-            let definition = self.statement.columns.iter().find(|column| column.name == *name);
+            let definition = self.statement.columns.iter().find(|column| *column.name == *name);
             let Some(ColumnDefinition { is_static, .. }) = definition else {
                 return Err(QueryError::invalid(format!(
                     "unknown column {name} referenced in PRIMARY KEY for table {table}: declare it"
@@ -158,33 +194,31 @@ impl<'a> Layout<'a> {
                     "static column {name} cannot be part of the PRIMARY KEY"
                 )));
             }
-            if self.key().take(position).any(|earlier| earlier == name) {
+            if self.key().take(position).any(|earlier| **earlier == *name) {
                 return Err(QueryError::invalid(format!(
                     "duplicate column {name} in PRIMARY KEY clause for table {table}"
                 )));
             }
-            check_key_type(name, &self.types[&**name])?;
-        }
-        Ok(())
+            check_key_type(name, &self.types[name])
     }
 
     /// CLUSTERING ORDER BY names the clustering columns in their order; those after the last one are ascending.
     fn check_order(&self) -> Result<(), QueryError> {
         let clustering = &self.statement.primary_key.clustering;
         for (position, (name, _)) in self.statement.clustering_order.iter().enumerate() {
-            match clustering.get(position) {
-                Some(expected) if expected == name => {}
-                Some(expected) if clustering.contains(name) => {
-                    return Err(QueryError::invalid(format!(
-                        "the order of columns in the CLUSTERING ORDER directive must match that of the clustering columns ({expected} must appear before {name})"
-                    )));
+            let wrong = match clustering.get(position) {
+                Some(expected) if expected == name => continue,
+                Some(expected) if clustering.contains(name) => format!(
+                    "the order of columns in the CLUSTERING ORDER directive must match that of the clustering columns ({expected} must appear before {name})"
+                ),
+                None if clustering.contains(name) => {
+                    format!("duplicate column {name} in CLUSTERING ORDER BY clause")
                 }
-                _ => {
-                    return Err(QueryError::invalid(format!(
-                        "only clustering columns can be defined in CLUSTERING ORDER directive, once each: {name} is none"
-                    )));
-                }
-            }
+                _ => format!(
+                    "only clustering columns can be defined in CLUSTERING ORDER directive: {name} is none"
+                ),
+            };
+            return Err(QueryError::invalid(wrong)).at(name.span);
         }
         Ok(())
     }

@@ -2,11 +2,13 @@
 //!
 //! - [`effect`]: what a statement comes to against the catalogue of the moment.
 //! - [`keyspace`], [`create_table`], [`alter_table`], [`user_types`]: one file per group of statements.
+//! - `absent`: DROP and ALTER of what nobody can create yet, so that it never exists.
 //! - [`options`], [`table_options`], [`suboptions`]: WITH; all options of Cassandra 5.0 are known and checked.
 //!
 //! Rules are Cassandra's, except that a dropped column's data can never come back. Columns get numbers that are never
 //! used again; the new table's identity and the time come from outside.
 
+mod absent;
 pub mod alter_table;
 mod columns;
 pub mod create_table;
@@ -30,13 +32,22 @@ use crate::query::modify::keyspace_of;
 use crate::query::plan::{SchemaEffect, SchemaEvent};
 use crate::query::planner::PlanContext;
 
+/// A data centre of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataCenter {
+    /// Its name.
+    pub name: String,
+    /// How many nodes it has.
+    pub nodes: usize,
+}
+
 /// What a schema statement may use.
 #[derive(Clone, Copy, Debug)]
 pub struct DdlContext<'a> {
     /// The catalogue of the moment, and the keyspace in use.
     pub plan: PlanContext<'a>,
     /// The cluster's data centres; empty if they are not known, then any name is accepted.
-    pub data_centers: &'a [String],
+    pub data_centers: &'a [DataCenter],
     /// The identity that a new table gets.
     pub table_id: Uuid,
     /// Microseconds since 1970: columns that are dropped lose what was written up to here.
@@ -59,6 +70,12 @@ pub fn effect(statement: &Statement, context: &DdlContext<'_>) -> Result<SchemaE
         Statement::CreateType(statement) => user_types::create(statement, context),
         Statement::AlterType(statement) => user_types::alter(statement, context),
         Statement::DropType(statement) => user_types::drop(statement, context),
+        Statement::DropIndex(_)
+        | Statement::DropView(_)
+        | Statement::AlterView(_)
+        | Statement::DropFunction(_)
+        | Statement::DropAggregate(_)
+        | Statement::DropTrigger(_) => absent::effect(statement, context),
         other => match kind(other) {
             Kind::Later(what) => Err(QueryError::NotSupportedYet(what.to_owned())),
             Kind::Supported | Kind::NotSchema => {
@@ -132,11 +149,13 @@ pub fn kind(statement: &Statement) -> Kind {
         S::CreateKeyspace(_) | S::AlterKeyspace(_) | S::DropKeyspace(_) => Kind::Supported,
         S::CreateTable(_) | S::AlterTable(_) | S::DropTable(_) => Kind::Supported,
         S::CreateType(_) | S::AlterType(_) | S::DropType(_) => Kind::Supported,
-        S::CreateIndex(_) | S::DropIndex(_) => Kind::Later("secondary indexes"),
-        S::CreateView(_) | S::AlterView(_) | S::DropView(_) => Kind::Later("materialized views"),
-        S::CreateFunction(_) | S::DropFunction(_) => Kind::Later("user-defined functions"),
-        S::CreateAggregate(_) | S::DropAggregate(_) => Kind::Later("user-defined aggregates"),
-        S::CreateTrigger(_) | S::DropTrigger(_) => Kind::Later("triggers"),
+        S::DropIndex(_) | S::DropView(_) | S::AlterView(_) => Kind::Supported,
+        S::DropFunction(_) | S::DropAggregate(_) | S::DropTrigger(_) => Kind::Supported,
+        S::CreateIndex(_) => Kind::Later("secondary indexes"),
+        S::CreateView(_) => Kind::Later("materialized views"),
+        S::CreateFunction(_) => Kind::Later("user-defined functions"),
+        S::CreateAggregate(_) => Kind::Later("user-defined aggregates"),
+        S::CreateTrigger(_) => Kind::Later("triggers"),
         S::CreateRole(_)
         | S::AlterRole(_)
         | S::DropRole(_)

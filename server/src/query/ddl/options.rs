@@ -3,30 +3,31 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::schema::{OptionValue, Options};
 use tholos_grammar::ast::term::Literal;
-use tholos_grammar::name::Name;
 
-use crate::error::QueryError;
+use crate::error::{At, QueryError};
 use crate::query::suggest::nearest;
 
 /// The options of one statement. Each is taken once; [`OptionReader::finish`] refuses those that nobody took.
 #[derive(Debug)]
 pub struct OptionReader<'a> {
-    options: Vec<(&'a Name, &'a OptionValue)>,
+    options: Vec<(&'a Ident, &'a OptionValue)>,
     known: Vec<&'static str>,
 }
 
 impl<'a> OptionReader<'a> {
     /// # Errors
-    /// [`QueryError::Config`] for an option given twice.
+    /// [`QueryError::Syntax`] for an option given twice.
     pub fn new(options: &'a Options) -> Result<Self, QueryError> {
-        let mut seen: Vec<(&Name, &OptionValue)> = Vec::with_capacity(options.len());
+        let mut seen: Vec<(&Ident, &OptionValue)> = Vec::with_capacity(options.len());
         for (name, value) in options {
             if seen.iter().any(|(earlier, _)| *earlier == name) {
-                return Err(QueryError::Config(format!(
+                return Err(QueryError::Syntax(format!(
                     "option {name} is given twice: leave one out"
-                )));
+                )))
+                .at(name.span);
             }
             seen.push((name, value));
         }
@@ -47,13 +48,13 @@ impl<'a> OptionReader<'a> {
     /// An option that is one constant, as text.
     ///
     /// # Errors
-    /// [`QueryError::Config`] for a map.
+    /// [`QueryError::Syntax`] for a map.
     pub fn text(&mut self, name: &'static str) -> Result<Option<String>, QueryError> {
         match self.take(name) {
             None => Ok(None),
             Some(OptionValue::Literal(literal)) => Ok(Some(plain(name, literal)?)),
             Some(OptionValue::Map(_)) => {
-                Err(QueryError::Config(format!("option {name} takes one value, not a map")))
+                Err(QueryError::Syntax(format!("option {name} takes one value, not a map")))
             }
         }
     }
@@ -61,15 +62,15 @@ impl<'a> OptionReader<'a> {
     /// An option of true and false (also 1, 0, yes, no).
     ///
     /// # Errors
-    /// [`QueryError::Config`] for anything else.
+    /// [`QueryError::Syntax`] for anything else.
     pub fn boolean(&mut self, name: &'static str) -> Result<Option<bool>, QueryError> {
-        self.text(name)?.map(|text| boolean(name, &text)).transpose()
+        self.text(name)?.map(|text| boolean(name, &text).map_err(as_syntax)).transpose()
     }
 
     /// A number from `low` to `high`.
     ///
     /// # Errors
-    /// [`QueryError::Config`] for what is no number, and out of range.
+    /// [`QueryError::Syntax`] for what is no number, [`QueryError::Config`] for one that is out of range.
     pub fn number<T>(
         &mut self,
         name: &'static str,
@@ -79,13 +80,16 @@ impl<'a> OptionReader<'a> {
     where
         T: FromStr + PartialOrd + std::fmt::Display,
     {
-        self.text(name)?.map(|text| number(name, &text, low, high)).transpose()
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let is_number = text.trim().parse::<T>().is_ok();
+        let read = number(name, &text, low, high);
+        if is_number { read.map(Some) } else { read.map(Some).map_err(as_syntax) }
     }
 
     /// An option that is a map of constants, as text.
     ///
     /// # Errors
-    /// [`QueryError::Config`] for what is no map, and for keys given twice.
+    /// [`QueryError::Syntax`] for what is no map, and for keys given twice.
     pub fn map(
         &mut self,
         name: &'static str,
@@ -93,7 +97,7 @@ impl<'a> OptionReader<'a> {
         match self.take(name) {
             None => Ok(None),
             Some(OptionValue::Map(entries)) => Ok(Some(text_map(name, entries)?)),
-            Some(OptionValue::Literal(_)) => Err(QueryError::Config(format!(
+            Some(OptionValue::Literal(_)) => Err(QueryError::Syntax(format!(
                 "option {name} takes a map, such as {{'class': '...'}}"
             ))),
         }
@@ -111,7 +115,7 @@ impl<'a> OptionReader<'a> {
             None => return Ok(None),
             Some(OptionValue::Map(entries)) => entries,
             Some(OptionValue::Literal(_)) => {
-                return Err(QueryError::Config(format!(
+                return Err(QueryError::Syntax(format!(
                     "option {name} takes a map of text to blobs"
                 )));
             }
@@ -128,22 +132,32 @@ impl<'a> OptionReader<'a> {
     /// Refuses what was not taken.
     ///
     /// # Errors
-    /// [`QueryError::Config`] that names the option and the one that was perhaps meant.
+    /// [`QueryError::Syntax`] that names the option and the one that was perhaps meant.
     pub fn finish(self) -> Result<(), QueryError> {
         match self.options.first() {
             None => Ok(()),
-            Some((name, _)) => Err(QueryError::Config(format!(
+            Some((name, _)) => Err(QueryError::Syntax(format!(
                 "unknown option {name}{}",
                 nearest(name.as_str(), self.known.iter().copied())
-            ))),
+            )))
+            .at(name.span),
         }
+    }
+}
+
+/// An option whose value has another form than it takes is no CQL to Cassandra; a value that is wrong otherwise, or one
+/// inside a map, is a wrong configuration.
+fn as_syntax(error: QueryError) -> QueryError {
+    match error {
+        QueryError::Config(message) => QueryError::Syntax(message),
+        other => other,
     }
 }
 
 /// The text of a map's constants.
 ///
 /// # Errors
-/// [`QueryError::Config`] for null and for keys given twice.
+/// [`QueryError::Config`] for null, [`QueryError::Syntax`] for keys given twice.
 pub fn text_map(
     name: &str,
     entries: &[(Literal, Literal)],
@@ -153,7 +167,7 @@ pub fn text_map(
         let key = plain(name, key)?;
         let value = plain(name, value)?;
         if map.insert(key.clone(), value).is_some() {
-            return Err(QueryError::Config(format!(
+            return Err(QueryError::Syntax(format!(
                 "{name}: '{key}' is given twice, leave one out"
             )));
         }

@@ -22,11 +22,17 @@ pub fn apply(
     options: &mut TableOptions,
     reader: &mut OptionReader<'_>,
 ) -> Result<Vec<String>, QueryError> {
-    let compresses = reader.has("compression");
+    let (compresses, captures) = (reader.has("compression"), reader.has("cdc"));
     durations(options, reader)?;
     storage(options, reader)?;
     policies(options, reader)?;
     let mut warnings = if compresses { substitutions(&options.compression) } else { Vec::new() };
+    if captures && options.cdc {
+        warnings.push(
+            "cdc = true has no effect: there is no change data capture; leave it out, or use cdc = false"
+                .to_owned(),
+        );
+    }
     for name in OBSOLETE {
         if reader.text(name)?.is_some() {
             warnings.push(format!("option {name} is obsolete and has no effect: leave it out"));
@@ -64,13 +70,7 @@ fn storage(o: &mut TableOptions, reader: &mut OptionReader<'_>) -> Result<(), Qu
         reader.number("bloom_filter_fp_chance", LEAST_FP_CHANCE, 1.0)?,
     );
     set(&mut o.caching, reader.map("caching")?.map(caching).transpose()?);
-    if reader.boolean("cdc")? == Some(true) {
-        return Err(QueryError::Config(
-            "cdc = true is not supported: there is no change data capture. Leave it out, or use cdc = false"
-                .to_owned(),
-        ));
-    }
-    o.cdc = false;
+    set(&mut o.cdc, reader.boolean("cdc")?);
     set(&mut o.comment, reader.text("comment")?);
     set(&mut o.compaction, reader.map("compaction")?.map(compaction).transpose()?);
     set(&mut o.compression, reader.map("compression")?.map(compression).transpose()?);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::schema::{AlterType, CreateType, DropObject, TypeChange};
 use tholos_grammar::ast::type_name::TypeName;
 use tholos_grammar::name::Name;
@@ -9,9 +10,12 @@ use tholos_grammar::types::{CqlType, Native, UserType};
 use tholos_storage::schema::{Keyspace, SchemaChange};
 
 use super::{DdlContext, no_effect, object_effect};
-use crate::error::QueryError;
+use crate::error::{At, QueryError};
 use crate::query::expression::resolve_type;
 use crate::query::plan::SchemaEffect;
+
+/// Names that CQL keeps for types that it may have one day.
+const RESERVED: [&str; 6] = ["bitstring", "byte", "complex", "enum", "interval", "macaddr"];
 
 /// CREATE TYPE.
 ///
@@ -24,6 +28,11 @@ pub fn create(
     let keyspace = context.keyspace_of(&statement.name)?;
     let name = &statement.name.name;
     context.check_user_keyspace(keyspace)?;
+    if RESERVED.contains(&name.as_str()) {
+        return Err(QueryError::Syntax(format!(
+            "{name} is reserved for a CQL type to come: use another name"
+        )));
+    }
     if Native::from_name(name.as_str()).is_some() {
         return Err(QueryError::invalid(format!(
             "{name} is the name of a CQL type: use another one"
@@ -42,9 +51,11 @@ pub fn create(
         if fields.iter().any(|(earlier, _)| earlier == field) {
             return Err(QueryError::invalid(format!(
                 "duplicate field name {field} in type {name}"
-            )));
+            )))
+            .at(field.span);
         }
-        fields.push((field.name.clone(), field_type(field, written, keyspace, context)?));
+        let cql_type = field_type(field, written, keyspace, context).at(field.span)?;
+        fields.push((field.name.clone(), cql_type));
     }
     let definition = UserType { keyspace: keyspace.clone(), name: name.name.clone(), fields };
     let change = SchemaChange::PutType(Arc::new(definition));
@@ -66,20 +77,22 @@ pub fn alter(statement: &AlterType, context: &DdlContext<'_>) -> Result<SchemaEf
     let mut definition = UserType::clone(definition);
     match &statement.change {
         TypeChange::Add { if_not_exists, field, type_name } => {
-            if !add(&mut definition, field, type_name, *if_not_exists, known, context)? {
-                return Ok(no_effect());
-            }
+            add(&mut definition, field, type_name, *if_not_exists, known, context).at(field.span)?;
         }
         TypeChange::Rename { if_exists, fields } => {
-            fields
-                .iter()
-                .try_for_each(|(from, to)| rename(&mut definition, from, to, *if_exists))?;
+            fields.iter().try_for_each(|(from, to)| {
+                rename(&mut definition, from, to, *if_exists).at(from.span)
+            })?;
         }
         TypeChange::Type { field, .. } => {
             return Err(QueryError::invalid(format!(
                 "cannot alter the type of field {field}: alter type not allowed (as in Cassandra since 3.0.11)"
-            )));
+            )))
+            .at(field.span);
         }
+    }
+    if known.types.get(name.as_str()).is_some_and(|before| **before == definition) {
+        return Ok(no_effect());
     }
     let change = SchemaChange::PutType(Arc::new(definition));
     Ok(object_effect("UPDATED", "TYPE", keyspace, name, change))
@@ -108,16 +121,17 @@ pub fn drop(statement: &DropObject, context: &DdlContext<'_>) -> Result<SchemaEf
     Ok(object_effect("DROPPED", "TYPE", keyspace, name, change))
 }
 
-fn missing(keyspace: &Name, name: &Name, if_exists: bool) -> Result<SchemaEffect, QueryError> {
+fn missing(keyspace: &Name, name: &Ident, if_exists: bool) -> Result<SchemaEffect, QueryError> {
     if if_exists {
         return Ok(no_effect());
     }
     Err(QueryError::invalid(format!(
         "type {keyspace}.{name} does not exist: DESCRIBE TYPES lists those that do"
     )))
+    .at(name.span)
 }
 
-/// Adds a field at the end. Whether there is anything to do.
+/// Adds a field at the end.
 fn add(
     definition: &mut UserType,
     field: &Name,
@@ -125,10 +139,10 @@ fn add(
     if_not_exists: bool,
     keyspace: &Keyspace,
     context: &DdlContext<'_>,
-) -> Result<bool, QueryError> {
+) -> Result<(), QueryError> {
     if definition.fields.iter().any(|(known, _)| known == field) {
         if if_not_exists {
-            return Ok(false);
+            return Ok(());
         }
         return Err(QueryError::invalid(format!(
             "cannot add field {field} to type {}: a field with name {field} already exists",
@@ -152,7 +166,7 @@ fn add(
         )));
     }
     definition.fields.push((field.clone(), cql_type));
-    Ok(true)
+    Ok(())
 }
 
 fn rename(

@@ -72,7 +72,7 @@ struct Describer<'a> {
 impl<'a> Describer<'a> {
     /// All keyspaces, by name.
     fn keyspaces(&self) -> impl Iterator<Item = &'a Keyspace> {
-        let Catalogue { schema, system } = self.catalogue;
+        let Catalogue { schema, system, .. } = self.catalogue;
         let mut all: Vec<&Keyspace> = schema
             .keyspaces
             .values()

@@ -56,6 +56,37 @@ pub struct SelectPlan {
     pub where_markers: Range<usize>,
 }
 
+impl SelectPlan {
+    /// A warning for an aggregate that reads many partitions, which grows slower with the table.
+    pub fn wide_aggregate(&self) -> Option<String> {
+        if !matches!(self.projection, Projection::Aggregates(_)) && self.group_by.is_none() {
+            return None;
+        }
+        let table = format!("{}.{}", self.table.keyspace, self.table.name);
+        match &self.access {
+            Access::Scan { lower: None, upper: None } => Some(format!(
+                "Aggregation query used without partition key: it reads all of {table}, however large that is; restrict the partition key, or ranges of token() one after the other"
+            )),
+            Access::Partitions(keys) if keys.iter().any(Candidates::may_be_several) => {
+                Some(format!(
+                    "Aggregation query used on multiple partition keys (IN restriction): it reads several partitions of {table} one after the other; send a query for each"
+                ))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Candidates {
+    fn may_be_several(&self) -> bool {
+        match self {
+            Candidates::One(_) => false,
+            Candidates::Many(values) => values.len() > 1,
+            Candidates::List { .. } => true,
+        }
+    }
+}
+
 /// Which partitions.
 #[derive(Debug)]
 pub enum Access {
