@@ -7,6 +7,7 @@ use crate::model::entry::{Content, Entry, RowBuf, RowRef};
 use crate::model::purge::Purge;
 use crate::model::row::{RowBuilder, RowError, RowItem};
 use crate::model::{CellState, ColumnId, Deletion, Seconds, Timestamp};
+use crate::read::floors::{self, Floors};
 
 /// What may be forgotten at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub struct PurgingWriter<'a> {
     row: RowBuf,
     /// Whose cells stay; `None` for all.
     columns: Option<Arc<[ColumnId]>>,
+    floors: Option<Arc<Floors>>,
 }
 
 impl<'a> PurgingWriter<'a> {
@@ -41,6 +43,7 @@ impl<'a> PurgingWriter<'a> {
             known: None,
             row: RowBuf::default(),
             columns: None,
+            floors: None,
         }
     }
 
@@ -52,11 +55,34 @@ impl<'a> PurgingWriter<'a> {
         self
     }
 
+    /// Drops what was written to columns up to their floors: see [`floors`](crate::read::floors).
+    #[must_use]
+    pub fn above(mut self, floors: Option<Arc<Floors>>) -> Self {
+        self.floors = floors;
+        self
+    }
+
     /// Passes on what is left of an entry, if anything.
     ///
     /// # Errors
     /// A row that does not decode; what `write` returns.
     pub fn add(
+        &mut self,
+        entry: Entry<'_>,
+        write: &mut dyn FnMut(Entry<'_>) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let left = match (&self.floors, entry.content) {
+            (Some(floors), Content::Row(row)) => floors::above(row, floors)?,
+            _ => None,
+        };
+        match &left {
+            Some(row) if row.is_empty() => Ok(()),
+            Some(row) => self.purged(Entry { content: Content::Row(row.as_row()), ..entry }, write),
+            None => self.purged(entry, write),
+        }
+    }
+
+    fn purged(
         &mut self,
         entry: Entry<'_>,
         write: &mut dyn FnMut(Entry<'_>) -> Result<(), StorageError>,

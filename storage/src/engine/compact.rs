@@ -217,7 +217,8 @@ impl TableStore {
         let mut merge = MergeCursor::open(sources, &[], &[], Direction::Forward)?;
         let mut max_purgeable = |partition: &[u8]| self.least_outside(inputs, partition);
         let mut purging = PurgingWriter::new(PurgeSettings { now, gc_before }, &mut max_purgeable)
-            .within_columns(self.current_columns());
+            .within_columns(self.kept_columns())
+            .above(self.floors());
         let fragment_bytes = settings.compaction.strategy.fragment_bytes;
         let output =
             Output::new(context, self, base.unwrap_or(0)).cut(claim.job.slices, fragment_bytes);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::commitlog::CommitLogOptions;
 use crate::compaction::CompactionOptions;
 use crate::model::ColumnId;
+use crate::read::floors::Floors;
 use crate::schema::options::TableOptions;
 use crate::schema::{Table, TableId};
 use crate::sstable::{Compression, KeyTypes};
@@ -97,6 +98,9 @@ pub struct TableSettings {
     /// Ids of the columns whose cells count, ascending: cells of others make no row exist and go with the next
     /// compaction. `None`, if no column was ever dropped: all count.
     pub columns: Option<Arc<[ColumnId]>>,
+    /// Columns of which only what was written after a timestamp is there, whether they count now or may come back: see
+    /// [`floors`](crate::read::floors). `None` if there is no such.
+    pub floors: Option<Arc<Floors>>,
 }
 
 impl TableSettings {
@@ -115,6 +119,7 @@ impl TableSettings {
             durable_writes: true,
             key_types: KeyTypes::NONE,
             columns: None,
+            floors: None,
         }
     }
 
@@ -138,12 +143,13 @@ impl TableSettings {
             durable_writes,
             key_types: KeyTypes::of(table.partition_key.iter().map(|column| &column.cql_type)),
             columns: current_columns(table),
+            floors: floors(table),
             ..TableSettings::new(table.id, table.keyspace.as_str(), table.name.as_str())
         }
     }
 }
 
-/// The ids that are left once a column was dropped. Ids are never used again, so what has another one was dropped.
+/// The ids that are left once a column was dropped: what has another one was dropped.
 fn current_columns(table: &Table) -> Option<Arc<[ColumnId]>> {
     if table.dropped.is_empty() {
         return None;
@@ -151,6 +157,13 @@ fn current_columns(table: &Table) -> Option<Arc<[ColumnId]>> {
     let mut ids: Vec<ColumnId> = table.columns().map(|column| column.id).collect();
     ids.sort_unstable();
     Some(ids.into())
+}
+
+/// Columns that were dropped with a timestamp of the user's keep their id if they come back.
+fn floors(table: &Table) -> Option<Arc<Floors>> {
+    let dropped = table.dropped.values().filter(|dropped| dropped.keeps_newer);
+    let floors: Vec<_> = dropped.map(|dropped| (dropped.column.id, dropped.dropped_at)).collect();
+    (!floors.is_empty()).then(|| floors.into())
 }
 
 const USUAL_ZSTD_LEVEL: i32 = 3;

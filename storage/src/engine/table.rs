@@ -22,6 +22,7 @@ use crate::model::entry::Direction;
 use crate::model::mutation::Mutation;
 use crate::model::{ColumnId, Seconds};
 use crate::read::figures::{PointOutcome, ReadFigures};
+use crate::read::floors::Floors;
 use crate::read::live::LiveRows;
 use crate::read::merge::MergeCursor;
 use crate::read::point::{PointRead, PointRow};
@@ -160,7 +161,7 @@ impl TableStore {
         read: PointRead<'_>,
         partition: &[u8],
     ) -> Result<Option<PointRow>, StorageError> {
-        let mut read = read.within_columns(self.current_columns());
+        let mut read = read.within_columns(self.current_columns()).above(self.floors());
         let state = self.state.load();
         state.memtables().for_each(|memtable| read.memtable(memtable));
         for file in &state.files {
@@ -186,6 +187,7 @@ impl TableStore {
     fn live_rows(&self, merge: MergeCursor, direction: Direction, now: Seconds) -> LiveRows {
         LiveRows::new(merge, direction, now)
             .within_columns(self.current_columns())
+            .above(self.floors())
             .counted(Arc::clone(&self.figures))
     }
 
@@ -238,6 +240,21 @@ impl TableStore {
 
     pub(super) fn is_durable(&self) -> bool {
         self.settings.load().durable_writes
+    }
+
+    /// See [`TableSettings::floors`].
+    pub(super) fn floors(&self) -> Option<Arc<Floors>> {
+        self.settings.load().floors.clone()
+    }
+
+    /// Whose cells a compaction keeps: those that count, and those that may count again.
+    pub(super) fn kept_columns(&self) -> Option<Arc<[ColumnId]>> {
+        let (columns, floors) = (self.current_columns()?, self.floors().unwrap_or_default());
+        let mut kept: Vec<ColumnId> = columns.to_vec();
+        kept.extend(floors.iter().map(|(column, _)| *column));
+        kept.sort_unstable();
+        kept.dedup();
+        Some(kept.into())
     }
 
     pub(super) fn current_columns(&self) -> Option<Arc<[ColumnId]>> {

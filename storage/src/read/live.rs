@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 pub use super::budget::ReadBudget;
 use super::figures::ReadFigures;
+use super::floors::{self, Floors};
 use super::merge::MergeCursor;
 use crate::StorageError;
-use crate::model::entry::{Content, Direction, Entry, RowRef};
+use crate::model::entry::{Content, Direction, Entry, RowBuf, RowRef};
 use crate::model::position;
 use crate::model::{ColumnId, Seconds};
 
@@ -47,6 +48,9 @@ pub struct LiveRows {
     now: Seconds,
     /// Whose cells count: see [`TableSettings::columns`](crate::engine::TableSettings::columns).
     columns: Option<Arc<[ColumnId]>>,
+    floors: Option<Arc<Floors>>,
+    /// What is left of the current row above the floors, if that is not all of it.
+    left: Option<RowBuf>,
     resume: Option<Vec<u8>>,
     /// Live rows so far.
     rows: u64,
@@ -58,13 +62,21 @@ impl LiveRows {
     /// The live rows of a merged stream.
     pub fn new(merge: MergeCursor, direction: Direction, now: Seconds) -> Self {
         let (columns, resume, figures) = (None, None, None);
-        LiveRows { merge, direction, now, columns, resume, rows: 0, figures }
+        let (floors, left) = (None, None);
+        LiveRows { merge, direction, now, columns, floors, left, resume, rows: 0, figures }
     }
 
     /// Lets only cells of these columns (ascending) make a row exist; `None` lets all.
     #[must_use]
     pub fn within_columns(mut self, columns: Option<Arc<[ColumnId]>>) -> Self {
         self.columns = columns;
+        self
+    }
+
+    /// Leaves out what was written to columns up to their floors: see [`floors`](super::floors).
+    #[must_use]
+    pub fn above(mut self, floors: Option<Arc<Floors>>) -> Self {
+        self.floors = floors;
         self
     }
 
@@ -110,11 +122,15 @@ impl LiveRows {
             })?;
             // Whatever was walked last was left out, and it may have spent the budget.
             let Some(entry) = self.merge.current() else { break };
-            if let Content::Row(row) = entry.content
-                && row.is_live_within(self.columns.as_deref(), self.now)?
-            {
-                self.rows += 1;
-                return Ok(true);
+            if let Content::Row(whole) = entry.content {
+                if let Some(floors) = &self.floors {
+                    self.left = floors::above(whole, floors)?;
+                }
+                let row = self.left.as_ref().map_or(whole, RowBuf::as_row);
+                if row.is_live_within(self.columns.as_deref(), self.now)? {
+                    self.rows += 1;
+                    return Ok(true);
+                }
             }
             self.merge.note_tombstone();
         }
@@ -127,7 +143,10 @@ impl LiveRows {
     pub fn current(&self) -> Option<LiveRow<'_>> {
         let Entry { key, partition_len, content } = self.merge.current()?;
         match content {
-            Content::Row(row) => Some(LiveRow { key, partition_len, row }),
+            Content::Row(whole) => {
+                let row = self.left.as_ref().map_or(whole, RowBuf::as_row);
+                Some(LiveRow { key, partition_len, row })
+            }
             _ => None,
         }
     }

@@ -9,6 +9,7 @@
 
 pub mod budget;
 pub mod figures;
+pub mod floors;
 mod inputs;
 pub mod live;
 pub mod merge;

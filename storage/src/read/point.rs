@@ -10,6 +10,7 @@ use crate::model::entry::{RowBuf, RowRef};
 use crate::model::merge::merge_rows;
 use crate::model::row::{CellRef, RowBuilder, RowItem};
 use crate::model::{ColumnId, Deletion, Liveness, Seconds, Timestamp};
+use crate::read::floors::{self, Floors};
 use crate::sstable::{BlockRow, SsTable};
 
 /// A row that was read, with its bytes.
@@ -48,6 +49,7 @@ pub struct PointRead<'a> {
     now: Seconds,
     /// Whose cells count: see [`TableSettings::columns`](crate::engine::TableSettings::columns).
     current: Option<Arc<[ColumnId]>>,
+    floors: Option<Arc<Floors>>,
     versions: SmallVec<[PointRow; 2]>,
     /// The greatest deletion above the row that was seen.
     deletion: Deletion,
@@ -64,14 +66,21 @@ impl<'a> PointRead<'a> {
         now: Seconds,
     ) -> Self {
         let (versions, deletion) = (SmallVec::new(), Deletion::NONE);
-        let (current, files) = (None, 0);
-        PointRead { key, partition_len, columns, now, current, versions, deletion, files }
+        let (current, floors, files) = (None, None, 0);
+        PointRead { key, partition_len, columns, now, current, floors, versions, deletion, files }
     }
 
     /// Lets only cells of these columns (ascending) make the row exist; `None` lets all.
     #[must_use]
     pub fn within_columns(mut self, columns: Option<Arc<[ColumnId]>>) -> Self {
         self.current = columns;
+        self
+    }
+
+    /// Leaves out what was written to columns up to their floors: see [`floors`](super::floors).
+    #[must_use]
+    pub fn above(mut self, floors: Option<Arc<Floors>>) -> Self {
+        self.floors = floors;
         self
     }
 
@@ -158,6 +167,11 @@ impl<'a> PointRead<'a> {
                 PointRow { bytes: PointBytes::Owned(merged.finish()) }
             }
         };
+        let left = match &self.floors {
+            Some(floors) => floors::above(row.row(), floors)?,
+            None => None,
+        };
+        let row = left.map_or(row, |left| PointRow { bytes: PointBytes::Owned(left) });
         let is_live = row.row().is_live_within(self.current.as_deref(), self.now)?;
         Ok(is_live.then_some(row))
     }

@@ -105,6 +105,10 @@ pub struct DroppedColumn {
     pub column: Column,
     /// Cells written at or before this are dropped.
     pub dropped_at: Timestamp,
+    /// Whether cells written later are there again when the column is: the user said the timestamp. The column then keeps
+    /// its id; others get a new one.
+    #[serde(default)]
+    pub keeps_newer: bool,
 }
 
 /// One step of the schema: whole objects are put or dropped, by name.

@@ -42,10 +42,8 @@ pub fn alter(statement: &AlterTable, context: &DdlContext<'_>) -> Result<SchemaE
             })?;
         }
         TableChange::Drop { if_exists, columns, timestamp } => {
-            let dropped_at = timestamp.unwrap_or(context.now);
-            columns.iter().try_for_each(|name| {
-                drop(&mut table, name, *if_exists, dropped_at).at(name.span)
-            })?;
+            let drop = ColumnDrop { if_exists: *if_exists, timestamp: *timestamp, now: context.now };
+            columns.iter().try_for_each(|name| drop.column(&mut table, name).at(name.span))?;
         }
         TableChange::Rename { if_exists, columns } => {
             columns.iter().try_for_each(|(from, to)| {
@@ -114,21 +112,18 @@ fn add(
     if let Some(dropped) = table.dropped.get(name.as_str()) {
         check_readded(name, &cql_type, kind, &dropped.column)?;
     }
-    let column = Column {
-        id: table.next_column_id,
-        name: name.name.clone(),
-        cql_type,
-        kind,
-        descending: false,
-    };
-    table.next_column_id += 1;
+    let kept = table.dropped.get(name.as_str()).filter(|dropped| dropped.keeps_newer);
+    let id = kept.map_or(table.next_column_id, |dropped| dropped.column.id);
+    table.next_column_id = table.next_column_id.max(id + 1);
+    let column = Column { id, name: name.name.clone(), cql_type, kind, descending: false };
     let columns = if definition.is_static { &mut table.statics } else { &mut table.regulars };
     let at = columns.partition_point(|other| other.name < **name);
     columns.insert(at, column);
     Ok(())
 }
 
-/// A column that was dropped may come back as what it was. Its old data stays gone: it gets a new number.
+/// A column that was dropped may come back as what it was. Its old data stays gone: it gets a new number, unless it was
+/// dropped with a timestamp, and then what is newer is there again.
 fn check_readded(
     name: &Name,
     cql_type: &CqlType,
@@ -156,30 +151,40 @@ fn check_readded(
     Ok(())
 }
 
-fn drop(
-    table: &mut Table,
-    name: &Name,
+/// How columns are dropped.
+struct ColumnDrop {
     if_exists: bool,
-    dropped_at: Timestamp,
-) -> Result<(), QueryError> {
-    let Some(column) = table.column(name.as_str()).cloned() else {
-        if if_exists {
-            return Ok(());
+    /// USING TIMESTAMP: what was written later is there again when the column is.
+    timestamp: Option<Timestamp>,
+    now: Timestamp,
+}
+
+impl ColumnDrop {
+    fn column(&self, table: &mut Table, name: &Name) -> Result<(), QueryError> {
+        let Some(column) = table.column(name.as_str()).cloned() else {
+            if self.if_exists {
+                return Ok(());
+            }
+            return Err(QueryError::invalid(format!(
+                "column {name} was not found in table {}.{}",
+                table.keyspace, table.name
+            )));
+        };
+        match column.kind {
+            ColumnKind::PartitionKey | ColumnKind::Clustering => {
+                return Err(QueryError::invalid(format!("cannot drop PRIMARY KEY column {name}")));
+            }
+            ColumnKind::Static => table.statics.retain(|other| other.id != column.id),
+            ColumnKind::Regular => table.regulars.retain(|other| other.id != column.id),
         }
-        return Err(QueryError::invalid(format!(
-            "column {name} was not found in table {}.{}",
-            table.keyspace, table.name
-        )));
-    };
-    match column.kind {
-        ColumnKind::PartitionKey | ColumnKind::Clustering => {
-            return Err(QueryError::invalid(format!("cannot drop PRIMARY KEY column {name}")));
-        }
-        ColumnKind::Static => table.statics.retain(|other| other.id != column.id),
-        ColumnKind::Regular => table.regulars.retain(|other| other.id != column.id),
+        // What an earlier DROP took stays gone.
+        let earlier = table.dropped.get(name).filter(|earlier| earlier.column.id == column.id);
+        let floor = earlier.map_or(Timestamp::MIN, |earlier| earlier.dropped_at);
+        let dropped_at = self.timestamp.unwrap_or(self.now).max(floor);
+        let keeps_newer = self.timestamp.is_some();
+        table.dropped.insert(name.clone(), DroppedColumn { column, dropped_at, keeps_newer });
+        Ok(())
     }
-    table.dropped.insert(name.clone(), DroppedColumn { column, dropped_at });
-    Ok(())
 }
 
 /// Only key columns can be renamed: their names stand nowhere in the data.

@@ -5,8 +5,9 @@
 //! - `absent`: DROP and ALTER of what nobody can create yet, so that it never exists.
 //! - [`options`], [`table_options`], [`suboptions`]: WITH; all options of Cassandra 5.0 are known and checked.
 //!
-//! Rules are Cassandra's, except that a dropped column's data can never come back. Columns get numbers that are never
-//! used again; the new table's identity and the time come from outside.
+//! Rules are Cassandra's, except that a dropped column's data can never come back, but for what is newer than a timestamp
+//! that DROP says. Columns get numbers that are never used again by others; the new table's identity and the time come
+//! from outside.
 
 mod absent;
 pub mod alter_table;
