@@ -29,7 +29,8 @@ use tholos_grammar::protocol::response::event::{Event, SchemaChange as SchemaCha
 use tholos_storage::StorageError;
 use tholos_storage::engine::{Engine, TableSettings};
 use tholos_storage::fs::Fs;
-use tholos_storage::schema::{Schema, SchemaChange, Table, TableId};
+use tholos_storage::schema::change::Touched;
+use tholos_storage::schema::{Keyspace, Schema, SchemaChange, Table, TableId};
 
 pub use self::open::{NodeError, NodeOptions, STORAGE, SystemRandom};
 pub use self::snapshots::{Restored, Which};
@@ -182,7 +183,7 @@ impl Node {
             store.preview(&changes).map_err(|error| QueryError::invalid(error.to_string()))?;
         let placements = placements(&self.ring, &next)?;
         let Difference { dropped, created, altered } =
-            Difference::between(&before.catalogue.schema, &next);
+            Difference::between(&before.catalogue.schema, &next, &changes);
         for table in &dropped {
             self.keep(&before.catalogue.schema, "dropped", &table.table)?;
         }
@@ -306,30 +307,12 @@ struct Difference {
 }
 
 impl Difference {
-    /// Compares two schemas of which the later one shares with the other what did not change: that costs a look at a
-    /// pointer, for a keyspace or, in one that changed, a table.
-    fn between(before: &Schema, after: &Schema) -> Difference {
-        let changed = |one: &Schema, other: &Schema| -> BTreeMap<TableId, TableOf> {
-            let keyspaces = one.keyspaces.iter().filter_map(|(name, keyspace)| {
-                let counterpart = other.keyspaces.get(name);
-                let same = counterpart.is_some_and(|other| Arc::ptr_eq(other, keyspace));
-                (!same).then_some((keyspace, counterpart))
-            });
-            let tables = keyspaces.flat_map(|(keyspace, counterpart)| {
-                let durable_writes = keyspace.durable_writes;
-                let counterpart =
-                    counterpart.filter(|other| other.durable_writes == durable_writes);
-                keyspace.tables.iter().filter_map(move |(name, table)| {
-                    let other = counterpart.and_then(|other| other.tables.get(name));
-                    let same = other.is_some_and(|other| Arc::ptr_eq(other, table));
-                    (!same).then(|| TableOf { table: Arc::clone(table), durable_writes })
-                })
-            });
-            tables.map(|table| (table.id(), table)).collect()
-        };
-        let (mut old, new) = (changed(before, after), changed(after, before));
+    /// What changes led from one schema to the next: costs as much as what they touched.
+    fn between(before: &Schema, after: &Schema, changes: &[SchemaChange]) -> Difference {
+        let touched = Touched::by(changes, before);
+        let mut old = touched.tables_of(before);
         let (mut created, mut altered) = (Vec::new(), Vec::new());
-        for (id, table) in new {
+        for (id, table) in touched.tables_of(after) {
             match old.remove(&id) {
                 None => created.push(table),
                 Some(before) if before != table => altered.push(table),
@@ -354,6 +337,24 @@ impl TableOf {
 
     fn settings(&self) -> TableSettings {
         TableSettings::from_schema(&self.table, self.durable_writes)
+    }
+}
+
+impl Touched<'_> {
+    /// The tables of a schema among what was touched.
+    fn tables_of(&self, schema: &Schema) -> BTreeMap<TableId, TableOf> {
+        let of = |keyspace: &Keyspace, table: &Arc<Table>| TableOf {
+            table: Arc::clone(table),
+            durable_writes: keyspace.durable_writes,
+        };
+        let known = |name: &Name| schema.keyspaces.get(name);
+        let whole = self.keyspaces.iter().filter_map(|name| known(name));
+        let whole = whole.flat_map(|k| k.tables.values().map(|table| of(k, table)));
+        let single = self.tables.iter().filter_map(|(keyspace, name)| {
+            let keyspace = known(keyspace)?;
+            Some(of(keyspace, keyspace.tables.get(*name)?))
+        });
+        whole.chain(single).map(|table| (table.id(), table)).collect()
     }
 }
 

@@ -8,10 +8,9 @@
 //! ALTER TABLE k.b:  content - hash(table k.b before) + hash(table k.b after)
 //! ```
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 use tholos_grammar::name::Name;
+use tholos_storage::schema::change::Touched;
 use tholos_storage::schema::{Keyspace, Schema, SchemaChange};
 use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
@@ -31,35 +30,7 @@ impl Content {
 
     /// Follows changes from one schema to the next.
     pub fn change(&mut self, before: &Schema, after: &Schema, changes: &[SchemaChange]) {
-        // What a type is reaches into tables: those changes count as changes of the whole keyspace, but for new types.
-        let is_new = |keyspace: &Name, name: &Name| {
-            before.keyspaces.get(keyspace).is_some_and(|known| !known.types.contains_key(name))
-        };
-        let (mut keyspaces, mut tables, mut types) =
-            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for change in changes {
-            match change {
-                SchemaChange::PutTable(table) => {
-                    tables.insert((&table.keyspace, &table.name));
-                }
-                SchemaChange::DropTable(keyspace, table) => {
-                    tables.insert((keyspace, table));
-                }
-                SchemaChange::PutType(new) if is_new(&new.keyspace, &new.name) => {
-                    types.insert((&new.keyspace, &new.name));
-                }
-                SchemaChange::PutType(known) => {
-                    keyspaces.insert(&known.keyspace);
-                }
-                SchemaChange::PutKeyspace { name: keyspace, .. }
-                | SchemaChange::DropKeyspace(keyspace)
-                | SchemaChange::DropType(keyspace, _) => {
-                    keyspaces.insert(keyspace);
-                }
-            }
-        }
-        tables.retain(|(keyspace, _)| !keyspaces.contains(keyspace));
-        types.retain(|(keyspace, _)| !keyspaces.contains(keyspace));
+        let Touched { keyspaces, tables, types } = Touched::by(changes, before);
         let sum = |schema: &Schema| {
             let known = |name: &Name| schema.keyspaces.get(name);
             let keyspaces = keyspaces.iter().filter_map(|name| known(name).map(|k| whole(k)));

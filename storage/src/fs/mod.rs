@@ -32,6 +32,10 @@ pub trait Fs: Debug + Send + Sync {
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Names in a directory, sorted. A missing directory is an error (`NotFound`).
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Whether there is nothing in a directory. A missing directory is an error (`NotFound`).
+    fn is_empty_dir(&self, dir: &Path) -> io::Result<bool> {
+        Ok(self.list(dir)?.is_empty())
+    }
     /// Makes created, renamed and removed names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Whether there is a file or directory of that name.
@@ -79,7 +83,7 @@ pub fn create_dir_durably(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
     for level in levels.into_iter().rev() {
         if !fs.exists(level)? {
             fs.create_dir_all(level)?;
-        } else if !fs.list(level)?.is_empty() {
+        } else if !fs.is_empty_dir(level)? {
             continue;
         }
         match level.parent() {
@@ -103,10 +107,13 @@ mod tests {
         files(fs, &dir);
         names(fs, &dir);
         assert_eq!(fs.remove_dir(&dir).unwrap_err().kind(), io::ErrorKind::DirectoryNotEmpty);
+        assert!(!fs.is_empty_dir(&dir).unwrap());
         for name in fs.list(&dir).unwrap() {
             fs.remove(&dir.join(name)).unwrap();
         }
+        assert!(fs.is_empty_dir(&dir).unwrap());
         fs.remove_dir(&dir).unwrap();
+        assert_eq!(fs.is_empty_dir(&dir).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(fs.list(&dir).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 

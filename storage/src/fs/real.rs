@@ -68,6 +68,10 @@ impl Fs for RealFs {
         Ok(names)
     }
 
+    fn is_empty_dir(&self, dir: &Path) -> io::Result<bool> {
+        Ok(fs::read_dir(dir)?.next().transpose()?.is_none())
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         fs::File::open(dir)?.sync_all()
     }

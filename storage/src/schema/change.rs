@@ -4,7 +4,7 @@
 //! give the same schema everywhere. What users may not do (drop a type in use, shrink a key) the planner refuses with
 //! better words; here only what would leave the schema inconsistent is an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tholos_grammar::name::Name;
@@ -83,6 +83,52 @@ impl Schema {
     fn keyspace_mut(&mut self, name: &Name) -> Result<&mut Keyspace, SchemaError> {
         let keyspace = self.keyspaces.get_mut(name);
         keyspace.map(Arc::make_mut).ok_or_else(|| SchemaError::NoKeyspace(name.clone()))
+    }
+}
+
+/// What changes touch: tables and types one by one, or all that is in a keyspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched<'c> {
+    /// Keyspaces with all that is in them.
+    pub keyspaces: BTreeSet<&'c Name>,
+    /// Tables of other keyspaces: keyspace and name.
+    pub tables: BTreeSet<(&'c Name, &'c Name)>,
+    /// Types of other keyspaces: keyspace and name.
+    pub types: BTreeSet<(&'c Name, &'c Name)>,
+}
+
+impl<'c> Touched<'c> {
+    /// What changes of the schema `before` touch. Types that were there reach into tables and other types.
+    pub fn by(changes: &'c [SchemaChange], before: &Schema) -> Self {
+        let is_new = |keyspace: &Name, name: &Name| {
+            before.keyspaces.get(keyspace).is_some_and(|known| !known.types.contains_key(name))
+        };
+        let mut touched = Touched::default();
+        for change in changes {
+            match change {
+                SchemaChange::PutTable(table) => {
+                    touched.tables.insert((&table.keyspace, &table.name));
+                }
+                SchemaChange::DropTable(keyspace, table) => {
+                    touched.tables.insert((keyspace, table));
+                }
+                SchemaChange::PutType(new) if is_new(&new.keyspace, &new.name) => {
+                    touched.types.insert((&new.keyspace, &new.name));
+                }
+                SchemaChange::PutType(known) => {
+                    touched.keyspaces.insert(&known.keyspace);
+                }
+                SchemaChange::PutKeyspace { name: keyspace, .. }
+                | SchemaChange::DropKeyspace(keyspace)
+                | SchemaChange::DropType(keyspace, _) => {
+                    touched.keyspaces.insert(keyspace);
+                }
+            }
+        }
+        let Touched { keyspaces, tables, types } = &mut touched;
+        tables.retain(|(keyspace, _)| !keyspaces.contains(keyspace));
+        types.retain(|(keyspace, _)| !keyspaces.contains(keyspace));
+        touched
     }
 }
 
@@ -263,6 +309,30 @@ mod tests {
         assert_eq!(after.keyspaces["k"].tables.len(), 2);
         let altered = after.apply(&keyspace("k")).unwrap();
         assert_eq!(altered.keyspaces["k"].tables.len(), 2, "altering a keyspace keeps its tables");
+    }
+
+    #[test]
+    fn changes_touch_what_they_say_and_what_types_reach() {
+        let (k, t, u) = (Name::from("k"), Name::from("t"), Name::from("u"));
+        let before = applied([keyspace("k"), SchemaChange::PutType(user_type("u", &[]))]);
+        let put = SchemaChange::PutTable(table("t", Native::Int.into()));
+        let drop = SchemaChange::DropTable(k.clone(), t.clone());
+        let new_type = SchemaChange::PutType(user_type("new", &[]));
+        let changes = [put.clone(), drop, new_type];
+        let touched = Touched::by(&changes, &before);
+        assert_eq!(touched.tables, [(&k, &t)].into());
+        assert_eq!(touched.types, [(&k, &Name::from("new"))].into());
+        assert!(touched.keyspaces.is_empty());
+        for wide in [
+            keyspace("k"),
+            SchemaChange::PutType(user_type("u", &[("a", Native::Int.into())])),
+            SchemaChange::DropType(k.clone(), u.clone()),
+            SchemaChange::DropKeyspace(k.clone()),
+        ] {
+            let changes = [put.clone(), wide];
+            let expected = Touched { keyspaces: [&k].into(), ..Touched::default() };
+            assert_eq!(Touched::by(&changes, &before), expected);
+        }
     }
 
     #[test]
