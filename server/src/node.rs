@@ -310,9 +310,9 @@ impl Difference {
     /// What changes led from one schema to the next: costs as much as what they touched.
     fn between(before: &Schema, after: &Schema, changes: &[SchemaChange]) -> Difference {
         let touched = Touched::by(changes, before);
-        let mut old = touched.tables_of(before);
+        let mut old = touched_tables(&touched, before);
         let (mut created, mut altered) = (Vec::new(), Vec::new());
-        for (id, table) in touched.tables_of(after) {
+        for (id, table) in touched_tables(&touched, after) {
             match old.remove(&id) {
                 None => created.push(table),
                 Some(before) if before != table => altered.push(table),
@@ -340,22 +340,20 @@ impl TableOf {
     }
 }
 
-impl Touched<'_> {
-    /// The tables of a schema among what was touched.
-    fn tables_of(&self, schema: &Schema) -> BTreeMap<TableId, TableOf> {
-        let of = |keyspace: &Keyspace, table: &Arc<Table>| TableOf {
-            table: Arc::clone(table),
-            durable_writes: keyspace.durable_writes,
-        };
-        let known = |name: &Name| schema.keyspaces.get(name);
-        let whole = self.keyspaces.iter().filter_map(|name| known(name));
-        let whole = whole.flat_map(|k| k.tables.values().map(|table| of(k, table)));
-        let single = self.tables.iter().filter_map(|(keyspace, name)| {
-            let keyspace = known(keyspace)?;
-            Some(of(keyspace, keyspace.tables.get(*name)?))
-        });
-        whole.chain(single).map(|table| (table.id(), table)).collect()
-    }
+/// The tables of a schema among what was touched.
+fn touched_tables(touched: &Touched<'_>, schema: &Schema) -> BTreeMap<TableId, TableOf> {
+    let of = |keyspace: &Keyspace, table: &Arc<Table>| TableOf {
+        table: Arc::clone(table),
+        durable_writes: keyspace.durable_writes,
+    };
+    let known = |name: &Name| schema.keyspaces.get(name);
+    let whole = touched.keyspaces.iter().filter_map(|name| known(name));
+    let whole = whole.flat_map(|k| k.tables.values().map(move |table| of(k, table)));
+    let single = touched.tables.iter().filter_map(|(keyspace, name)| {
+        let keyspace = known(keyspace)?;
+        Some(of(keyspace, keyspace.tables.get(*name)?))
+    });
+    whole.chain(single).map(|table| (table.id(), table)).collect()
 }
 
 fn tables(schema: &Schema) -> Vec<TableOf> {

@@ -262,7 +262,7 @@ fn all_options_of_a_dump_are_taken_and_described_again() {
         assert!(described.contains(&format!("{strategy}CompactionStrategy")), "{described}");
     }
     for (options, names) in [
-        ("cdc = true", "cdc = true is not supported"),
+        ("cdc = perhaps", "perhaps is no value for an option"),
         ("compression = {'class': 'BrotliCompressor'}", "unknown compressor 'BrotliCompressor'"),
         ("compression = {'class': 'LZ4Compressor', 'chunk_length_in_kb': 3}", "power of 2"),
         ("bloom_filter_fp_chance = 0", "bloom_filter_fp_chance"),

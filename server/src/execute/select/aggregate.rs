@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use tholos_grammar::types::CqlType;
 use tholos_grammar::value::compare::compare;
 
 use super::project;

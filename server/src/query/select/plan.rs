@@ -59,7 +59,7 @@ pub struct SelectPlan {
 impl SelectPlan {
     /// A warning for an aggregate that reads many partitions, which grows slower with the table.
     pub fn wide_aggregate(&self) -> Option<String> {
-        if !matches!(self.projection, Projection::Aggregates(_)) && self.group_by.is_none() {
+        if !matches!(self.projection, Projection::Aggregates { .. }) && self.group_by.is_none() {
             return None;
         }
         let table = format!("{}.{}", self.table.keyspace, self.table.name);
