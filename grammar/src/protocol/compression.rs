@@ -48,6 +48,23 @@ pub fn decompress_body(
     limit: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), ProtocolError> {
+    let announced = announced_length(header, body, limit)?;
+    let block = body.get(LENGTH_PREFIX..).unwrap_or(&[]);
+    // An empty body is compressed to the length alone by some drivers, and to a block of one zero byte by others.
+    if announced == 0 && block.is_empty() {
+        out.clear();
+        return Ok(());
+    }
+    decompress_block(block, announced, out)
+}
+
+/// What the body of a v4 envelope decompresses to, if it is what it says. At most `limit`, and no more than a block of
+/// this length can hold.
+pub fn announced_length(
+    header: &Header,
+    body: &[u8],
+    limit: usize,
+) -> Result<usize, ProtocolError> {
     let Header { version, stream, .. } = *header;
     let Some((prefix, block)) = body.split_first_chunk::<LENGTH_PREFIX>() else {
         let reason = "the length before the block is cut off";
@@ -57,12 +74,8 @@ pub fn decompress_body(
     if announced > limit {
         return Err(ProtocolError::BodyTooLong { announced, limit, version, stream });
     }
-    // An empty body is compressed to the length alone by some drivers, and to a block of one zero byte by others.
-    if announced == 0 && block.is_empty() {
-        out.clear();
-        return Ok(());
-    }
-    decompress_block(block, announced, out)
+    check_ratio(block, announced)?;
+    Ok(announced)
 }
 
 /// Appends a v4 body compressed.
@@ -83,9 +96,7 @@ pub(super) fn decompress_block(
 ) -> Result<(), ProtocolError> {
     let wrong = |reason| ProtocolError::Compression { compressed: block.len(), announced, reason };
     out.clear();
-    if announced > block.len().saturating_mul(MAX_RATIO) {
-        return Err(wrong("no block of this length holds that much"));
-    }
+    check_ratio(block, announced)?;
     out.resize(announced, 0);
     match lz4_flex::block::decompress_into(block, out) {
         Ok(length) if length == announced => Ok(()),
@@ -98,6 +109,14 @@ pub(super) fn decompress_block(
             Err(wrong("the block is damaged or holds more than announced"))
         }
     }
+}
+
+fn check_ratio(block: &[u8], announced: usize) -> Result<(), ProtocolError> {
+    if announced <= block.len().saturating_mul(MAX_RATIO) {
+        return Ok(());
+    }
+    let reason = "no block of this length holds that much";
+    Err(ProtocolError::Compression { compressed: block.len(), announced, reason })
 }
 
 /// Appends a block.

@@ -5,20 +5,25 @@
 
 use std::ops::Range;
 
-use super::compression::{Compression, decompress_body};
+use super::compression::{Compression, announced_length, decompress_body};
 use super::envelope::Envelope;
 use super::error::ProtocolError;
 use super::header::{Direction, Flags, HEADER_LENGTH, Header, MAX_FRAME_BEFORE_AUTH, Version};
 use super::segment::{self, SegmentHeader, TRAILER_LENGTH};
 
-/// Memory that the decoder keeps between envelopes; what a larger one took is given back.
-const KEPT: usize = 1024 * 1024;
+/// Memory that the decoder keeps between envelopes; what a larger one took is given back. Little: there is a decoder for
+/// each connection, and most are idle.
+const KEPT: usize = 16 * 1024;
 
 /// Reads a connection's envelopes.
 #[derive(Debug)]
 pub struct Decoder {
     direction: Direction,
     body_limit: usize,
+    /// Bodies that decompress to more are handed out as they came.
+    unpack_limit: usize,
+    /// Envelopes that need more memory are not put together.
+    room: usize,
     version: Option<Version>,
     compression: Option<Compression>,
     segments: bool,
@@ -33,6 +38,7 @@ pub struct Decoder {
     /// Whether what is in `assembly` was handed out.
     assembled: bool,
     wanted: usize,
+    needed: usize,
 }
 
 /// Where the bytes of an envelope are.
@@ -57,6 +63,8 @@ impl Decoder {
         Decoder {
             direction,
             body_limit,
+            unpack_limit: usize::MAX,
+            room: usize::MAX,
             version: None,
             compression: None,
             segments: false,
@@ -66,12 +74,36 @@ impl Decoder {
             assembly: Vec::new(),
             assembled: false,
             wanted: 0,
+            needed: 0,
         }
     }
 
     /// The longest body accepted from here on; [`super::header::MAX_FRAME_AFTER_AUTH`] once the peer is authenticated.
     pub fn set_body_limit(&mut self, limit: usize) {
         self.body_limit = limit;
+    }
+
+    /// Bodies of v4 that decompress to more than this are handed out [packed](Envelope::is_packed): the reader of bytes
+    /// is not the one to do so much work.
+    pub fn set_unpack_limit(&mut self, bytes: usize) {
+        self.unpack_limit = bytes;
+    }
+
+    /// Memory that the envelope at the front of the input may take. One that comes in several segments and needs more is
+    /// not put together: [`next`](Self::next) says `None` and takes no more input, [`needed`](Self::needed) says how much
+    /// it is.
+    pub fn set_room(&mut self, bytes: usize) {
+        self.room = bytes;
+    }
+
+    /// See [`set_room`](Self::set_room).
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Whether part of an envelope was taken off the input that has not come whole.
+    pub fn is_assembling(&self) -> bool {
+        !self.assembly.is_empty() && !self.assembled
     }
 
     /// The one version accepted from here on: that of STARTUP.
@@ -96,6 +128,17 @@ impl Decoder {
         self.wanted
     }
 
+    /// How much memory the envelope or segment at the front of the input needs, in the caller's buffer and here, as far as
+    /// is known; 0 if nothing is. Set when [`Decoder::next`] says `None`.
+    pub fn needed(&self) -> usize {
+        self.needed
+    }
+
+    /// Gives away the envelope that was handed out last, header and all, if it was put together here.
+    pub fn take_assembled(&mut self) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.assembled).then(|| std::mem::take(&mut self.assembly))
+    }
+
     /// How many bytes of memory the decoder itself holds.
     pub fn memory(&self) -> usize {
         self.scratch.capacity() + self.assembly.capacity()
@@ -109,7 +152,7 @@ impl Decoder {
         &'a mut self,
         input: &mut &'i [u8],
     ) -> Result<Option<Envelope<'a>>, ProtocolError> {
-        self.wanted = 0;
+        (self.wanted, self.needed) = (0, 0);
         let found =
             if self.segments { self.next_in_segments(input)? } else { self.next_bare(input)? };
         let Some((header, place)) = found else { return Ok(None) };
@@ -134,7 +177,7 @@ impl Decoder {
     ) -> Result<Option<(Header, Place<'i>)>, ProtocolError> {
         self.scratch.clear();
         self.scratch.shrink_to(KEPT);
-        let Some(header) = Header::decode(input, self.direction, self.body_limit)? else {
+        let Some(mut header) = Header::decode(input, self.direction, self.body_limit)? else {
             return Ok(None);
         };
         let Header { version, stream, .. } = header;
@@ -144,13 +187,18 @@ impl Decoder {
         }
         let Some((body, rest)) = split_envelope(input, &header) else {
             self.wanted = HEADER_LENGTH + header.length;
+            self.needed = self.wanted;
             return Ok(None);
         };
         *input = rest;
         if !compressed {
             return Ok(Some((header, Place::Input(body))));
         }
+        if announced_length(&header, body, self.body_limit)? > self.unpack_limit {
+            return Ok(Some((header, Place::Input(body))));
+        }
         decompress_body(&header, body, self.body_limit, &mut self.scratch)?;
+        header.flags = header.flags.without(Flags::COMPRESSION);
         Ok(Some((header, Place::Scratch(0..self.scratch.len()))))
     }
 
@@ -170,7 +218,7 @@ impl Decoder {
             if self.scratch_read < self.scratch.len() {
                 return self.next_in_scratch().map(Some);
             }
-            if !self.open_segment(input)? {
+            if !self.has_room()? || !self.open_segment(input)? {
                 return Ok(None);
             }
             if let Some(header) = self.assembled_header()? {
@@ -178,6 +226,18 @@ impl Decoder {
                 return Ok(Some((header, Place::Assembly)));
             }
         }
+    }
+
+    /// Whether the envelope that is being put together may go on; makes room for all of it as soon as it is known how
+    /// long it is.
+    fn has_room(&mut self) -> Result<bool, ProtocolError> {
+        let Some(header) = self.assembly_header()? else { return Ok(true) };
+        self.needed = HEADER_LENGTH + header.length;
+        if self.needed > self.room {
+            return Ok(false);
+        }
+        self.assembly.reserve_exact(self.needed.saturating_sub(self.assembly.len()));
+        Ok(true)
     }
 
     /// The next envelope of the verified payload at the front of the input.
@@ -221,6 +281,7 @@ impl Decoder {
         let length = header_length + header.payload_length + TRAILER_LENGTH;
         let Some((segment, rest)) = input.split_at_checked(length) else {
             self.wanted = length;
+            self.needed += length;
             return Ok(false);
         };
         let body = segment.get(header_length..).unwrap_or(&[]);

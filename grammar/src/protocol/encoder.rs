@@ -42,10 +42,23 @@ pub struct OpenEnvelope {
     stream: i16,
 }
 
+impl OpenEnvelope {
+    /// The stream that it answers.
+    pub fn stream(&self) -> i16 {
+        self.stream
+    }
+}
+
 impl Encoder {
     /// An encoder of bare, uncompressed envelopes: how every connection starts.
     pub fn new() -> Encoder {
         Encoder::default()
+    }
+
+    /// An encoder with nothing in it that writes as this one does: what it has [finished](Self::into_finished) may be
+    /// [appended](Self::append_finished) here.
+    pub fn twin(&self) -> Encoder {
+        Encoder { compression: self.compression, segments: self.segments, ..Encoder::default() }
     }
 
     /// From here on bodies (v4) or segments (v5) are compressed.
@@ -118,6 +131,32 @@ impl Encoder {
     pub fn finished(&mut self) -> &[u8] {
         self.end_segment();
         &self.out
+    }
+
+    /// All bytes so far, given away.
+    pub fn into_finished(mut self) -> Vec<u8> {
+        self.end_segment();
+        self.out
+    }
+
+    /// Appends what a [twin](Self::twin) finished.
+    pub fn append_finished(&mut self, mut bytes: Vec<u8>) {
+        self.end_segment();
+        if self.out.is_empty() {
+            self.out = bytes;
+        } else {
+            self.out.append(&mut bytes);
+        }
+    }
+
+    /// Whether what is finished is more than its bytes as they were appended: it takes that memory once more.
+    pub fn transforms(&self) -> bool {
+        self.segments || self.compression.is_some()
+    }
+
+    /// How many bytes of memory it holds.
+    pub fn memory(&self) -> usize {
+        self.out.capacity() + self.scratch.capacity()
     }
 
     /// How many bytes wait to be sent.

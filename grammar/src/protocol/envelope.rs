@@ -5,6 +5,7 @@
 
 use uuid::Uuid;
 
+use super::compression::{announced_length, decompress_body};
 use super::error::{NotationError, ProtocolError};
 use super::header::{Flags, Header};
 use super::primitive::{
@@ -14,12 +15,13 @@ use super::primitive::{
 use super::request::Request;
 use super::response::Response;
 
-/// An envelope, its body decompressed and whole.
+/// An envelope, whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// The header. `length` is that of the body as it travelled.
+    /// The header. `length` is that of the body as it travelled; the flag of compression is there only if the body still
+    /// is.
     pub header: Header,
-    /// The body, decompressed.
+    /// The body; decompressed, unless the envelope [is packed](Self::is_packed).
     pub body: &'a [u8],
 }
 
@@ -48,6 +50,35 @@ pub struct ResponseMessage<'a> {
 }
 
 impl<'a> Envelope<'a> {
+    /// Whether the body is compressed still: it was too large to be [decompressed where it was
+    /// read](super::decoder::Decoder::set_unpack_limit).
+    pub fn is_packed(&self) -> bool {
+        self.header.flags.has(Flags::COMPRESSION)
+    }
+
+    /// How long the body is once it is decompressed; at most `limit`.
+    pub fn unpacked_length(&self, limit: usize) -> Result<usize, ProtocolError> {
+        if self.is_packed() {
+            announced_length(&self.header, self.body, limit)
+        } else {
+            Ok(self.body.len())
+        }
+    }
+
+    /// The envelope with its body decompressed into `out`; at most `limit` bytes.
+    pub fn unpack(
+        mut self,
+        limit: usize,
+        out: &'a mut Vec<u8>,
+    ) -> Result<Envelope<'a>, ProtocolError> {
+        if self.is_packed() {
+            decompress_body(&self.header, self.body, limit, out)?;
+            self.body = out;
+            self.header.flags = self.header.flags.without(Flags::COMPRESSION);
+        }
+        Ok(self)
+    }
+
     /// Reads the request in this envelope.
     pub fn request(&self) -> Result<RequestMessage<'a>, ProtocolError> {
         let mut body = self.body;

@@ -390,3 +390,66 @@ fn a_split_envelope_can_t_be_interrupted_or_overrun() {
     let error = framing.decoder().next(&mut first_again.as_slice()).unwrap_err();
     assert!(matches!(error, ProtocolError::SegmentBoundary(_)), "{error:?}");
 }
+
+#[test]
+fn a_body_that_unpacks_to_much_is_handed_out_as_it_came() {
+    let framing = Framing { version: Version::V4, compression: Some(Compression::Lz4) };
+    let mut encoder = framing.encoder();
+    for length in [1_000, 1_001] {
+        append(&mut encoder, Version::V4, 1, &vec![9; length]);
+    }
+    let mut decoder = framing.decoder();
+    decoder.set_unpack_limit(1_000);
+    let mut input = encoder.finished();
+    let envelope = decoder.next(&mut input).unwrap().unwrap();
+    assert_eq!((envelope.is_packed(), envelope.body.len()), (false, 1_000));
+    let envelope = decoder.next(&mut input).unwrap().unwrap();
+    assert!(envelope.is_packed() && envelope.body.len() < 100);
+    assert_eq!(envelope.unpacked_length(1_001), Ok(1_001));
+    assert!(envelope.unpacked_length(1_000).is_err());
+    let mut out = Vec::new();
+    let envelope = envelope.unpack(1_001, &mut out).unwrap();
+    assert_eq!((envelope.is_packed(), envelope.body), (false, &[9; 1_001][..]));
+}
+
+#[test]
+fn a_split_envelope_is_put_together_when_there_is_room() {
+    for compression in [None, Some(Compression::Lz4)] {
+        let framing = Framing { version: Version::V5, compression };
+        let body: Vec<u8> = (0..1_000_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+        let needed = HEADER_LENGTH + body.len();
+        let mut encoder = framing.encoder();
+        append(&mut encoder, Version::V5, 1, &body);
+        let mut decoder = framing.decoder();
+        decoder.set_room(needed - 1);
+        let mut input = encoder.finished();
+        assert_eq!(decoder.next(&mut input), Ok(None));
+        assert!(decoder.is_assembling() && decoder.needed() == needed);
+        assert!(decoder.memory() < 3 * MAX_PAYLOAD, "{}", decoder.memory());
+        let left = input.len();
+        assert_eq!(decoder.next(&mut input), Ok(None));
+        assert_eq!(input.len(), left, "nothing is taken without room");
+        decoder.set_room(needed);
+        assert_eq!(decoder.next(&mut input).unwrap().unwrap().body, body);
+        let taken = decoder.take_assembled().unwrap();
+        assert_eq!(taken[HEADER_LENGTH..], body);
+        assert!(!decoder.is_assembling() && decoder.take_assembled().is_none());
+        assert_eq!(decoder.next(&mut input), Ok(None));
+    }
+}
+
+#[test]
+fn what_a_twin_finished_is_appended() {
+    for version in Version::ALL {
+        let framing = Framing { version, compression: None };
+        let mut encoder = framing.encoder();
+        append(&mut encoder, version, 1, b"one");
+        let mut twin = encoder.twin();
+        append(&mut twin, version, 2, &vec![2; 300_000]);
+        encoder.append_finished(twin.into_finished());
+        append(&mut encoder, version, 3, b"three");
+        let found =
+            decode_in_pieces(&mut framing.decoder(), encoder.finished(), &[50_000]).unwrap();
+        assert_eq!(found.iter().map(|(stream, _)| *stream).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+}
