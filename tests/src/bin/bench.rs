@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tholos_server::cli::Cli;
 use tholos_tests::load::run::{Outcome, Shape, run};
 use tholos_tests::load::workload::{Kind, Prepared, Values, Workload};
-use tholos_tests::load::{echo, setup, volume};
+use tholos_tests::load::{echo, overload, setup, volume};
 use tholos_tests::server::{Server, Start, cpu_micros, ready_addresses};
 
 /// How long a row of the standard set runs.
@@ -31,8 +31,8 @@ const LOAD: Shape = Shape { connections: 8, depth: 64, rate: None, duration: Dur
 struct Arguments {
     #[command(subcommand)]
     command: Option<Mode>,
-    /// Print a JSON list of rows.
-    #[arg(long)]
+    /// Print JSON: a list of rows, or one object.
+    #[arg(long, global = true)]
     json: bool,
     /// Commit log mode of the server: group, batch or periodic.
     #[arg(long, default_value = "periodic")]
@@ -50,7 +50,7 @@ struct Arguments {
     #[arg(long)]
     rate: Option<u64>,
     /// Seconds per row.
-    #[arg(long, default_value_t = STANDARD_SECONDS)]
+    #[arg(long, default_value_t = STANDARD_SECONDS, global = true)]
     seconds: f64,
 }
 
@@ -62,6 +62,16 @@ enum Mode {
         /// Bytes of each answer, header included.
         #[arg(long)]
         response_bytes: usize,
+    },
+    /// Far more than the server can do, in open loop: what it still does, what it refuses, and how fast. The server has
+    /// one core, the generator another.
+    Overload {
+        /// Connections.
+        #[arg(long, default_value_t = 64)]
+        connections: usize,
+        /// How many times the peak.
+        #[arg(long, default_value_t = 10.0)]
+        factor: f64,
     },
     /// Load some millions of rows: bytes on disk and written, memory, latency while compacting, restart.
     Volume {
@@ -120,6 +130,7 @@ fn main() -> ExitCode {
         Some(Mode::Echo { response_bytes }) => {
             echo::serve(*response_bytes).map_err(|error| error.to_string())
         }
+        Some(Mode::Overload { connections, factor }) => overload(&arguments, *connections, *factor),
         Some(Mode::Volume { rows, values }) => volume(&arguments, *rows, *values),
         None => bench(&arguments),
     };
@@ -171,6 +182,33 @@ fn volume(arguments: &Arguments, rows: u64, values: CliValues) -> Result<(), Str
         figures.iter().for_each(|(name, value)| println!("{name:<32} {value:>12.2}"));
     }
     Ok(())
+}
+
+fn overload(arguments: &Arguments, connections: usize, factor: f64) -> Result<(), String> {
+    let site = Site::new(arguments)?;
+    // The server counts the cores that it may use when it starts.
+    let pinned = overload::run_on(0);
+    let server = site.start()?;
+    if !pinned || !overload::run_on(1) {
+        return Err("the server and the generator need a core each".to_string());
+    }
+    let prepared = setup::set_up(server.address).map_err(|error| error.to_string())?;
+    measure("load".to_string(), &server, &prepared, Kind::Load, LOAD, false)?;
+    let kind = arguments.kind.map_or(Kind::Read, Kind::from);
+    let plan = overload::Plan {
+        connections: connections.max(1),
+        factor,
+        duration: Duration::from_secs_f64(arguments.seconds),
+    };
+    let figures = overload::measure(&server, &Workload::new(kind, prepared), plan)
+        .map_err(|error| format!("{error}; the server said:\n{}", server.errors()))?;
+    match (&figures, arguments.json) {
+        (Value::Object(rows), false) => {
+            rows.iter().for_each(|(name, value)| println!("{name:<20} {value:>14}"));
+        }
+        _ => println!("{figures}"),
+    }
+    server.stop()
 }
 
 fn bench(arguments: &Arguments) -> Result<(), String> {

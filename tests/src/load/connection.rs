@@ -100,11 +100,12 @@ impl Connection {
         Ok(true)
     }
 
-    /// Reads what is there and gives the intended time of each answered request to `each`.
+    /// Reads what is there and gives the intended time of each answered request to `each`, and whether the answer is an
+    /// error.
     ///
     /// # Errors
     /// What the system says, or `UnexpectedEof` when the server closed.
-    pub fn receive(&mut self, mut each: impl FnMut(u64)) -> io::Result<Arrived> {
+    pub fn receive(&mut self, mut each: impl FnMut(u64, bool)) -> io::Result<Arrived> {
         let mut chunk = [0; 64 * 1024];
         match self.socket.read(&mut chunk) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
@@ -127,7 +128,7 @@ impl Connection {
             }
             at += HEADER_BYTES + length;
             if let Some(intended) = self.intended.get(stream as usize) {
-                each(*intended);
+                each(*intended, opcode == OPCODE_ERROR);
                 self.free.push(stream);
                 arrived.answers += 1;
             }

@@ -6,6 +6,7 @@
 
 pub mod connection;
 pub mod echo;
+pub mod overload;
 pub mod run;
 pub mod setup;
 pub mod volume;

@@ -192,7 +192,7 @@ impl Run<'_> {
             let now = self.now();
             let latencies = &mut self.outcome.latencies;
             let arrived = self.connections[i]
-                .receive(|intended| latencies.saturating_record(now.saturating_sub(intended)))?;
+                .receive(|intended, _| latencies.saturating_record(now.saturating_sub(intended)))?;
             self.outcome.answers += arrived.answers;
             self.outcome.errors += arrived.errors;
             self.outcome.bytes += arrived.bytes;
