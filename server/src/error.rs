@@ -67,6 +67,12 @@ pub enum QueryError {
         "flushes do not keep up with writes, and there was no room within the time the request may take: nothing was written; slow down and send it again"
     )]
     NoRoom,
+    /// 0x1001: there is no memory for the request unpacked, or for its answer; nothing was done. Tried again once its
+    /// client has nothing else under way.
+    #[error(
+        "there is no memory for this request and its answer now (memory.requests_mib): nothing was done; read in pages, send less at a time, or try again later"
+    )]
+    NoMemory,
     /// 0x1003: TRUNCATE failed.
     #[error("{0}")]
     Truncate(String),
@@ -207,9 +213,10 @@ impl QueryError {
                 required: i32::try_from(*required).unwrap_or(i32::MAX),
                 alive: i32::try_from(*alive).unwrap_or(i32::MAX),
             },
-            QueryError::Overloaded(_) | QueryError::NoRoom | QueryError::TooLong => {
-                ErrorKind::Overloaded
-            }
+            QueryError::Overloaded(_)
+            | QueryError::NoRoom
+            | QueryError::NoMemory
+            | QueryError::TooLong => ErrorKind::Overloaded,
             QueryError::Truncate(_) => ErrorKind::Truncate,
             QueryError::ReadTimeout(_) => {
                 ErrorKind::ReadTimeout { consistency, received, required, data_present: false }
@@ -252,6 +259,7 @@ impl QueryError {
             QueryError::Unavailable { .. }
             | QueryError::Overloaded(_)
             | QueryError::NoRoom
+            | QueryError::NoMemory
             | QueryError::TooLong => Outcome::Unavailable,
             QueryError::ReadTimeout(_) | QueryError::WriteTimeout(_) => Outcome::Timeout,
             QueryError::Located { error, .. } => error.outcome(),

@@ -1,5 +1,6 @@
 //! The Tholos node: everything between a socket and storage, and the program around it.
 //!
+//! - `budget`: memory for the bytes of requests and answers; `load`: when there is too much to do.
 //! - [`config`]: settings; [`clock`]: the time of requests.
 //! - [`query`]: bind and plan, pure functions over a catalogue; only executing touches storage.
 //! - [`execute`]: the context of one request, and the way from a plan to the coordinator.
@@ -7,6 +8,7 @@
 //! - [`system`]: the system keyspaces, made up at each read.
 
 pub mod admin;
+mod budget;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -17,6 +19,7 @@ pub mod error;
 pub mod events;
 pub mod execute;
 pub mod identity;
+mod load;
 pub mod metrics;
 pub mod node;
 pub mod prepared;

@@ -37,6 +37,7 @@ pub use self::snapshots::{Restored, Which};
 pub use self::system::Client;
 pub use self::traces::Traced;
 use self::traces::Traces;
+use crate::budget::Budget;
 use crate::clock::HybridClock;
 use crate::config::Config;
 use crate::error::QueryError;
@@ -44,6 +45,7 @@ use crate::events::EventHub;
 use crate::execute::replica::LocalReplica;
 use crate::execute::tombstones::TombstoneLog;
 use crate::identity::Identity;
+use crate::load::Load;
 use crate::metrics::{Gauges, Metrics, Sample, counter, gauge};
 use crate::prepared::PreparedCache;
 use crate::query::catalogue::Catalogue;
@@ -79,6 +81,10 @@ pub struct Node {
     prepared: PreparedCache,
     events: Arc<EventHub>,
     metrics: Arc<Metrics>,
+    budget: Arc<Budget>,
+    /// The largest request that is taken.
+    frame_bytes: usize,
+    load: Load,
     clients: DashMap<u64, Arc<Client>>,
     next_client: AtomicU64,
     traces: Traces,
@@ -142,6 +148,21 @@ impl Node {
     /// What is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Memory for the bytes of requests and answers.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// The largest request that is taken, in bytes.
+    pub(crate) fn frame_bytes(&self) -> usize {
+        self.frame_bytes
+    }
+
+    /// What all connections had to do lately.
+    pub(crate) fn load(&self) -> &Load {
+        &self.load
     }
 
     /// Where reads over many tombstones are told.
@@ -287,6 +308,26 @@ impl Gauges for Node {
                 "damaged_ranges",
                 "Parts of SSTables that were found to be damaged.",
                 self.engine().damage().len() as u64,
+            ),
+            gauge(
+                "request_memory_bytes",
+                "Bytes of requests and answers that are not done with.",
+                self.budget.used() as u64,
+            ),
+            gauge(
+                "request_memory_limit_bytes",
+                "The most that these may be (memory.requests_mib).",
+                self.budget.total() as u64,
+            ),
+            counter(
+                "request_memory_shortages",
+                "How often a client could not have memory for a request or an answer at once.",
+                self.budget.shortages(),
+            ),
+            counter(
+                "refused_requests",
+                "Requests refused at once, as overloaded, because too many came.",
+                self.load.refused(),
             ),
             gauge("tables", "Tables of users.", stats.tables.len() as u64),
             gauge("prepared_statements", "Prepared statements.", self.prepared.len() as u64),

@@ -17,6 +17,9 @@ pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
 const MIB: u64 = 1 << 20;
 
+/// What a request may take beside its body: its header, the wrapper it comes in, and what is read with it.
+const FRAME_OVERHEAD: usize = 256 << 10;
+
 /// All settings. See `default.toml` for what each means.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -94,6 +97,7 @@ pub struct CommitLogConfig {
 pub struct MemoryConfig {
     pub memtable_mib: u64,
     pub block_cache_mib: u64,
+    pub requests_mib: u64,
 }
 
 /// Compaction.
@@ -119,6 +123,7 @@ pub struct LimitsConfig {
     pub batch_warn_kib: usize,
     pub batch_fail_kib: usize,
     pub batch_warn_partitions: usize,
+    pub frame_timeout_ms: u64,
 }
 
 /// The log on standard error.
@@ -236,6 +241,7 @@ impl Default for LimitsConfig {
             batch_warn_kib: 5,
             batch_fail_kib: 50,
             batch_warn_partitions: 10,
+            frame_timeout_ms: 10_000,
         }
     }
 }
@@ -330,7 +336,8 @@ impl Config {
             self.limits.request_timeout_ms > 0 && self.limits.startup_timeout_ms > 0,
             "limits.request_timeout_ms",
             "timeouts must be at least 1 ms",
-        )
+        )?;
+        require(self.limits.frame_timeout_ms > 0, "limits.frame_timeout_ms", "must be at least 1")
     }
 
     /// Where to listen for drivers.
@@ -369,6 +376,21 @@ impl Config {
         }
     }
 
+    /// Bytes of requests and answers of all clients that are not done with.
+    pub fn request_bytes(&self) -> usize {
+        let bytes = match self.memory.requests_mib {
+            0 => (system_memory_bytes() / 16).clamp(64 * MIB, 4096 * MIB),
+            mib => mib.saturating_mul(MIB),
+        };
+        usize::try_from(bytes).unwrap_or(usize::MAX / 2)
+    }
+
+    /// The largest request in bytes: what is configured, or less where one client can't have so much memory.
+    pub fn frame_bytes(&self, most_of_one: usize) -> usize {
+        let configured = usize::try_from(self.limits.frame_mib * MIB).unwrap_or(usize::MAX);
+        configured.min(most_of_one.saturating_sub(FRAME_OVERHEAD))
+    }
+
     /// How many compactions may run at once.
     pub fn compaction_threads(&self) -> usize {
         match self.compaction.threads {
@@ -394,11 +416,6 @@ impl Config {
 }
 
 impl LimitsConfig {
-    /// The largest request in bytes.
-    pub fn frame_bytes(&self) -> usize {
-        (self.frame_mib * MIB) as usize
-    }
-
     /// Answers that one connection may have waiting, in bytes.
     pub fn in_flight_bytes(&self) -> usize {
         (self.in_flight_mib * MIB) as usize
@@ -421,6 +438,11 @@ impl LimitsConfig {
     /// How long a client may take to open its session.
     pub fn startup_timeout(&self) -> Duration {
         Duration::from_millis(self.startup_timeout_ms)
+    }
+
+    /// How long a request that was begun may take to get on.
+    pub fn frame_timeout(&self) -> Duration {
+        Duration::from_millis(self.frame_timeout_ms)
     }
 }
 

@@ -1,5 +1,6 @@
 //! From an envelope to its answer: the handshake here, statements in the session.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,7 +9,7 @@ use std::time::Instant;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::protocol::compression::Compression;
 use tholos_grammar::protocol::decoder::Decoder;
-use tholos_grammar::protocol::encoder::OpenEnvelope;
+use tholos_grammar::protocol::encoder::{Encoder, OpenEnvelope};
 use tholos_grammar::protocol::envelope::{Envelope, Extras};
 use tholos_grammar::protocol::header::{Opcode, Version};
 use tholos_grammar::protocol::request::Request;
@@ -26,7 +27,7 @@ use super::cold::Wait;
 use super::held::{HeldAnswer, HeldExtras};
 use crate::error::QueryError;
 use crate::metrics::{Outcome, RequestKind};
-use crate::node::{Client, Traced};
+use crate::node::{Client, Node, Traced};
 use crate::session::{Answer, Failure, Outcomes, Reply, Session};
 use crate::version::{CQL_VERSION, PRODUCT};
 
@@ -97,8 +98,8 @@ impl Connection {
                 match self.statement(request, stream, trace, started) {
                     Carried::Out => {}
                     Carried::NoRoom => self.stall(envelope, started),
-                    Carried::Cold => self.fetch(envelope, message.tracing, started, Wait::Disk),
-                    Carried::Long => self.fetch(envelope, message.tracing, started, Wait::Turn),
+                    Carried::Cold => self.fetch(envelope, started, Wait::Disk),
+                    Carried::Long => self.fetch(envelope, started, Wait::Turn),
                 }
                 None
             }
@@ -168,9 +169,7 @@ impl Connection {
         self.session = Some(session);
         if let Err(failure) = &outcome {
             let put_off = match failure.error {
-                QueryError::NoRoom if started.elapsed() < self.node.request_timeout() => {
-                    Some(Carried::NoRoom)
-                }
+                QueryError::NoRoom if self.has_time(started) => Some(Carried::NoRoom),
                 QueryError::Storage(StorageError::WouldWait { .. }) => Some(Carried::Cold),
                 QueryError::TooLong => Some(Carried::Long),
                 _ => None,
@@ -181,14 +180,14 @@ impl Connection {
             }
         }
         if let Some(id) = tracing_id {
-            self.record_trace(id, request, started);
+            self.traced().record(&self.node, id, request, started);
         }
         self.conclude(open, body, stream, tracing_id, started, outcome);
         Carried::Out
     }
 
     /// Ends the open response of a request that was carried out, whose body begins at `body`.
-    pub(super) fn conclude(
+    fn conclude(
         &mut self,
         open: OpenEnvelope,
         body: usize,
@@ -198,47 +197,64 @@ impl Connection {
         outcome: Outcomes,
     ) {
         let Some(version) = self.session.as_ref().map(Session::version) else { return };
-        let extras = Extras { tracing_id, ..Extras::default() };
         match outcome {
             Ok(Answer { kind, reply, warnings }) if self.is_ready(reply) => {
                 if let Reply::Written { .. } = reply {
                     self.stalled.wrote = true;
                     QueryResult::Void.encode(self.encoder.body(), version);
                 }
-                let finished = if warnings.is_empty() {
-                    self.encoder.finish(open)
-                } else {
-                    // Warnings stand before the body, and are only known now.
-                    let bytes = self.encoder.body().split_off(body);
-                    self.encoder.abandon(open);
-                    let extras = Extras { tracing_id, warnings: &warnings, ..Extras::default() };
-                    let open =
-                        self.encoder.begin_response(version, Opcode::Result, stream, &extras);
-                    self.encoder.body().extend_from_slice(&bytes);
-                    self.encoder.finish(open)
-                };
-                match finished {
+                let extras = Extras { tracing_id, warnings: &warnings, ..Extras::default() };
+                match finish_body(&mut self.encoder, version, open, body, &extras) {
                     Ok(()) => self.observe(kind, Outcome::Ok, started),
-                    Err(error) => {
-                        let what = format!("the answer is too large: {error}; set a page size");
-                        let failure = Failure::other(QueryError::Invalid(what));
+                    Err(failure) => {
                         self.fail(version, stream, &Extras::default(), &failure, started);
                     }
                 }
             }
-            Ok(Answer { kind, reply, warnings }) => {
+            Ok(answer) => {
                 self.encoder.abandon(open);
-                let Reply::Written { position, attempt } = reply else { return };
-                self.stalled.wrote = true;
-                let plain = tracing_id.is_none() && warnings.is_empty();
-                let extras = (!plain).then(|| Box::new(HeldExtras { tracing_id, warnings }));
-                self.held.push(HeldAnswer { position, stream, kind, attempt, started, extras });
+                self.hold(answer, stream, tracing_id, started);
             }
             Err(failure) => {
                 self.encoder.abandon(open);
+                let extras = Extras { tracing_id, ..Extras::default() };
                 self.fail(version, stream, &extras, &failure, started);
             }
         }
+    }
+
+    /// Answers a write that was carried out elsewhere.
+    pub(super) fn answer_written(
+        &mut self,
+        answer: Answer,
+        stream: i16,
+        tracing_id: Option<Uuid>,
+        started: Instant,
+    ) {
+        let Some(version) = self.session.as_ref().map(Session::version) else { return };
+        if !self.is_ready(answer.reply) {
+            self.hold(answer, stream, tracing_id, started);
+            return;
+        }
+        self.stalled.wrote = true;
+        let extras = Extras { tracing_id, warnings: &answer.warnings, ..Extras::default() };
+        self.respond_with(version, stream, &extras, &Response::Result(QueryResult::Void));
+        self.observe(answer.kind, Outcome::Ok, started);
+    }
+
+    /// Keeps the answer to a write until it is durable.
+    fn hold(&mut self, answer: Answer, stream: i16, tracing_id: Option<Uuid>, started: Instant) {
+        let Answer { kind, reply, warnings } = answer;
+        let Reply::Written { position, attempt } = reply else { return };
+        self.stalled.wrote = true;
+        let plain = tracing_id.is_none() && warnings.is_empty();
+        let extras = (!plain).then(|| Box::new(HeldExtras { tracing_id, warnings }));
+        self.held.push(HeldAnswer { position, stream, kind, attempt, started, extras });
+    }
+
+    /// Whether a request that began then may go on.
+    pub(super) fn has_time(&self, started: Instant) -> bool {
+        started.elapsed() < self.node.request_timeout()
     }
 
     /// Whether an answer can go out now: it waits for no log, nor behind one that does.
@@ -260,7 +276,7 @@ impl Connection {
         }
     }
 
-    fn fail(
+    pub(super) fn fail(
         &mut self,
         version: Version,
         stream: i16,
@@ -291,7 +307,20 @@ impl Connection {
         self.tally.observe(self.node.metrics(), kind, outcome, latency);
     }
 
-    pub(super) fn record_trace(&self, id: Uuid, request: &Request<'_>, started: Instant) {
+    /// Whose requests are traced here.
+    pub(super) fn traced(&self) -> Tracer {
+        Tracer { client: self.peer.ip() }
+    }
+}
+
+/// Keeps traces of one client's requests.
+pub(super) struct Tracer {
+    client: IpAddr,
+}
+
+impl Tracer {
+    /// Keeps what there is to say of a request that was just carried out.
+    pub(super) fn record(&self, node: &Node, id: Uuid, request: &Request<'_>, started: Instant) {
         let (text, consistency) = match request {
             Request::Query(query) => (query.text, Some(query.parameters.consistency)),
             Request::Prepare(prepare) => (prepare.text, None),
@@ -300,17 +329,42 @@ impl Connection {
             _ => ("", None),
         };
         let duration_us = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.node.record_trace(Traced {
+        node.record_trace(Traced {
             id,
-            client: self.peer.ip(),
-            coordinator: self.node.native_address(),
+            client: self.client,
+            coordinator: node.native_address(),
             command: request.opcode().name(),
             text,
             consistency: consistency.map_or("", Consistency::name),
-            started_us: self.node.clock().wall_micros() - duration_us,
+            started_us: node.clock().wall_micros() - duration_us,
             duration_us,
         });
     }
+}
+
+/// Ends an open response whose body begins at `body`; takes it back if it is too long.
+pub(super) fn finish_body(
+    encoder: &mut Encoder,
+    version: Version,
+    open: OpenEnvelope,
+    body: usize,
+    extras: &Extras<'_>,
+) -> Result<(), Failure> {
+    let finished = if extras.warnings.is_empty() {
+        encoder.finish(open)
+    } else {
+        // Warnings stand before the body, and are only known now.
+        let bytes = encoder.body().split_off(body);
+        let stream = open.stream();
+        encoder.abandon(open);
+        let open = encoder.begin_response(version, Opcode::Result, stream, extras);
+        encoder.body().extend_from_slice(&bytes);
+        encoder.finish(open)
+    };
+    finished.map_err(|error| {
+        let what = format!("the answer is too large: {error}; set a page size");
+        Failure::other(QueryError::Invalid(what))
+    })
 }
 
 pub(super) fn run(

@@ -95,11 +95,8 @@ impl Connection {
 
     /// Sees to it that somebody looks after overdue answers.
     pub(super) fn arm_overdue(&mut self) {
-        if self.timer.is_none()
-            && let Some(front) = self.held.queue.front()
-        {
-            let at = front.started + self.node.request_timeout();
-            self.timer = Some(Box::pin(tokio::time::sleep_until(at.into())));
+        if let Some(front) = self.held.queue.front() {
+            self.arm(front.started + self.node.request_timeout());
         }
     }
 

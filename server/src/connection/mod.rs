@@ -4,64 +4,52 @@
 //! buffer and writes that once. Answers to writes that the log has not synced yet are held back; the connection goes on
 //! reading meanwhile, and they go out together when the log says so.
 //!
-//! Bounds: before STARTUP 64 KiB frames and a deadline; then the configured frame size. Nothing more is read while
-//! answers beyond the configured bytes wait, for the disk or for the client. An idle connection holds no buffers: bytes
-//! are read into one buffer per thread, and only what is left of an unfinished envelope is kept.
+//! Bounds: before STARTUP 64 KiB frames and a deadline; then the configured frame size, and a deadline for each frame that
+//! was begun. Nothing more is read while answers beyond the configured bytes wait, for the disk or for the client, nor
+//! while there is no memory for the rest of a frame: what a connection holds beyond a turn is taken from the node's budget
+//! (`crate::budget`). An idle connection holds no buffers.
 
 mod cold;
 mod dispatch;
 mod held;
 pub mod listener;
+mod reading;
 mod stalled;
 
-use std::cell::RefCell;
 use std::future::Future;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tholos_grammar::protocol::decoder::Decoder;
 use tholos_grammar::protocol::encoder::Encoder;
 use tholos_grammar::protocol::envelope::Extras;
 use tholos_grammar::protocol::error::ProtocolError;
 use tholos_grammar::protocol::header::Version;
 use tholos_grammar::protocol::response::Response;
-use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
+use tholos_grammar::protocol::response::error::{ErrorKind as ProtocolErrorKind, ErrorMessage};
 use tholos_grammar::protocol::response::event::Event;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use self::cold::{Cold, Fetched};
+use self::cold::{Cold, Done};
 use self::held::HeldAnswers;
+use self::reading::{FREE_BYTES, Reading};
 use self::stalled::Stalled;
+use crate::budget::{Account, Credit};
 use crate::events::Subscription;
 use crate::metrics::Tally;
 use crate::node::{Client, Node};
 use crate::session::Session;
 
-/// Bytes read at once.
-const READ_BYTES: usize = 64 << 10;
-
-/// Room set aside for the answers of a turn.
-const FIRST_ANSWER_BYTES: usize = 1 << 10;
-
-/// A turn ends when its answers have this many bytes, so that others get their turn too.
-const TURN_BYTES: usize = 256 << 10;
-
 /// How long, and how much, a connection that is being closed still takes from its client.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1 << 20;
-
-thread_local! {
-    /// Where bytes are read to. Never held across an await: a turn runs in one poll.
-    static INPUT: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
-}
 
 /// What a connection waited for.
 enum Woken {
@@ -79,8 +67,8 @@ enum Woken {
     Stop,
     /// A held answer may be overdue.
     Overdue,
-    /// A request that waited for the disk is through.
-    Fetched(Fetched),
+    /// A request that was carried out elsewhere is through.
+    Done(Box<Done>),
     /// A pause is over, or writes that wait for room are to be tried again.
     Retry,
 }
@@ -90,12 +78,16 @@ pub(crate) struct Connection {
     node: Arc<Node>,
     stream: TcpStream,
     peer: SocketAddr,
-    decoder: Decoder,
+    reading: Reading,
     encoder: Encoder,
-    /// The start of an envelope that has not come whole, or whole ones that had to wait.
-    unread: Vec<u8>,
-    /// `unread` holds whole envelopes that were left when a turn ended early.
-    left_over: bool,
+    /// What this client holds of the node's memory.
+    account: Arc<Account>,
+    /// For the envelope at the front of what was read.
+    frame_credit: Credit,
+    /// For everything else that is here when a turn is over.
+    credit: Credit,
+    /// Nothing was read for a while, and not for want of bytes.
+    held_back: bool,
     /// Version of the answers before STARTUP agrees on one.
     version: Version,
     session: Option<Session>,
@@ -123,15 +115,18 @@ impl Connection {
         peer: SocketAddr,
         stop: &CancellationToken,
     ) -> Connection {
+        let account = Account::new(Arc::clone(node.budget()));
         let timer = Box::pin(tokio::time::sleep(node.config().limits.startup_timeout()));
         Connection {
+            reading: Reading::new(&node),
             node,
             stream,
             peer,
-            decoder: Decoder::of_requests(),
             encoder: Encoder::new(),
-            unread: Vec::new(),
-            left_over: false,
+            frame_credit: account.nothing(),
+            credit: account.nothing(),
+            account,
+            held_back: false,
             version: Version::V4,
             session: None,
             client: None,
@@ -166,9 +161,11 @@ impl Connection {
             if !self.encoder.is_empty() {
                 self.flush().await?;
             }
-            if self.left_over && !self.closing {
-                self.work_off_unread();
-                continue;
+            self.settle();
+            self.start_jobs();
+            if self.reading.left_over && !self.closing {
+                // Others first.
+                tokio::task::yield_now().await;
             }
             if self.closing && self.waits_for_nothing() {
                 self.stream.shutdown().await?;
@@ -182,9 +179,14 @@ impl Connection {
                 Woken::Event(event) => self.tell(&event),
                 Woken::Closed | Woken::GiveUp => return Ok(()),
                 Woken::Stop => self.closing = true,
-                Woken::Overdue => self.give_up_overdue(),
+                Woken::Overdue => {
+                    self.give_up_overdue();
+                    if self.frame_is_overdue() {
+                        return self.give_up_frame();
+                    }
+                }
                 Woken::Retry => self.retry_stalled(),
-                Woken::Fetched(fetched) => self.answer_fetched(fetched),
+                Woken::Done(done) => self.answer_done(*done),
             }
         }
     }
@@ -202,6 +204,7 @@ impl Connection {
             }
             self.arm_overdue();
         }
+        self.run_frame_clock();
         if let Some(stop) = &mut self.stop
             && stop.as_mut().poll(cx).is_ready()
         {
@@ -221,92 +224,59 @@ impl Connection {
             return Poll::Ready(Ok(if opened { Woken::Overdue } else { Woken::GiveUp }));
         }
         if !self.cold.is_empty()
-            && let Poll::Ready(fetched) = self.cold.poll(cx)
+            && let Poll::Ready(done) = self.cold.poll(cx)
         {
-            return Poll::Ready(Ok(Woken::Fetched(fetched)));
+            return Poll::Ready(Ok(Woken::Done(Box::new(done))));
         }
         if self.stalled.poll(cx).is_ready() {
             return Poll::Ready(Ok(Woken::Retry));
         }
-        let limit = self.node.config().limits.in_flight_bytes();
-        if self.closing
-            || self.held.bytes() > limit
-            || self.stalled.holds_input(limit)
-            || self.cold.holds_input()
-        {
+        if !self.takes_more() {
+            self.held_back = true;
             return Poll::Pending;
         }
-        INPUT.with_borrow_mut(|input| self.poll_turn(input, cx))
+        if std::mem::take(&mut self.held_back) {
+            self.forget_arrivals();
+        }
+        self.poll_input(cx)
     }
 
-    /// Reads once and works off what came.
-    fn poll_turn(&mut self, input: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<Woken>> {
-        let mut buffer = ReadBuf::new(input);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-        let bytes = buffer.filled();
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(Woken::Closed));
-        }
-        self.node.metrics().received_bytes.fetch_add(bytes.len() as u64, Relaxed);
-        if self.unread.is_empty() {
-            let mut rest = bytes;
-            self.work_off(&mut rest);
-            self.unread.extend_from_slice(rest);
-        } else {
-            self.unread.extend_from_slice(bytes);
-            self.work_off_unread();
-        }
-        Poll::Ready(Ok(Woken::Turn))
+    /// Whether more requests may be taken up.
+    fn takes_more(&self) -> bool {
+        let limit = self.node.config().limits.in_flight_bytes();
+        !self.closing
+            && self.held.bytes() <= limit
+            && !self.stalled.holds_input(limit)
+            && !self.cold.holds_input()
     }
 
-    fn work_off_unread(&mut self) {
-        let unread = std::mem::take(&mut self.unread);
-        let mut rest = unread.as_slice();
-        self.work_off(&mut rest);
-        let done = unread.len() - rest.len();
-        let mut unread = unread;
-        unread.drain(..done);
-        if unread.is_empty() {
-            unread = Vec::new();
-        }
-        self.unread = unread;
+    /// Counts what is here as this client's.
+    fn settle(&mut self) {
+        let memory = self.reading.memory() + self.encoder.memory();
+        let bytes = memory + self.held.bytes() + self.stalled.bytes();
+        let more = bytes.saturating_sub(self.frame_credit.bytes());
+        self.credit.set(if more > FREE_BYTES { more.next_multiple_of(FREE_BYTES) } else { 0 });
     }
 
-    /// Executes every whole envelope of `input`, until the answers are enough for one turn.
-    fn work_off(&mut self, input: &mut &[u8]) {
-        self.left_over = false;
-        self.encoder.body().reserve(FIRST_ANSWER_BYTES);
-        let mut decoder = std::mem::replace(&mut self.decoder, Decoder::of_requests());
-        let mut started = Instant::now();
-        while !self.closing {
-            if self.encoder.len() >= TURN_BYTES {
-                self.left_over = true;
-                break;
-            }
-            let envelope = match decoder.next(input) {
-                Ok(Some(envelope)) => envelope,
-                Ok(None) => break,
-                Err(error) => {
-                    self.refuse(&error);
-                    break;
-                }
-            };
-            self.answered_at = None;
-            let opened = self.dispatch(&envelope, started);
-            if let Some(opened) = opened {
-                opened.apply(&mut decoder, self.node.config().limits.frame_bytes());
-            }
-            // When one request ends, the next begins: the clock is looked at once.
-            started = self.answered_at.unwrap_or_else(Instant::now);
+    /// Sees to it that this task looks around at that time, if not before.
+    fn arm(&mut self, at: Instant) {
+        let at = tokio::time::Instant::from_std(at);
+        if self.timer.as_ref().is_none_or(|timer| timer.deadline() > at) {
+            self.timer = Some(Box::pin(tokio::time::sleep_until(at)));
         }
-        self.decoder = decoder;
-        self.pause_writer();
+    }
+
+    /// Part of a frame came, and the rest does not, or there is no memory for it.
+    fn give_up_frame(&self) -> io::Result<()> {
+        tracing::debug!(peer = %self.peer, "a frame was not finished in time (limits.frame_timeout_ms)");
+        self.node.metrics().unfinished_frames.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     /// Answers bytes that can't be followed any further, and closes.
     fn refuse(&mut self, error: &ProtocolError) {
         let version = self.session.as_ref().map_or(error.answer_version(), Session::version);
-        let message = ErrorMessage::new(ErrorKind::Protocol, error.to_string());
+        let message = ErrorMessage::new(ProtocolErrorKind::Protocol, error.to_string());
         self.respond(version, error.stream(), &Response::Error(message));
         self.closing = true;
         self.refused = true;
@@ -352,12 +322,39 @@ impl Connection {
         let _ = tokio::time::timeout(LINGER, drain).await;
     }
 
+    /// Writes everything that is ready.
     async fn flush(&mut self) -> io::Result<()> {
-        let bytes = self.encoder.finished();
-        let length = bytes.len() as u64;
-        self.stream.write_all(bytes).await?;
+        let length = self.encoder.finished().len();
+        let mut sent = 0;
+        while sent < length {
+            let rest = self.encoder.finished().get(sent..).unwrap_or(&[]);
+            match self.stream.try_write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => sent += written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
         self.encoder.clear(0);
-        self.node.metrics().sent_bytes.fetch_add(length, Relaxed);
+        self.node.metrics().sent_bytes.fetch_add(length as u64, Relaxed);
         Ok(())
+    }
+
+    /// Waits until the client has read some of what it was answered. It may take its time, unless others lack the memory
+    /// that its answers take.
+    async fn writable(&mut self) -> io::Result<()> {
+        self.settle();
+        self.held_back = true;
+        let limit = self.node.config().limits.frame_timeout();
+        loop {
+            match tokio::time::timeout(limit, self.stream.writable()).await {
+                Ok(writable) => return writable,
+                Err(_) if self.account.budget().is_short() => {
+                    let what = "the client does not read its answers, and memory is short";
+                    return Err(io::Error::new(ErrorKind::TimedOut, what));
+                }
+                Err(_) => {}
+            }
+        }
     }
 }

@@ -11,10 +11,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tholos_grammar::protocol::envelope::Envelope;
-use tholos_grammar::protocol::header::Header;
+use tholos_grammar::protocol::header::{HEADER_LENGTH, Header};
 use tokio::time::Sleep;
 
 use super::Connection;
+use super::cold::{Wait, is_heavy};
+use super::reading::TURN_TIME;
 
 /// How often a waiting write is tried again.
 const RETRY: Duration = Duration::from_millis(5);
@@ -33,7 +35,8 @@ pub(super) struct Stalled {
 #[derive(Debug)]
 struct Request {
     header: Header,
-    body: Vec<u8>,
+    /// Header and body.
+    bytes: Vec<u8>,
     started: Instant,
 }
 
@@ -45,8 +48,13 @@ impl Stalled {
     /// Keeps a request as it came.
     fn push(&mut self, envelope: &Envelope<'_>, started: Instant) {
         self.bytes += envelope.body.len() + size_of::<Request>();
-        let (header, body) = (envelope.header, envelope.body.to_vec());
-        self.requests.push_back(Request { header, body, started });
+        let bytes = [&[0; HEADER_LENGTH], envelope.body].concat();
+        self.requests.push_back(Request { header: envelope.header, bytes, started });
+    }
+
+    /// What they take, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether nothing is to be read from the client: it pauses, or too much of it waits.
@@ -97,13 +105,23 @@ impl Connection {
     }
 
     fn retry_in_order(&mut self) {
-        while let Some(Request { header, body, started }) = self.stalled.requests.pop_front() {
-            self.stalled.bytes -= body.len() + size_of::<Request>();
+        let began = Instant::now();
+        while let Some(Request { header, bytes, started }) = self.stalled.requests.pop_front() {
+            let envelope = Envelope { header, body: bytes.get(HEADER_LENGTH..).unwrap_or(&[]) };
+            self.stalled.bytes -= envelope.body.len() + size_of::<Request>();
             let before = self.stalled.requests.len();
-            self.dispatch(&Envelope { header, body: &body }, started);
+            if is_heavy(&envelope) {
+                self.enqueue_copy(&envelope, started, Wait::Turn);
+                continue;
+            }
+            self.dispatch(&envelope, started);
             if self.stalled.requests.len() > before {
                 // It is at the end of the queue now: the others have waited less, and it would be first again.
                 self.stalled.requests.rotate_right(1);
+                return;
+            }
+            if began.elapsed() >= TURN_TIME {
+                // Others get their turn too; these are tried again in a moment.
                 return;
             }
         }

@@ -12,8 +12,10 @@ pub mod select;
 pub mod tombstones;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use tholos_cluster::coordinator::Coordinator;
 use tholos_cluster::placement::Placements;
 use tholos_grammar::consistency::Consistency;
@@ -24,6 +26,7 @@ use tholos_storage::model::mutation::Mutation;
 use tholos_storage::model::read::ReadCommand;
 use tholos_storage::schema::TableId;
 
+use crate::budget::Credit;
 use crate::error::QueryError;
 use crate::execute::batch_limits::BatchLimits;
 use crate::execute::replica::{LiveRows, LocalReplica, LogPosition, PointRow, ReplicaRows};
@@ -64,6 +67,10 @@ pub struct ExecuteContext<'a> {
 pub struct RequestWatch {
     /// More tombstones than this are worth a warning; 0: never.
     pub tombstone_threshold: u64,
+    /// The longest answer that is made in a thread that serves other clients too.
+    pub inline_bytes: usize,
+    /// What other answers take of memory is taken here as they grow.
+    pub(crate) room: Option<Arc<Mutex<Credit>>>,
     /// A read that walked over more.
     pub over_threshold: RefCell<Option<TombstoneRead>>,
     /// How large batches may be.

@@ -81,6 +81,8 @@ pub struct Metrics {
     pub connections_accepted: AtomicU64,
     /// Connections refused because there were too many.
     pub connections_refused: AtomicU64,
+    /// Connections closed because a frame was not finished in time.
+    pub unfinished_frames: AtomicU64,
     /// Bytes read from clients.
     pub received_bytes: AtomicU64,
     /// Bytes written to clients.
@@ -189,6 +191,11 @@ impl Collector for Source {
                 "connections_refused",
                 "Refused connections.",
                 load(&metrics.connections_refused),
+            ),
+            counter(
+                "unfinished_frames",
+                "Connections closed because a frame was not finished in time.",
+                load(&metrics.unfinished_frames),
             ),
             counter("received_bytes", "Bytes read from clients.", load(&metrics.received_bytes)),
             counter("sent_bytes", "Bytes written to clients.", load(&metrics.sent_bytes)),

@@ -22,6 +22,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::traces::Traces;
 use super::{Node, SELF, Snapshot, placements, tables};
+use crate::budget::Budget;
 use crate::clock::{HybridClock, SystemWall, Wall};
 use crate::config::{CommitLogMode, Config, cores};
 use crate::error::QueryError;
@@ -29,6 +30,7 @@ use crate::events::EventHub;
 use crate::execute::replica::LocalReplica;
 use crate::execute::tombstones::TombstoneLog;
 use crate::identity::Identity;
+use crate::load::Load;
 use crate::metrics::Metrics;
 use crate::prepared::PreparedCache;
 use crate::query::catalogue::Catalogue;
@@ -121,6 +123,7 @@ impl Node {
         let engine = Engine::open(Arc::clone(&fs), engine_clock, engine_options, settings)?;
         let catalogue = Catalogue::new(Arc::clone(store.schema()), Arc::new(system_schema()));
         let clock = HybridClock::new(wall);
+        let budget = Arc::new(Budget::new(config.request_bytes()));
         Ok(Node {
             native_address,
             started_seconds: clock.wall_micros() / 1_000_000,
@@ -132,6 +135,9 @@ impl Node {
             prepared: PreparedCache::new(config.limits.prepared_cache_bytes()),
             events: Arc::new(EventHub::default()),
             metrics: Arc::new(Metrics::default()),
+            frame_bytes: config.frame_bytes(budget.most_of_one()),
+            budget,
+            load: Load::new(cores()),
             clients: DashMap::new(),
             next_client: AtomicU64::new(0),
             traces: Traces::default(),

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tholos_grammar::ast::modify::BatchKind as AstBatchKind;
 use tholos_grammar::consistency::Consistency;
@@ -28,6 +29,7 @@ use tholos_grammar::protocol::response::result::{Prepared as PreparedResult, Que
 
 use self::bind::bind_values;
 use self::statement::Run;
+use crate::budget::Credit;
 use crate::error::{Attempt, QueryError};
 use crate::execute::replica::LogPosition;
 use crate::metrics::{Outcome, RequestKind};
@@ -109,6 +111,8 @@ pub struct Session {
     began_at: u64,
     /// Statements that have changed since, and were prepared again in this session: their `changed_at`.
     prepared_again: HashMap<StatementId, u64>,
+    /// What answers may take of memory is taken here as they grow.
+    room: Option<Arc<Mutex<Credit>>>,
 }
 
 /// Most statements that a session knows to be prepared again; beyond, their clients prepare them once more.
@@ -124,6 +128,9 @@ struct Recent {
     epoch: u64,
     uses: u32,
 }
+
+/// How often a batch looks at the clock while its statements are planned.
+const STATEMENTS_PER_LOOK_AT_CLOCK: usize = 256;
 
 /// The cache is asked all the same once in so many uses, so that it knows what is in use.
 const RECENT_USES: u32 = 64;
@@ -147,6 +154,7 @@ impl Session {
             may_wait: true,
             began_at,
             prepared_again,
+            room: None,
         }
     }
 
@@ -159,8 +167,30 @@ impl Session {
 
     /// A session in the same state for one request, in a thread that may wait.
     pub fn twin(&self) -> Session {
-        let keyspace = self.keyspace.clone();
-        Session { keyspace, ..Session::new(Arc::clone(&self.node), self.version) }
+        Session {
+            keyspace: self.keyspace.clone(),
+            began_at: self.began_at,
+            prepared_again: self.prepared_again.clone(),
+            ..Session::new(Arc::clone(&self.node), self.version)
+        }
+    }
+
+    /// Knows what a twin has come to know, whose request came in that keyspace.
+    pub(crate) fn learn(&mut self, twin: Session, keyspace: Option<&Name>) {
+        if twin.keyspace.as_ref() != keyspace {
+            self.keyspace = twin.keyspace;
+        }
+        self.prepared_again.extend(twin.prepared_again);
+    }
+
+    /// Answers take their memory from this credit, if there is one.
+    pub(crate) fn set_room(&mut self, room: Option<Arc<Mutex<Credit>>>) {
+        self.room = room;
+    }
+
+    /// Is in that keyspace from here on.
+    pub(crate) fn set_keyspace(&mut self, keyspace: Option<Name>) {
+        self.keyspace = keyspace;
     }
 
     /// The node.
@@ -192,6 +222,7 @@ impl Session {
         let keyspace = keyspace.cloned();
         let mut run = Run::new(&self.node, &snapshot, &ready, keyspace.as_ref(), started);
         run.may_wait = self.may_wait;
+        run.room = self.room.clone();
         answer(&run, &query.parameters, &mut self.keyspace, self.version, out)
             .map_err(|failure| failure.in_text(query.text))
     }
@@ -261,6 +292,7 @@ impl Session {
         run.metadata_known = *known == ready.metadata_id;
         run.tells_metadata_id = self.version == Version::V5;
         run.may_wait = self.may_wait;
+        run.room = self.room.clone();
         let outcomes = answer(&run, &execute.parameters, &mut self.keyspace, self.version, out);
         drop(snapshot);
         let outcomes = outcomes.map_err(|failure| failure.in_text(&prepared.text));
@@ -297,6 +329,9 @@ impl Session {
         let mut statements: Vec<(Arc<Ready>, BoundValues<'_>)> =
             Vec::with_capacity(batch.statements.len());
         for statement in &batch.statements {
+            if statements.len() % STATEMENTS_PER_LOOK_AT_CLOCK == 0 {
+                self.check_time(started)?;
+            }
             let ready = match statement.statement {
                 StatementRef::Text(text) => {
                     Arc::new(Ready::plan(text, keyspace, &snapshot.catalogue, deadline)?)
@@ -334,6 +369,15 @@ impl Session {
             skip_metadata: false,
         };
         statement::run_batch(&self.node, &snapshot, kind, &items, &options, started)
+    }
+
+    /// Gives up what has taken its time before anything was done.
+    fn check_time(&self, started: Instant) -> Result<(), QueryError> {
+        if started.elapsed() < self.node.request_timeout() {
+            return Ok(());
+        }
+        let what = "the time of the request was over before its statements were planned: nothing was done; send fewer at a time, prepared";
+        Err(QueryError::Overloaded(what.to_string()))
     }
 
     /// The prepared statement of that id, with a plan for this schema.

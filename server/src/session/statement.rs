@@ -1,8 +1,10 @@
 //! Running one planned statement: its context made, its plan carried out, its rows written.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use tholos_grammar::ast::Statement;
 use tholos_grammar::ast::modify::BatchKind;
 use tholos_grammar::consistency::Consistency;
@@ -17,6 +19,7 @@ use tholos_storage::fs::nowait::without_waiting;
 use uuid::Uuid;
 
 use super::bind::bind_values;
+use crate::budget::Credit;
 use crate::error::{Attempt, QueryError};
 use crate::execute::replica::LogPosition;
 use crate::execute::{self, ExecuteContext, RequestWatch};
@@ -31,6 +34,10 @@ use crate::query::planner::PlanContext;
 use crate::query::select::plan::SelectPlan;
 use crate::query::values::{Bound, RequestOptions, RequestTime};
 
+/// The longest answer that is made in a thread that serves other clients too; the second while memory is short.
+const INLINE_ANSWER: usize = 8 << 20;
+const SHORT_ANSWER: usize = 4 << 10;
+
 /// One statement about to run.
 pub(super) struct Run<'a> {
     node: &'a Node,
@@ -41,6 +48,8 @@ pub(super) struct Run<'a> {
     /// This thread may wait for the disk. If not, it serves other clients too: what would wait fails instead, before
     /// anything is done.
     pub(super) may_wait: bool,
+    /// What the answer may take of memory is taken here as it grows.
+    pub(super) room: Option<Arc<Mutex<Credit>>>,
     /// The client has this result's metadata.
     pub(super) metadata_known: bool,
     /// The client is told the metadata's id when it does not have it.
@@ -74,6 +83,7 @@ impl<'a> Run<'a> {
             keyspace,
             started,
             may_wait,
+            room: None,
             metadata_known,
             tells_metadata_id,
         }
@@ -134,7 +144,7 @@ impl<'a> Run<'a> {
             now_in_seconds: parameters.now_in_seconds,
             skip_metadata: parameters.skip_metadata,
         };
-        let watch = watch(self.node);
+        let watch = RequestWatch { room: self.room.clone(), ..watch(self.node) };
         let cx = context(self.node, self.snapshot, &options, &values, self.started, &watch);
         let written = |position| Ok(Done { position: Some(position), ..Done::default() });
         match &planned.plan {
@@ -305,9 +315,16 @@ fn context<'a>(
 
 fn watch(node: &Node) -> RequestWatch {
     let config = node.config();
+    // While memory is short even small answers must get theirs from the budget.
+    let budget = node.budget();
+    let inline_bytes = match budget.is_short() {
+        true => SHORT_ANSWER,
+        false => INLINE_ANSWER.min(budget.total() / 64),
+    };
     RequestWatch {
         tombstone_threshold: config.reads.tombstone_warn_threshold,
         batch_limits: config.limits.batch_limits(),
+        inline_bytes,
         ..RequestWatch::default()
     }
 }

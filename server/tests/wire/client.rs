@@ -16,7 +16,7 @@ use tholos_grammar::protocol::request::parameters::QueryParameters;
 use tholos_grammar::protocol::request::query::Query;
 use tholos_grammar::protocol::request::startup::Startup;
 use tholos_grammar::protocol::response::Response;
-use tholos_grammar::protocol::response::error::ErrorMessage;
+use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
 use tholos_grammar::protocol::response::result::QueryResult;
 use tholos_server::config::Config;
 use tholos_server::node::Node;
@@ -42,6 +42,15 @@ impl Running {
     }
 
     pub(crate) fn start_on(in_memory: bool, change: impl FnOnce(&mut Config)) -> Running {
+        Running::start_with(in_memory, 2, change)
+    }
+
+    /// With so many threads that serve connections.
+    pub(crate) fn start_with(
+        in_memory: bool,
+        threads: usize,
+        change: impl FnOnce(&mut Config),
+    ) -> Running {
         let mut config = Config::default();
         config.listen.port = 0;
         config.admin.port = 0;
@@ -55,7 +64,7 @@ impl Running {
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
+                .worker_threads(threads)
                 .enable_all()
                 .build()
                 .unwrap();
@@ -66,8 +75,13 @@ impl Running {
 
     /// A client that has opened its session.
     pub(crate) fn client(&self, version: Version) -> Client {
+        self.client_with(version, None)
+    }
+
+    /// A client whose bytes may be compressed.
+    pub(crate) fn client_with(&self, version: Version, compression: Option<Compression>) -> Client {
         let mut client = Client::connect(self.address, version);
-        client.open(None);
+        client.open(compression);
         client
     }
 
@@ -139,6 +153,13 @@ impl Client {
         self.encoder.clear(0);
     }
 
+    /// Sends half of what is in the buffer, and forgets the rest.
+    pub(crate) fn flush_half(&mut self) {
+        let bytes = self.encoder.finished();
+        self.stream.write_all(&bytes[..bytes.len() / 2]).unwrap();
+        self.encoder.clear(0);
+    }
+
     pub(crate) fn send(&mut self, stream: i16, request: &Request<'_>) {
         self.queue(stream, request);
         self.flush();
@@ -187,6 +208,13 @@ impl Client {
             Response::Error(error) => error,
             other => panic!("{other:?}"),
         })
+    }
+
+    /// Sends a statement for which there is no memory.
+    pub(crate) fn fails_with_no_memory(&mut self, text: &str) {
+        let error = self.fails(&query(text));
+        assert_eq!(error.kind, ErrorKind::Overloaded, "{}", error.message);
+        assert!(error.message.contains("memory.requests_mib"), "{}", error.message);
     }
 
     /// Whether the server closes the connection, after whatever it still says.

@@ -60,7 +60,13 @@ mod tests {
         let mut builder = RowBuilder::new();
         for (column, timestamp) in cells {
             let (path, state) = (None, CellState::Live);
-            builder.cell(CellRef { column: *column, path, timestamp: *timestamp, state, value: b"x" });
+            builder.cell(CellRef {
+                column: *column,
+                path,
+                timestamp: *timestamp,
+                state,
+                value: b"x",
+            });
         }
         builder.finish()
     }

@@ -175,9 +175,7 @@ fn run(
     let conditions = filter::conditions(plan, evaluator)?;
     let (now, time) = (cx.time.seconds, PageTime::until(deadline, limited.then_some(budget.time)));
     let budget = if limited { budget.walk } else { ReadBudget::UNLIMITED };
-    let threshold = cx.watch.tombstone_threshold;
-    let mut page =
-        Page::new(plan, evaluator, conditions, limits, now, time, threshold, out, writer);
+    let mut page = Page::new(plan, evaluator, conditions, limits, now, time, cx.watch, out, writer);
     let walk = Walk { plan, source, resume, budget };
     let stopped = walk_rows(&walk, evaluator, &mut page)?;
     if let Some((partition, tombstones, rows)) = page.many_tombstones() {

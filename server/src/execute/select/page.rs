@@ -1,7 +1,9 @@
 //! One page of a result: takes rows one by one, leaves out, groups, writes, counts, and says when to stop.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tholos_grammar::protocol::response::rows_writer::RowsWriter;
 use tholos_grammar::value::codec::writer::push_value;
 use tholos_storage::fs::nowait::may_wait;
@@ -14,7 +16,9 @@ use super::filter::Condition;
 use super::project;
 use super::ranges::Evaluator;
 use super::row::{ClusteringValues, Layout, Partition, RowView};
+use crate::budget::Credit;
 use crate::error::QueryError;
+use crate::execute::RequestWatch;
 use crate::execute::paging::{PagingState, fingerprint};
 use crate::query::expression::Aggregate;
 use crate::query::select::plan::{Projection, SelectPlan};
@@ -32,6 +36,9 @@ const INLINE_BUDGET: ReadBudget =
 
 /// An answer without pages that gets larger than this is given up: it would have to be held in memory as a whole.
 const MOST_RESULT_BYTES: usize = 256 << 20;
+
+/// Memory for an answer is asked for in steps of at least this; the first is for nothing.
+const ROOM_STEP: usize = 64 << 10;
 
 /// What to do after a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +83,9 @@ pub(super) struct Page<'a> {
     effort: Effort,
     /// Where this page's bytes begin in `out`.
     begins: usize,
+    /// How long `out` may get before more memory is asked for, and where.
+    room: usize,
+    credit: Option<Arc<Mutex<Credit>>>,
 }
 
 /// How long a page may take.
@@ -131,7 +141,7 @@ impl<'a> Page<'a> {
         limits: Limits,
         now: Seconds,
         time: PageTime,
-        tombstone_threshold: u64,
+        watch: &RequestWatch,
         out: &'a mut Vec<u8>,
         writer: &'a mut RowsWriter,
     ) -> Self {
@@ -145,6 +155,8 @@ impl<'a> Page<'a> {
             left_in_partition: limits.per_partition,
             rows: 0,
             begins: out.len(),
+            room: out.len() + if may_wait() { ROOM_STEP } else { watch.inline_bytes },
+            credit: watch.room.clone(),
             out,
             writer,
             clustering: ClusteringValues::default(),
@@ -157,7 +169,7 @@ impl<'a> Page<'a> {
                 walked: ReadBudget::NOTHING,
                 is_late: false,
                 inline: !may_wait(),
-                tombstone_threshold: match tombstone_threshold {
+                tombstone_threshold: match watch.tombstone_threshold {
                     0 => u64::MAX,
                     threshold => threshold,
                 },
@@ -223,12 +235,14 @@ impl<'a> Page<'a> {
             Projection::Columns(slots) => {
                 for slot in slots {
                     view.write(*slot, self.out)?;
+                    self.check_room()?;
                 }
             }
             Projection::Expressions(items) => {
                 for item in items {
                     let value = project::evaluate(item, &view, self.evaluator)?;
                     write(value.as_deref(), self.out)?;
+                    self.check_room()?;
                 }
             }
             Projection::Aggregates { .. } => {}
@@ -321,10 +335,15 @@ impl<'a> Page<'a> {
         )))
     }
 
-    /// Counts a row that was written, and says whether another may be.
-    fn count_row(&mut self, partition: &[u8], position: &[u8]) -> Result<Flow, QueryError> {
-        self.writer.end_row();
-        if self.out.len() - self.begins > MOST_RESULT_BYTES {
+    /// Sees to it that there is memory for what is written.
+    fn check_room(&mut self) -> Result<(), QueryError> {
+        if self.out.len() <= self.room { Ok(()) } else { self.more_room() }
+    }
+
+    #[cold]
+    fn more_room(&mut self) -> Result<(), QueryError> {
+        let length = self.out.len() - self.begins;
+        if length > MOST_RESULT_BYTES {
             let table = &self.plan.table;
             return Err(QueryError::invalid(format!(
                 "the rows of {}.{} make more than {} MiB in one answer: set a page size, or select less",
@@ -333,6 +352,22 @@ impl<'a> Page<'a> {
                 MOST_RESULT_BYTES >> 20
             )));
         }
+        if self.effort.inline {
+            return Err(QueryError::TooLong);
+        }
+        let more = (self.out.len() - self.room).max(length / 4).max(ROOM_STEP);
+        if let Some(credit) = &self.credit
+            && !credit.lock().grow(more)
+        {
+            return Err(QueryError::NoMemory);
+        }
+        self.room += more;
+        Ok(())
+    }
+
+    /// Counts a row that was written, and says whether another may be.
+    fn count_row(&mut self, partition: &[u8], position: &[u8]) -> Result<Flow, QueryError> {
+        self.writer.end_row();
         self.rows += 1;
         for left in [&mut self.limits.total, &mut self.left_in_partition].into_iter().flatten() {
             *left = left.saturating_sub(1);
@@ -426,6 +461,7 @@ impl<'a> Page<'a> {
             let value = project::evaluate(item, &project::Group(&finished), self.evaluator)?;
             write(value.as_deref(), self.out)?;
         }
+        self.check_room()?;
         self.writer.end_row();
         self.rows += 1;
         if self.plan.group_by.is_some()

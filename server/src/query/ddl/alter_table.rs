@@ -42,7 +42,8 @@ pub fn alter(statement: &AlterTable, context: &DdlContext<'_>) -> Result<SchemaE
             })?;
         }
         TableChange::Drop { if_exists, columns, timestamp } => {
-            let drop = ColumnDrop { if_exists: *if_exists, timestamp: *timestamp, now: context.now };
+            let drop =
+                ColumnDrop { if_exists: *if_exists, timestamp: *timestamp, now: context.now };
             columns.iter().try_for_each(|name| drop.column(&mut table, name).at(name.span))?;
         }
         TableChange::Rename { if_exists, columns } => {

@@ -183,23 +183,23 @@ impl<'a> Layout<'a> {
 
     fn check_key_column(&self, position: usize, name: &Name) -> Result<(), QueryError> {
         let table = &self.statement.name.name;
-            let definition = self.statement.columns.iter().find(|column| *column.name == *name);
-            let Some(ColumnDefinition { is_static, .. }) = definition else {
-                return Err(QueryError::invalid(format!(
-                    "unknown column {name} referenced in PRIMARY KEY for table {table}: declare it"
-                )));
-            };
-            if *is_static {
-                return Err(QueryError::invalid(format!(
-                    "static column {name} cannot be part of the PRIMARY KEY"
-                )));
-            }
-            if self.key().take(position).any(|earlier| **earlier == *name) {
-                return Err(QueryError::invalid(format!(
-                    "duplicate column {name} in PRIMARY KEY clause for table {table}"
-                )));
-            }
-            check_key_type(name, &self.types[name])
+        let definition = self.statement.columns.iter().find(|column| *column.name == *name);
+        let Some(ColumnDefinition { is_static, .. }) = definition else {
+            return Err(QueryError::invalid(format!(
+                "unknown column {name} referenced in PRIMARY KEY for table {table}: declare it"
+            )));
+        };
+        if *is_static {
+            return Err(QueryError::invalid(format!(
+                "static column {name} cannot be part of the PRIMARY KEY"
+            )));
+        }
+        if self.key().take(position).any(|earlier| **earlier == *name) {
+            return Err(QueryError::invalid(format!(
+                "duplicate column {name} in PRIMARY KEY clause for table {table}"
+            )));
+        }
+        check_key_type(name, &self.types[name])
     }
 
     /// CLUSTERING ORDER BY names the clustering columns in their order; those after the last one are ascending.
