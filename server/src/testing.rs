@@ -130,17 +130,18 @@ impl Bench {
     /// Runs statements that give no rows, separated by `;`.
     pub(crate) fn run(&mut self, script: &str) {
         for cql in script.split(';').map(str::trim).filter(|cql| !cql.is_empty()) {
-            self.execute(cql).unwrap_or_else(|error| panic!("{cql}: {error}"));
+            self.try_run(cql).unwrap_or_else(|error| panic!("{cql}: {error}"));
         }
     }
 
     /// Why a statement that gives no rows is refused.
     pub(crate) fn refusal(&mut self, cql: &str) -> String {
-        let refused = self.execute(cql).err().unwrap_or_else(|| panic!("{cql}: accepted"));
+        let refused = self.try_run(cql).err().unwrap_or_else(|| panic!("{cql}: accepted"));
         refused.to_string()
     }
 
-    fn execute(&mut self, cql: &str) -> Result<(), QueryError> {
+    /// Runs a statement that gives no rows.
+    pub(crate) fn try_run(&mut self, cql: &str) -> Result<(), QueryError> {
         let planned = self.plan(cql)?;
         let effect = match &planned.plan {
             Plan::Schema(statement) => {

@@ -24,7 +24,7 @@ use crate::query::batch::{self, BatchItem, BatchPlan};
 use crate::query::modify::ModifyPlan;
 use crate::query::modify::elements::{ListPaths, unreadable};
 use crate::query::modify::mutation::{Existing, WriteRequest, mutations};
-use crate::query::modify::targets::partitions;
+use crate::query::restriction::evaluate::Evaluator;
 
 /// Executes a modification. The answer may go out once the position is durable; the default position always is.
 ///
@@ -128,7 +128,8 @@ fn lock(
     let mut wanted = Vec::new();
     for item in items.iter().filter(|item| item.plan.reads()) {
         let plan = item.plan;
-        for partition in partitions(&plan.table, &plan.keys, item.values, cx.call())? {
+        let evaluator = Evaluator { values: item.values, context: cx.call() };
+        for partition in plan.partitions.partitions(&plan.table, evaluator)? {
             wanted.push(token_of(&partition).rem_euclid(LOCKS.len() as i64));
         }
     }

@@ -21,7 +21,6 @@ use tholos_storage::model::position::{COMPONENT, token_prefix};
 use tholos_storage::schema::{Column, Table};
 
 use crate::error::QueryError;
-use crate::query::expression::Evaluated;
 
 /// A partition prefix: `token | partition key components`.
 pub type Partition = SmallVec<[u8; 40]>;
@@ -48,11 +47,11 @@ pub fn too_many_combinations() -> QueryError {
 /// The token of a partition key.
 ///
 /// # Errors
-/// [`QueryError::Invalid`] for a key that is empty or longer than 65,535 bytes.
+/// [`QueryError::Invalid`] for a key of several columns that is longer than 65,535 bytes.
 pub fn token(components: &[&[u8]]) -> Result<Token, QueryError> {
     if let [single] = components {
-        check_single(single)?;
-        return Ok(Token::of(single));
+        // No partition has an empty key; as in Cassandra it stands before all of them.
+        return Ok(if single.is_empty() { Token(i64::MIN) } else { Token::of(single) });
     }
     let mut serialized = Vec::with_capacity(64);
     encode_partition_key(components, &mut serialized)
@@ -66,6 +65,9 @@ pub fn token(components: &[&[u8]]) -> Result<Token, QueryError> {
 /// [`QueryError::Invalid`] for a key that is empty or longer than 65,535 bytes.
 pub fn encode_partition(table: &Table, components: &[&[u8]]) -> Result<Partition, QueryError> {
     debug_assert_eq!(components.len(), table.partition_key.len());
+    if let [single] = components {
+        check_single(single)?;
+    }
     let mut prefix = Vec::with_capacity(64);
     prefix.extend_from_slice(&token_prefix(token(components)?.0));
     for (column, component) in table.partition_key.iter().zip(components) {
@@ -197,15 +199,6 @@ pub fn encode_element<const N: usize>(
         .map_err(|error| QueryError::invalid(error.to_string()))?;
     out.extend_from_slice(&path);
     Ok(())
-}
-
-/// The error for a key column whose value is null or not set.
-pub fn missing_value(column: &Column, value: &Evaluated<'_>) -> QueryError {
-    let what = if *value == Evaluated::Unset { "not set" } else { "null" };
-    QueryError::invalid(format!(
-        "invalid {what} value in condition for column {}: every column of the primary key needs a value",
-        column.name
-    ))
 }
 
 fn check_single(component: &[u8]) -> Result<(), QueryError> {

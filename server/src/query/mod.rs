@@ -17,6 +17,7 @@ pub mod keys;
 pub mod modify;
 pub mod plan;
 pub mod planner;
+pub mod restriction;
 pub mod select;
 pub mod suggest;
 pub mod values;

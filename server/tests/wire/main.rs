@@ -440,6 +440,38 @@ fn large_batches_of_several_partitions_come_with_warnings_or_are_refused() {
 }
 
 #[test]
+fn a_batch_appends_in_the_order_of_its_statements() {
+    let running = Running::start(|_| ());
+    schema(&running);
+    let mut client = running.client(Version::V5);
+    client.effect("CREATE TABLE k.l (a int PRIMARY KEY, l list<int>)");
+    let append = prepare(&mut client, "UPDATE k.l SET l = l + [?, ?] WHERE a = ?");
+    let values: Vec<_> = [[0, 1, 7], [2, 3, 7], [4, 5, 7]].iter().map(|v| ints(v)).collect();
+    let statements = values.iter().map(|values| BatchStatement {
+        statement: StatementRef::Prepared(&append.id),
+        values: values.as_values(),
+    });
+    let batch = Request::Batch(Batch {
+        kind: BatchKind::Unlogged,
+        statements: statements.collect(),
+        consistency: Consistency::Quorum,
+        serial_consistency: None,
+        timestamp: None,
+        keyspace: None,
+        now_in_seconds: None,
+    });
+    client.send(1, &batch);
+    client.answer(|_, message| {
+        assert_eq!(message.response, Response::Result(QueryResult::Void));
+    });
+    let read = client.run("SELECT l FROM k.l", rows);
+    let length = |n: i32| n.to_be_bytes().to_vec();
+    let elements = (0..6).flat_map(|n| [length(4), length(n)].concat());
+    let list: Vec<u8> = length(6).into_iter().chain(elements).collect();
+    assert_eq!(read, [[Some(list)]]);
+}
+
+#[test]
 fn what_was_acknowledged_is_there_after_a_stop() {
     let dir = tempfile::tempdir().unwrap();
     let start = || Running::start_on(false, |config| config.data_dir = dir.path().join("data"));

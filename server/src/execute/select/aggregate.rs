@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use tholos_grammar::value::compare::compare;
 
 use super::project;
-use super::ranges::Evaluator;
 use super::row::RowView;
 use crate::error::QueryError;
 use crate::query::expression::{Aggregate, AggregateFunction, Expr};
 use crate::query::functions::Sum;
+use crate::query::restriction::evaluate::Evaluator;
 
 /// What one aggregate has gathered so far.
 pub(super) enum Gathered {

@@ -1,6 +1,6 @@
 //! Executing SELECT: restrictions become keys, a walk yields rows, a page filters, projects and counts them.
 //!
-//! - [`ranges`]: keys; [`source`]: where rows come from; [`walk`]: in which order.
+//! - [`source`]: where rows come from; [`walk`]: in which order.
 //! - [`row`]: one row's values; [`filter`], [`project`], [`aggregate`]: what is done with them; [`page`]: all of it.
 //!
 //! Rows go from storage to the connection's buffer one by one: a result is never held as a whole, and a plain column's
@@ -14,13 +14,13 @@ mod group_model_tests;
 mod model_tests;
 mod page;
 mod project;
-mod ranges;
 mod row;
 mod source;
 #[cfg(test)]
 mod tests;
 mod walk;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,6 @@ use tholos_storage::memtable::Memtable;
 use tholos_storage::read::live::ReadBudget;
 
 use self::page::{Flow, Limits, Page, PageTime};
-use self::ranges::Evaluator;
 use self::row::Partition;
 use self::source::RowSource;
 use self::walk::Walk;
@@ -41,9 +40,10 @@ use crate::execute::ExecuteContext;
 use crate::execute::paging::{PagingState, fingerprint};
 use crate::execute::tombstones::{TombstoneRead, partition_text};
 use crate::query::expression::{Evaluated, Expr};
-use crate::query::select::plan::{
-    Access, Candidates, ClusteringStep, Projection, SelectPlan, Tuples,
-};
+use crate::query::restriction::evaluate::Evaluator;
+use crate::query::restriction::keys::LongKeys;
+use crate::query::restriction::{Access, PartitionKeys};
+use crate::query::select::plan::{Projection, SelectPlan};
 use crate::system::Wanted;
 
 /// How much a page of a paged read may walk, all its partitions together, before it ends early, with a paging state and
@@ -113,20 +113,23 @@ pub fn select_within(
 
 /// Which rows of a virtual table the statement reads at most.
 fn wanted(cx: &ExecuteContext<'_>, plan: &SelectPlan) -> Result<Wanted, QueryError> {
-    let Access::Partitions(keys) = &plan.access else { return Ok(Wanted::default()) };
+    let Access::Keys(keys) = &plan.access else { return Ok(Wanted::default()) };
     let evaluator = Evaluator { values: cx.values, context: cx.call() };
-    let first_key = match (keys.first(), plan.table.partition_key.first()) {
-        (Some(key), Some(column)) => Some(evaluator.candidates(key, column.name.as_str())?),
+    let first_key = match (keys.columns.first(), plan.table.partition_key.first()) {
+        (Some(points), Some(column)) => {
+            let values = evaluator.candidates(&points.values, 1, |_| column.name.as_str())?;
+            Some(values.into_iter().flatten().map(Cow::into_owned).collect())
+        }
         _ => None,
     };
-    let first_clustering = match (plan.clustering.first(), plan.table.clustering.first()) {
-        (
-            Some(ClusteringStep::Points { values: Tuples::Single(Candidates::One(value)), .. }),
-            Some(column),
-        ) => Some(evaluator.value(value, column.name.as_str())?.into_owned()),
+    let first = plan.clustering.points.first().and_then(|points| points.values.single());
+    let first_clustering = match (first, plan.table.clustering.first()) {
+        (Some(value), Some(column)) => {
+            Some(evaluator.value(value, column.name.as_str())?.into_owned())
+        }
         _ => None,
     };
-    let partitions = Some(ranges::partitions(&plan.table, keys, evaluator)?);
+    let partitions = Some(keys.partitions(&plan.table, evaluator)?.into_vec());
     Ok(Wanted { partitions, first_key, first_clustering })
 }
 
@@ -197,72 +200,50 @@ fn walk_rows(
 ) -> Result<bool, QueryError> {
     let plan = walk.plan;
     match &plan.access {
-        Access::Partitions(keys) => {
+        Access::Keys(keys) => {
             if let Some(stopped) = walk_row(walk, keys, evaluator, page)? {
                 return Ok(stopped);
             }
-            let prefixes = ranges::partitions(&plan.table, keys, evaluator)?;
-            let intervals = ranges::positions(&plan.table, &plan.clustering, evaluator)?;
+            let table = &plan.table;
+            let prefixes = keys.partitions(table, evaluator)?;
+            let intervals = plan.clustering.intervals(table, evaluator, LongKeys::Absent)?;
             if plan.merge_partitions {
                 return walk.merged(&prefixes, &intervals, page);
             }
-            let points = !plan.distinct && whole_rows(plan);
+            let points = !plan.distinct && plan.clustering.width() == table.clustering.len();
             walk.partitions(&prefixes, &intervals, points, page)
         }
-        Access::Token(term) => {
-            let token = ranges::token(&plan.table, term, evaluator)?;
-            let bound = Some((token, true));
-            match ranges::token_range(bound, bound) {
-                Some((lower, upper)) if token != i64::MIN => walk.scan(&lower, &upper, page),
-                _ => Ok(false),
-            }
-        }
-        Access::Scan { lower, upper } => {
-            match ranges::scan_range(&plan.table, lower, upper, evaluator)? {
-                Some((lower, upper)) => walk.scan(&lower, &upper, page),
-                None => Ok(false),
-            }
-        }
+        Access::Scan(tokens) => match tokens.key_range(&plan.table, evaluator)? {
+            Some((lower, upper)) => walk.scan(&lower, &upper, page),
+            None => Ok(false),
+        },
     }
 }
 
 /// The usual read: one row by its whole key, without more work than that; `None` if it is not one.
 fn walk_row(
     walk: &Walk<'_, '_>,
-    keys: &[Candidates],
+    keys: &PartitionKeys,
     evaluator: Evaluator<'_>,
     page: &mut Page<'_>,
 ) -> Result<Option<bool>, QueryError> {
     let plan = walk.plan;
     let shows_static =
         page.layout.needs_static() || !(plan.restricts_rows || plan.table.statics.is_empty());
-    if shows_static || plan.distinct || walk.resume.is_some() {
+    if shows_static || plan.distinct || walk.resume.is_some() || !keys.is_one() {
         return Ok(None);
     }
-    let Some(position) = ranges::single_row(&plan.table, &plan.clustering, evaluator)? else {
+    let Some(position) = plan.clustering.one_row(&plan.table, evaluator)? else {
         return Ok(None);
     };
-    let Some(prefix) = ranges::single_partition(&plan.table, keys, evaluator)? else {
-        return Ok(None);
-    };
-    let mut key: SmallVec<[u8; 96]> = SmallVec::from_slice(&prefix);
+    let partitions = keys.partitions(&plan.table, evaluator)?;
+    let Some(prefix) = partitions.first() else { return Ok(Some(false)) };
+    let mut key: SmallVec<[u8; 96]> = SmallVec::from_slice(prefix);
     key.extend_from_slice(&position);
     let Some(row) = walk.source.row(&key, prefix.len())? else { return Ok(Some(false)) };
-    let partition = Partition::open(&prefix, &page.layout, &plan.table)?;
+    let partition = Partition::open(prefix, &page.layout, &plan.table)?;
     let flow = page.visit(&partition, &position, Some(row.row()))?;
     Ok(Some(flow == Flow::Stop))
-}
-
-/// Whether the clustering steps name whole rows.
-fn whole_rows(plan: &SelectPlan) -> bool {
-    let mut named = 0;
-    for step in &plan.clustering {
-        match step {
-            ClusteringStep::Points { width, .. } => named += width,
-            ClusteringStep::Slice { .. } => return false,
-        }
-    }
-    named == plan.table.clustering.len()
 }
 
 fn limits(

@@ -108,6 +108,8 @@ enum Access {
     One(i32),
     In(Vec<i32>),
     Tokens(i32, i32),
+    /// Both.
+    InTokens(Vec<i32>, i32, i32),
 }
 
 #[derive(Clone, Debug)]
@@ -185,6 +187,18 @@ impl Clustering {
     }
 }
 
+impl Access {
+    /// Whether partitions are given by key.
+    fn by_key(&self) -> bool {
+        !matches!(self, Access::All | Access::Tokens(..))
+    }
+
+    /// Whether there may be several of them.
+    fn several(&self) -> bool {
+        matches!(self, Access::In(_) | Access::InTokens(..))
+    }
+}
+
 fn token(k: i32) -> i64 {
     Token::of(&k.to_be_bytes()).0
 }
@@ -192,7 +206,7 @@ fn token(k: i32) -> i64 {
 impl Query {
     /// Takes out what can't stand together.
     fn tidy(mut self) -> Self {
-        let by_key = matches!(self.access, Access::One(_) | Access::In(_));
+        let by_key = self.access.by_key();
         if !by_key {
             self.order = None;
         }
@@ -207,7 +221,7 @@ impl Query {
 
     /// Cassandra does not page these either.
     fn can_be_paged(&self) -> bool {
-        let merges = self.order.is_some() && matches!(self.access, Access::In(_));
+        let merges = self.order.is_some() && self.access.several();
         !(merges && self.per_partition.is_some())
     }
 
@@ -219,6 +233,10 @@ impl Query {
             Access::In(keys) => relations.push(format!("k IN ({})", list(keys))),
             Access::Tokens(from, to) => {
                 relations.push(format!("token(k) > {} AND token(k) <= token({to})", token(*from)));
+            }
+            Access::InTokens(keys, from, to) => {
+                relations.push(format!("token(k) > {} AND k IN ({})", token(*from), list(keys)));
+                relations.push(format!("token(k) <= token({to})"));
             }
         }
         relations.extend(self.clustering.cql());
@@ -255,7 +273,7 @@ impl Query {
         let mut keys: Vec<i32> = match &self.access {
             Access::All | Access::Tokens(..) => model.keys().copied().collect(),
             Access::One(k) => vec![*k],
-            Access::In(keys) => keys.clone(),
+            Access::In(keys) | Access::InTokens(keys, ..) => keys.clone(),
         };
         match &self.access {
             Access::Tokens(from, to) => {
@@ -263,6 +281,11 @@ impl Query {
                 keys.sort_by_key(|k| token(*k));
             }
             Access::All => keys.sort_by_key(|k| token(*k)),
+            Access::InTokens(_, from, to) => {
+                keys.retain(|k| token(*k) > token(*from) && token(*k) <= token(*to));
+                keys.sort();
+                keys.dedup();
+            }
             _ => {
                 keys.sort();
                 keys.dedup();
@@ -321,7 +344,7 @@ impl Query {
             partitions.push(rows);
         }
         let mut rows: Vec<_> = partitions.into_iter().flatten().collect();
-        if self.order.is_some() && matches!(self.access, Access::In(_)) {
+        if self.order.is_some() && self.access.several() {
             rows.sort_by(|(a, _), (b, _)| if reverse { b.cmp(a) } else { a.cmp(b) });
         }
         rows.truncate(self.limit.unwrap_or(u32::MAX) as usize);
@@ -330,8 +353,7 @@ impl Query {
 }
 
 fn relations_need_filtering(query: &Query) -> bool {
-    !matches!(query.access, Access::One(_) | Access::In(_))
-        && !matches!(query.clustering, Clustering::None)
+    !query.access.by_key() && !matches!(query.clustering, Clustering::None)
 }
 
 fn small() -> impl Strategy<Value = i32> {
@@ -380,6 +402,8 @@ fn queries() -> impl Strategy<Value = Query> {
         3 => small().prop_map(Access::One),
         3 => prop::collection::vec(0..6i32, 0..5).prop_map(Access::In),
         1 => (0..6i32, 0..6i32).prop_map(|(from, to)| Access::Tokens(from, to)),
+        1 => (prop::collection::vec(0..6i32, 0..5), 0..6i32, 0..6i32)
+            .prop_map(|(keys, from, to)| Access::InTokens(keys, from, to)),
     ];
     let filter = prop_oneof![
         3 => Just(None),

@@ -14,13 +14,13 @@ use tholos_storage::read::budget::ReadBudget;
 use super::aggregate::Gathered;
 use super::filter::Condition;
 use super::project;
-use super::ranges::Evaluator;
 use super::row::{ClusteringValues, Layout, Partition, RowView};
 use crate::budget::Credit;
 use crate::error::QueryError;
 use crate::execute::RequestWatch;
 use crate::execute::paging::{PagingState, fingerprint};
 use crate::query::expression::Aggregate;
+use crate::query::restriction::evaluate::Evaluator;
 use crate::query::select::plan::{Projection, SelectPlan};
 
 /// How often a read looks at the clock.

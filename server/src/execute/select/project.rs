@@ -7,11 +7,11 @@ use tholos_grammar::value::codec::writer::push_value;
 use tholos_storage::model::position::token_of;
 use tholos_storage::model::row::CellRef;
 
-use super::ranges::Evaluator;
 use super::row::RowView;
 use crate::error::QueryError;
 use crate::query::expression::row::{Cells, Row};
 use crate::query::expression::{CellFact, Evaluated, Expr};
+use crate::query::restriction::evaluate::Evaluator;
 
 /// The value of an expression; `None` is null.
 pub(super) fn evaluate<'x, R: Row<'x>>(

@@ -3,12 +3,13 @@
 use tholos_grammar::ast::modify::Delete;
 
 use super::attributes::Attributes;
-use super::operations::{Writes, deletion};
-use super::restrictions::restrict;
+use super::operations::{Writes, delete};
 use super::update::check_rows;
 use super::{ModifyKind, ModifyPlan, changed_table};
-use crate::error::QueryError;
+use crate::error::{At, QueryError};
 use crate::query::expression::Binder;
+use crate::query::restriction::plan::restrict;
+use crate::query::restriction::relation;
 
 /// Plans a DELETE: of columns or elements of rows, of rows, of ranges of rows, of partitions.
 ///
@@ -23,19 +24,28 @@ pub fn plan(statement: &Delete, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
     }
     let mut writes = Writes::default();
     for target in &statement.targets {
-        let (column, write) = deletion(target, &table, binder)?;
-        writes.add(&column, write)?;
+        delete(target, &table, binder, &mut writes)?;
     }
-    writes.sort();
     let attributes = Attributes::bind_for(&statement.using, &table, binder)?;
-    let keys = restrict(&statement.relations, &table, binder)?;
+    let at = statement.table.name.span;
+    let relations = relation::bind(&statement.relations, &table, binder)?;
+    let (partitions, clustering) = restrict(relations, &table)?.into_keys(&table).at(at)?;
     let kind = match statement.targets.is_empty() {
         true => ModifyKind::DeleteRows,
         false => {
-            check_rows(&keys, &writes, &table, "DELETE")?;
+            check_rows(&clustering, &writes, &table, "DELETE").at(at)?;
             ModifyKind::DeleteColumns
         }
     };
-    let Writes { statics, regulars } = writes;
-    Ok(ModifyPlan { table, kind, keys, statics, regulars, attributes, json: None })
+    let (statics, regulars) = writes.sorted();
+    Ok(ModifyPlan {
+        table,
+        kind,
+        partitions,
+        clustering,
+        statics,
+        regulars,
+        attributes,
+        json: None,
+    })
 }

@@ -3,13 +3,12 @@
 use std::fmt;
 
 use super::operations::{ColumnWrite, Count, ElementWrite, Write};
-use super::restrictions::{Alternatives, KeyTuple, Points, SliceBound};
 use super::{ModifyKind, ModifyPlan};
-use tholos_storage::schema::Column;
 
 impl fmt::Display for ModifyPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ModifyPlan { table, kind, keys, statics, regulars, attributes, json } = self;
+        let ModifyPlan { table, kind, partitions, clustering, statics, regulars, attributes, json } =
+            self;
         let kind = match kind {
             ModifyKind::Insert => "Insert",
             ModifyKind::Update => "Update",
@@ -20,23 +19,8 @@ impl fmt::Display for ModifyPlan {
         if let Some(json) = json {
             write!(f, "\n  {json}")?;
         }
-        for points in &keys.partition {
-            write_points(f, "partition", points, &table.partition_key)?;
-        }
-        for points in &keys.clustering {
-            write_points(f, "clustering", points, &table.clustering)?;
-        }
-        let bound = |f: &mut fmt::Formatter<'_>, bound: &Option<SliceBound>, operator: &str| {
-            let Some(SliceBound { columns, value, inclusive }) = bound else { return Ok(()) };
-            let equal = if *inclusive { "=" } else { "" };
-            write!(
-                f,
-                "\n  slice {} {operator}{equal} {value}",
-                names(&table.clustering[columns.clone()])
-            )
-        };
-        bound(f, &keys.slice.lower, ">")?;
-        bound(f, &keys.slice.upper, "<")?;
+        partitions.show(table, f)?;
+        clustering.show(table, f)?;
         for (label, writes) in [("static", statics), ("column", regulars)] {
             for write in writes {
                 write!(f, "\n  {label} {write}")?;
@@ -52,51 +36,6 @@ impl fmt::Display for ModifyPlan {
         match attributes.consistency {
             Some(consistency) => write!(f, "\n  consistency {consistency}"),
             None => Ok(()),
-        }
-    }
-}
-
-fn write_points(
-    f: &mut fmt::Formatter<'_>,
-    label: &str,
-    points: &Points,
-    columns: &[Column],
-) -> fmt::Result {
-    write!(f, "\n  {label} {}", names(&columns[points.columns.clone()]))?;
-    match &points.values {
-        Alternatives::ListMarker(expr) => write!(f, " in {expr}"),
-        Alternatives::These(tuples) => match tuples.as_slice() {
-            [single] => write!(f, " = {single}"),
-            several => {
-                f.write_str(" in [")?;
-                for (position, tuple) in several.iter().enumerate() {
-                    write!(f, "{}{tuple}", if position == 0 { "" } else { ", " })?;
-                }
-                f.write_str("]")
-            }
-        },
-    }
-}
-
-fn names(columns: &[Column]) -> String {
-    let names: Vec<String> = columns.iter().map(|column| column.name.to_string()).collect();
-    names.join(", ")
-}
-
-impl fmt::Display for KeyTuple {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KeyTuple::Columns(exprs) => match exprs.as_slice() {
-                [single] => single.fmt(f),
-                several => {
-                    f.write_str("(")?;
-                    for (position, expr) in several.iter().enumerate() {
-                        write!(f, "{}{expr}", if position == 0 { "" } else { ", " })?;
-                    }
-                    f.write_str(")")
-                }
-            },
-            KeyTuple::Whole(expr) => expr.fmt(f),
         }
     }
 }

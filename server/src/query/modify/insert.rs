@@ -1,5 +1,7 @@
 //! Planning INSERT.
 
+use std::collections::BTreeSet;
+
 use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::modify::{Insert, InsertSource};
 use tholos_grammar::ast::term::Term;
@@ -8,12 +10,12 @@ use tholos_storage::schema::{Column, ColumnKind, Table};
 
 use super::attributes::Attributes;
 use super::operations::{Write, Writes};
-use super::restrictions::{Keys, Points, Slice, defined};
-use super::{ModifyKind, ModifyPlan, changed_table};
-use crate::error::QueryError;
+use super::{ModifyKind, ModifyPlan, changed_table, defined};
+use crate::error::{At, QueryError};
 use crate::query::expression::{Binder, Expr, ExprKind};
 use crate::query::json::InsertDocument;
 use crate::query::plan::ColumnSpec;
+use crate::query::restriction::{Clustering, PartitionKeys, Points, Slice};
 
 /// Plans an INSERT.
 ///
@@ -32,8 +34,9 @@ pub fn plan(statement: &Insert, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
             "IF NOT EXISTS of INSERT (lightweight transactions)".to_owned(),
         ));
     }
-    let (json, (keys, mut writes)) = match &statement.source {
-        InsertSource::Values(values) => (None, columns(values, &table, binder)?),
+    let at = statement.table.name.span;
+    let (json, inserted) = match &statement.source {
+        InsertSource::Values(values) => (None, columns(values, &table, binder).at(at)?),
         InsertSource::Json { json, default_unset } => {
             let receiver = ColumnSpec {
                 keyspace: table.keyspace.clone(),
@@ -46,11 +49,27 @@ pub fn plan(statement: &Insert, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
             (Some(Box::new(document)), of_document(&table)?)
         }
     };
-    check_clustering(&keys, &writes, &table)?;
-    writes.sort();
+    let Inserted { partitions, clustering, writes } = inserted;
+    check_clustering(&clustering, &writes, &table).at(at)?;
     let attributes = Attributes::bind_for(&statement.using, &table, binder)?;
-    let Writes { statics, regulars } = writes;
-    Ok(ModifyPlan { table, kind: ModifyKind::Insert, keys, statics, regulars, attributes, json })
+    let (statics, regulars) = writes.sorted();
+    Ok(ModifyPlan {
+        table,
+        kind: ModifyKind::Insert,
+        partitions,
+        clustering,
+        statics,
+        regulars,
+        attributes,
+        json,
+    })
+}
+
+/// The columns of an INSERT.
+struct Inserted {
+    partitions: PartitionKeys,
+    clustering: Clustering,
+    writes: Writes,
 }
 
 /// Binds the values in the order of the text and sorts them into keys and writes.
@@ -58,22 +77,25 @@ fn columns(
     values: &[(Ident, Term)],
     table: &Table,
     binder: &mut Binder<'_>,
-) -> Result<(Keys, Writes), QueryError> {
+) -> Result<Inserted, QueryError> {
     let mut values_of = Values::new(table);
-    for (position, (name, term)) in values.iter().enumerate() {
+    let mut seen = BTreeSet::new();
+    for (name, term) in values {
         let column = defined(table, name)?;
-        if values.iter().take(position).any(|(earlier, _)| earlier == name) {
-            return Err(QueryError::invalid(format!(
+        if !seen.insert(column.id) {
+            let error = QueryError::invalid(format!(
                 "multiple definitions found for column {name}: list it once"
-            )));
+            ));
+            return Err(error.at(name.span));
         }
-        values_of.set(column, binder.bind(term, &ColumnSpec::of(table, column))?)?;
+        let value = binder.bind(term, &ColumnSpec::of(table, column)).at(term.span)?;
+        values_of.set(column, value).at(name.span)?;
     }
     values_of.sorted()
 }
 
 /// All columns of the table, each bound to the value of that number of an INSERT JSON's document.
-fn of_document(table: &Table) -> Result<(Keys, Writes), QueryError> {
+fn of_document(table: &Table) -> Result<Inserted, QueryError> {
     let mut values_of = Values::new(table);
     for (place, column) in table.columns().enumerate() {
         let index = u16::try_from(place).map_err(|_| {
@@ -121,7 +143,7 @@ impl<'t> Values<'t> {
     }
 
     /// As keys and writes.
-    fn sorted(self) -> Result<(Keys, Writes), QueryError> {
+    fn sorted(self) -> Result<Inserted, QueryError> {
         let columns = self.table.partition_key.iter().zip(&self.partition);
         let missing = columns.filter(|(_, value)| value.is_none());
         let missing: Vec<String> = missing.map(|(column, _)| column.name.to_string()).collect();
@@ -135,12 +157,9 @@ impl<'t> Values<'t> {
             let given = values.into_iter().enumerate();
             given.filter_map(|(at, value)| Some(Points::single(at, value?))).collect()
         };
-        let keys = Keys {
-            partition: points(self.partition),
-            clustering: points(self.clustering),
-            slice: Slice::default(),
-        };
-        Ok((keys, self.writes))
+        let partitions = PartitionKeys::of(points(self.partition));
+        let clustering = Clustering { points: points(self.clustering), slice: Slice::default() };
+        Ok(Inserted { partitions, clustering, writes: self.writes })
     }
 }
 
@@ -151,14 +170,18 @@ fn set(values: &mut [Option<Expr>], at: Option<usize>, value: Expr) {
 }
 
 /// All clustering columns are there, or none and only static columns are written.
-fn check_clustering(keys: &Keys, writes: &Writes, table: &Table) -> Result<(), QueryError> {
+fn check_clustering(
+    clustering: &Clustering,
+    writes: &Writes,
+    table: &Table,
+) -> Result<(), QueryError> {
     let only_statics = !writes.statics.is_empty() && writes.regulars.is_empty();
-    if keys.clustering.len() == table.clustering.len()
-        || (keys.clustering.is_empty() && only_statics)
+    if clustering.points.len() == table.clustering.len()
+        || (clustering.points.is_empty() && only_statics)
     {
         return Ok(());
     }
-    let given = |at: usize| keys.clustering.iter().any(|points| points.columns.start == at);
+    let given = |at: usize| clustering.points.iter().any(|points| points.columns.start == at);
     let missing = table.clustering.iter().enumerate().filter(|(at, _)| !given(*at));
     let missing: Vec<String> = missing.map(|(_, column)| column.name.to_string()).collect();
     Err(QueryError::invalid(format!(

@@ -1,7 +1,7 @@
 //! INSERT, UPDATE and DELETE: planned once, then turned into mutations by pure functions of values and time.
 //!
 //! - [`insert`], [`update`], [`delete`]: the planners.
-//! - [`restrictions`]: WHERE, reduced to partitions, rows and a slice of rows; [`targets`]: the keys they name.
+//! - [`restriction`](crate::query::restriction): WHERE, reduced to partitions, rows and a slice of rows.
 //! - [`operations`]: what is written to each column; [`elements`]: to the elements of a multi-cell column.
 //! - [`attributes`]: USING; [`mutation`]: plan and values to [`Mutation`]s.
 //!
@@ -21,24 +21,24 @@ pub mod elements;
 pub mod insert;
 pub mod mutation;
 pub mod operations;
-pub mod restrictions;
-pub mod targets;
 pub mod update;
 
 use std::sync::Arc;
 
 use tholos_grammar::ast::TableName;
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::modify::Modification;
 use tholos_grammar::name::Name;
-use tholos_storage::schema::Table;
+use tholos_storage::schema::{Column, Table};
 
 use self::attributes::Attributes;
 use self::operations::ColumnWrite;
-use self::restrictions::Keys;
 use crate::error::{At, QueryError};
 use crate::query::expression::Binder;
 use crate::query::json::InsertDocument;
 use crate::query::planner::PlanContext;
+use crate::query::restriction::{Clustering, PartitionKeys};
+use crate::query::suggest;
 
 /// A planned INSERT, UPDATE or DELETE.
 #[derive(Clone, Debug)]
@@ -47,8 +47,10 @@ pub struct ModifyPlan {
     pub table: Arc<Table>,
     /// Which statement it is.
     pub kind: ModifyKind,
-    /// Which partitions and rows.
-    pub keys: Keys,
+    /// Which partitions.
+    pub partitions: PartitionKeys,
+    /// Which of their rows; a slice only in DELETE.
+    pub clustering: Clustering,
     /// What is written to static columns, sorted by column id.
     pub statics: Vec<ColumnWrite>,
     /// What is written to regular columns, sorted by column id.
@@ -75,7 +77,7 @@ pub enum ModifyKind {
 impl ModifyPlan {
     /// Marker positions of the partition key, in key order; empty unless each column is one marker.
     pub fn pk_indexes(&self) -> Vec<u16> {
-        if self.json.is_some() { Vec::new() } else { self.keys.pk_indexes() }
+        if self.json.is_some() { Vec::new() } else { self.partitions.marker_indexes() }
     }
 
     /// Whether current values must be read before it can be written: lists by index or by value, and counters.
@@ -146,5 +148,21 @@ pub fn keyspace_of<'n>(
             "no keyspace has been specified for {}: USE a keyspace, or write keyspace.{}",
             name.name, name.name
         ))
+    })
+}
+
+/// The column of that name.
+///
+/// # Errors
+/// [`QueryError::Invalid`] when the table has none.
+pub fn defined<'t>(table: &'t Table, name: &Ident) -> Result<&'t Column, QueryError> {
+    table.column(name.as_str()).ok_or_else(|| {
+        let error = QueryError::invalid(format!(
+            "undefined column name {name} in table {}.{}{}",
+            table.keyspace,
+            table.name,
+            suggest::nearest(name.as_str(), table.columns().map(|column| column.name.as_str()))
+        ));
+        error.at(name.span)
     })
 }

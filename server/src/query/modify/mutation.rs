@@ -12,12 +12,14 @@ use super::attributes::WriteTime;
 use super::cells::write_columns;
 use super::elements::{ElementContext, ListPaths};
 use super::operations::ColumnWrite;
-use super::targets::{partitions, ranges, rows, rows_as_written};
 use super::{ModifyKind, ModifyPlan};
 use crate::error::QueryError;
 use crate::query::functions::CallContext;
+use crate::query::intervals::Interval;
 use crate::query::json::DocumentValues;
-use crate::query::keys::{self, Position};
+use crate::query::keys::{self, MAX_COMBINATIONS, Position};
+use crate::query::restriction::evaluate::Evaluator;
+use crate::query::restriction::keys::LongKeys;
 use crate::query::values::Bound;
 
 /// What one execution of a statement brings.
@@ -65,7 +67,8 @@ pub fn mutations(
     let of_document = document.as_ref().map(DocumentValues::bound);
     let values = of_document.as_deref().unwrap_or(values);
     let request = WriteRequest { values, ..request };
-    let partitions = partitions(table, &plan.keys, values, call)?;
+    let partitions = plan.partitions.partitions(table, Evaluator { values, context: call })?;
+    let partition_count = partitions.len();
     // What does not depend on the partition is made once for all of them.
     let shares = partitions.len() > 1 && !plan.reads();
     let mut writer = RowWriter { plan, request, time, existing, paths };
@@ -76,6 +79,9 @@ pub fn mutations(
             Some(updates) => SmallVec::clone(updates),
             None => writer.updates(&partition)?,
         };
+        if partition_count.saturating_mul(updates.len()) > MAX_COMBINATIONS {
+            return Err(keys::too_many_combinations());
+        }
         if shares && shared.is_none() {
             shared = Some(updates.clone());
         }
@@ -106,7 +112,7 @@ impl RowWriter<'_> {
             let row = self.row(&plan.statics, partition, &position, false, &[])?;
             push_row(&mut updates, position, row);
         }
-        let has_rows = plan.keys.clustering_columns() == plan.table.clustering.len();
+        let has_rows = plan.clustering.width() == plan.table.clustering.len();
         let inserts = plan.kind == ModifyKind::Insert;
         if !has_rows || (plan.regulars.is_empty() && !inserts) {
             return Ok(updates);
@@ -125,16 +131,13 @@ impl RowWriter<'_> {
         let table = &plan.table;
         let has_forms = table.clustering.iter().any(|column| keys::has_forms(&column.cql_type));
         if has_forms && !table.is_counter() {
-            let request = self.request;
-            for (position, written) in
-                rows_as_written(table, &plan.keys, request.values, request.call)?
-            {
+            for (position, written) in plan.clustering.rows_as_written(table, self.evaluator())? {
                 let row = self.row(&plan.regulars, partition, &position, inserts, &written)?;
                 push_row(updates, position, row);
             }
             return Ok(());
         }
-        let mut positions = rows(&plan.table, &plan.keys, self.request.values, self.request.call)?;
+        let mut positions = plan.clustering.rows(table, self.evaluator())?;
         if plan.regulars.iter().any(ColumnWrite::reads) {
             for position in positions {
                 let row = self.row(&plan.regulars, partition, &position, inserts, &[])?;
@@ -184,23 +187,31 @@ impl RowWriter<'_> {
 
     /// What a DELETE without targets deletes: partitions, rows, or ranges of rows.
     fn deletions(&self) -> Result<SmallVec<[Update; 1]>, QueryError> {
-        let ModifyPlan { table, keys, .. } = self.plan;
-        let WriteRequest { values, call, .. } = self.request;
+        let ModifyPlan { table, clustering, .. } = self.plan;
         let deletion = self.time.deletion();
-        if keys.clustering.is_empty() && keys.slice.is_full() {
+        if clustering.is_all() {
             return Ok(smallvec![Update::Partition(deletion)]);
         }
-        if keys.clustering_columns() == table.clustering.len() {
+        if clustering.width() == table.clustering.len() {
             let mut builder = RowBuilder::new();
             builder.deletion(deletion);
             let row = builder.finish();
-            let positions = rows(table, keys, values, call)?.into_iter();
+            let positions = clustering.rows(table, self.evaluator())?.into_iter();
             return Ok(positions
                 .map(|position| Update::Row { position, row: row.clone() })
                 .collect());
         }
-        let ranges = ranges(table, keys, values, call)?.into_iter();
-        Ok(ranges.map(|(start, end)| Update::Range { start, end, deletion }).collect())
+        let ranges = clustering.intervals(table, self.evaluator(), LongKeys::Refused)?.into_iter();
+        let range = |Interval { lower, upper }| Update::Range {
+            start: Position::from_vec(lower),
+            end: Position::from_vec(upper),
+            deletion,
+        };
+        Ok(ranges.map(range).collect())
+    }
+
+    fn evaluator(&self) -> Evaluator<'_> {
+        Evaluator { values: self.request.values, context: self.request.call }
     }
 }
 

@@ -1,5 +1,9 @@
 //! What a modification writes to each column: SET of UPDATE, the targets of DELETE, the values of INSERT.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::modify::Assignment;
 use tholos_grammar::ast::relation::ColumnPath;
 use tholos_grammar::ast::term::Term;
@@ -8,8 +12,8 @@ use tholos_grammar::types::{CqlType, Native, UserType};
 use tholos_storage::model::ColumnId;
 use tholos_storage::schema::{Column, ColumnKind, Table};
 
-use super::restrictions::defined;
-use crate::error::QueryError;
+use super::defined;
+use crate::error::{At, QueryError};
 use crate::query::expression::{Binder, Expr};
 use crate::query::plan::ColumnSpec;
 
@@ -104,9 +108,9 @@ impl ColumnWrite {
 #[derive(Debug, Default)]
 pub struct Writes {
     /// To static columns.
-    pub statics: Vec<ColumnWrite>,
+    pub statics: BTreeMap<ColumnId, ColumnWrite>,
     /// To regular columns.
-    pub regulars: Vec<ColumnWrite>,
+    pub regulars: BTreeMap<ColumnId, ColumnWrite>,
 }
 
 impl Writes {
@@ -119,14 +123,17 @@ impl Writes {
             ColumnKind::Static => &mut self.statics,
             _ => &mut self.regulars,
         };
-        let Some(known) = writes.iter_mut().find(|known| known.id == column.id) else {
-            writes.push(ColumnWrite {
-                id: column.id,
-                name: column.name.clone(),
-                cql_type: column.cql_type.clone(),
-                write,
-            });
-            return Ok(());
+        let known = match writes.entry(column.id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => {
+                free.insert(ColumnWrite {
+                    id: column.id,
+                    name: column.name.clone(),
+                    cql_type: column.cql_type.clone(),
+                    write,
+                });
+                return Ok(());
+            }
         };
         match (&mut known.write, write) {
             (Write::Elements(known), Write::Elements(more)) => {
@@ -144,18 +151,39 @@ impl Writes {
         }
     }
 
-    /// Puts the columns in the order in which rows are encoded.
-    pub fn sort(&mut self) {
-        self.statics.sort_by_key(|write| write.id);
-        self.regulars.sort_by_key(|write| write.id);
+    /// Those to static columns and those to regular ones, in the order in which rows are encoded.
+    pub fn sorted(self) -> (Vec<ColumnWrite>, Vec<ColumnWrite>) {
+        (self.statics.into_values().collect(), self.regulars.into_values().collect())
     }
 }
 
 /// Plans one assignment of UPDATE's SET.
 ///
 /// # Errors
-/// [`QueryError::Invalid`]: the column is unknown, part of the key, or its type has no such operation.
-pub fn assignment(
+/// [`QueryError::Invalid`]: the column is unknown, part of the key, written twice, or its type has no such operation.
+pub fn assign(
+    written: &Assignment,
+    table: &Table,
+    binder: &mut Binder<'_>,
+    writes: &mut Writes,
+) -> Result<(), QueryError> {
+    let at = match written {
+        Assignment::Set(path, _) => name_of(path).span,
+        Assignment::Add(name, _) | Assignment::Subtract(name, _) | Assignment::Prepend(name, _) => {
+            name.span
+        }
+    };
+    let (column, write) = assignment(written, table, binder).at(at)?;
+    writes.add(&column, write).at(at)
+}
+
+fn name_of(path: &ColumnPath) -> &Ident {
+    let (ColumnPath::Column(name) | ColumnPath::Element(name, _) | ColumnPath::Field(name, _)) =
+        path;
+    name
+}
+
+fn assignment(
     assignment: &Assignment,
     table: &Table,
     binder: &mut Binder<'_>,
@@ -204,14 +232,24 @@ pub fn assignment(
 /// Plans one target of DELETE.
 ///
 /// # Errors
-/// As [`assignment`].
-pub fn deletion(
+/// As [`assign`].
+pub fn delete(
+    target: &ColumnPath,
+    table: &Table,
+    binder: &mut Binder<'_>,
+    writes: &mut Writes,
+) -> Result<(), QueryError> {
+    let at = name_of(target).span;
+    let (column, write) = deletion(target, table, binder).at(at)?;
+    writes.add(&column, write).at(at)
+}
+
+fn deletion(
     target: &ColumnPath,
     table: &Table,
     binder: &mut Binder<'_>,
 ) -> Result<(Column, Write), QueryError> {
-    let (ColumnPath::Column(name) | ColumnPath::Element(name, _) | ColumnPath::Field(name, _)) =
-        target;
+    let name = name_of(target);
     let column = defined(table, name)?.clone();
     if matches!(column.kind, ColumnKind::PartitionKey | ColumnKind::Clustering) {
         return Err(QueryError::invalid(format!(
@@ -234,7 +272,7 @@ pub fn deletion(
 /// `c = n + c` on a counter is an increment; on a list, elements go before those that are there.
 fn prepend(
     table: &Table,
-    name: &Name,
+    name: &Ident,
     term: &Term,
     binder: &mut Binder<'_>,
 ) -> Result<(Column, Write), QueryError> {
@@ -377,7 +415,7 @@ fn unknown_field(column: &Column, definition: &UserType, field: &Name) -> QueryE
 }
 
 /// The column, which must not be part of the primary key.
-fn settable(table: &Table, name: &Name) -> Result<Column, QueryError> {
+fn settable(table: &Table, name: &Ident) -> Result<Column, QueryError> {
     let column = defined(table, name)?;
     if matches!(column.kind, ColumnKind::PartitionKey | ColumnKind::Clustering) {
         return Err(QueryError::invalid(format!(

@@ -4,11 +4,13 @@ use tholos_grammar::ast::modify::Update;
 use tholos_storage::schema::Table;
 
 use super::attributes::Attributes;
-use super::operations::{Writes, assignment};
-use super::restrictions::{Keys, restrict};
+use super::operations::{Writes, assign};
 use super::{ModifyKind, ModifyPlan, changed_table};
-use crate::error::QueryError;
+use crate::error::{At, QueryError};
 use crate::query::expression::Binder;
+use crate::query::restriction::Clustering;
+use crate::query::restriction::plan::restrict;
+use crate::query::restriction::relation;
 
 /// Plans an UPDATE.
 ///
@@ -24,17 +26,18 @@ pub fn plan(statement: &Update, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
     let attributes = Attributes::bind_for(&statement.using, &table, binder)?;
     let mut writes = Writes::default();
     for written in &statement.assignments {
-        let (column, write) = assignment(written, &table, binder)?;
-        writes.add(&column, write)?;
+        assign(written, &table, binder, &mut writes)?;
     }
-    writes.sort();
-    let keys = restrict(&statement.relations, &table, binder)?;
-    check_rows(&keys, &writes, &table, "UPDATE")?;
-    let Writes { statics, regulars } = writes;
+    let at = statement.table.name.span;
+    let relations = relation::bind(&statement.relations, &table, binder)?;
+    let (partitions, clustering) = restrict(relations, &table)?.into_keys(&table).at(at)?;
+    check_rows(&clustering, &writes, &table, "UPDATE").at(at)?;
+    let (statics, regulars) = writes.sorted();
     Ok(ModifyPlan {
         table,
         kind: ModifyKind::Update,
-        keys,
+        partitions,
+        clustering,
         statics,
         regulars,
         attributes,
@@ -44,18 +47,18 @@ pub fn plan(statement: &Update, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
 
 /// Writing columns takes whole rows; writing static columns alone takes no row at all.
 pub(super) fn check_rows(
-    keys: &Keys,
+    clustering: &Clustering,
     writes: &Writes,
     table: &Table,
     statement: &str,
 ) -> Result<(), QueryError> {
-    if !keys.slice.is_full() {
+    if !clustering.slice.is_full() {
         return Err(QueryError::invalid(format!(
             "slice restrictions are not supported on the clustering columns in {statement} statements{}: name rows by = or IN",
             if statement == "DELETE" { " of specific columns" } else { "" }
         )));
     }
-    let given = keys.clustering_columns();
+    let given = clustering.width();
     if writes.regulars.is_empty() && given > 0 && !table.clustering.is_empty() {
         return Err(QueryError::invalid(format!(
             "invalid restrictions on clustering columns since the {statement} statement modifies only static columns: leave them out of WHERE"

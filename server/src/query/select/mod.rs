@@ -1,8 +1,7 @@
 //! Bind and plan of SELECT: pure functions of the statement and the catalogue.
 //!
 //! - [`plan`]: what a plan is; [`display`]: how it prints.
-//! - [`relation`]: relations of WHERE, with names looked up and terms bound, in the order of the text.
-//! - [`restrict`]: which of them lead to the rows and which only leave rows out; the rules of ALLOW FILTERING.
+//! - [`restriction`](crate::query::restriction): WHERE; what of it does not lead to the rows becomes [`filters`].
 //! - [`order`]: ORDER BY and GROUP BY; [`selection`]: the select list.
 //!
 //! Invariant: markers are numbered in the order of the text, so each part is bound where it stands.
@@ -10,8 +9,6 @@
 pub mod display;
 mod order;
 pub mod plan;
-mod relation;
-mod restrict;
 mod selection;
 pub(in crate::query) mod slots;
 
@@ -25,12 +22,15 @@ use tholos_grammar::types::{CqlType, Native};
 use tholos_storage::model::entry::Direction;
 use tholos_storage::schema::Table;
 
-use self::plan::{Access, Candidates, SelectPlan};
+use self::plan::{Filter, SelectPlan};
 use self::slots::Slots;
 use crate::error::{At, QueryError};
 use crate::query::expression::{Binder, Expr};
 use crate::query::plan::{ColumnSpec, Plan, Planned};
 use crate::query::planner::PlanContext;
+use crate::query::restriction::Access;
+use crate::query::restriction::plan::restrict;
+use crate::query::restriction::relation::{self, BoundRelation};
 use crate::query::suggest::nearest;
 
 /// Plans a SELECT.
@@ -50,10 +50,18 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
 
     let selection = selection::plan(select, &table, &mut binder, &mut slots)?;
     let first_marker = binder.markers().len();
-    let relations = relation::bind_all(&select.relations, &table, &mut binder)?;
+    let relations = relation::bind(&select.relations, &table, &mut binder)?;
     let where_markers = first_marker..binder.markers().len();
-    let restrictions =
-        restrict::plan(relations, &table, select.allow_filtering, &mut slots, select.distinct)?;
+    let mut restrictions = restrict(relations, &table)?;
+    if select.distinct && restrictions.restricts_rows {
+        return Err(QueryError::invalid(
+            "SELECT DISTINCT shows partitions, not rows: WHERE may only restrict the partition key and static columns",
+        ));
+    }
+    if !select.allow_filtering {
+        restrictions.check_unfiltered(&table)?;
+    }
+    let filters = filters(std::mem::take(&mut restrictions.rest), &mut slots);
     let order = order::plan_order(&select.order_by, &table, &restrictions)?;
     let group_by = order::plan_group_by(&select.group_by, &table, &restrictions, &mut slots)?;
     if order.merge_partitions && group_by.is_some() {
@@ -62,7 +70,7 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
         ));
     }
     if select.distinct {
-        order::check_distinct(select, &table, &restrictions.access, &slots, &selection)?;
+        order::check_distinct(&order, &table, &restrictions.access, &slots, &selection)?;
     }
     let aggregates = selection.aggregates;
     let selection = if select.json { selection.into_json(&table) } else { selection };
@@ -88,12 +96,15 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
     let timeout = bind_timeout(select.using.timeout.as_ref(), &table, &mut binder)?;
 
     let (projection, columns) = selection.project(group_by.is_some());
-    let pk_indexes = pk_indexes(&restrictions.access);
+    let pk_indexes = match &restrictions.access {
+        Access::Keys(keys) => keys.marker_indexes(),
+        Access::Scan(_) => Vec::new(),
+    };
     let mut plan = SelectPlan {
         virtual_table: context.catalogue.is_system(&table.keyspace),
         access: restrictions.access,
         clustering: restrictions.clustering,
-        filters: restrictions.filters,
+        filters,
         restricts_rows: restrictions.restricts_rows,
         direction: if order.reversed { Direction::Reverse } else { Direction::Forward },
         merge_partitions: order.merge_partitions,
@@ -143,7 +154,7 @@ fn find_table(select: &Select, context: PlanContext<'_>) -> Result<Arc<Table>, Q
 }
 
 /// The error of a column that the table does not have.
-fn unknown_column(name: &Name, table: &Table) -> QueryError {
+pub(crate) fn unknown_column(name: &Name, table: &Table) -> QueryError {
     let hint = nearest(name.as_str(), table.columns().map(|column| column.name.as_str()));
     let hint = if hint.is_empty() {
         let names: Vec<String> = table.columns().map(|column| column.name.to_string()).collect();
@@ -185,14 +196,12 @@ fn bind_timeout(
     term.map(|term| binder.bind(term, &receiver)).transpose()
 }
 
-/// Marker positions that make the partition key, in key order; empty when something else is part of it.
-fn pk_indexes(access: &Access) -> Vec<u16> {
-    let Access::Partitions(keys) = access else {
-        return Vec::new();
-    };
-    let markers = keys.iter().map(|key| match key {
-        Candidates::One(expr) => expr.marker(),
-        Candidates::Many(_) | Candidates::List { .. } => None,
-    });
-    markers.collect::<Option<Vec<u16>>>().unwrap_or_default()
+/// What leads nowhere is tested for each row.
+fn filters(rest: Vec<BoundRelation<'_>>, slots: &mut Slots<'_>) -> Vec<Filter> {
+    let rest = rest.into_iter();
+    rest.map(|BoundRelation { columns, test, .. }| Filter {
+        slots: columns.into_iter().map(|column| slots.of(column)).collect(),
+        test,
+    })
+    .collect()
 }

@@ -1,16 +1,17 @@
 //! ORDER BY, GROUP BY and DISTINCT: what they may name.
 
-use tholos_grammar::ast::select::{Ordering, Select};
+use tholos_grammar::ast::select::Ordering;
 use tholos_grammar::ast::term::{Term, TermKind};
 use tholos_grammar::name::Name;
 use tholos_storage::schema::{Column, Table};
 
-use super::plan::{Access, Candidates, Place};
-use super::restrict::Restrictions;
+use super::plan::Place;
 use super::selection::Selection;
 use super::slots::Slots;
 use super::unknown_column;
 use crate::error::{At, QueryError};
+use crate::query::restriction::Access;
+use crate::query::restriction::plan::Restrictions;
 
 /// Which way to walk, and whether partitions must be merged.
 pub(super) struct Order {
@@ -22,7 +23,7 @@ pub(super) struct Order {
 pub(super) fn plan_order(
     orderings: &[Ordering],
     table: &Table,
-    restrictions: &Restrictions,
+    restrictions: &Restrictions<'_>,
 ) -> Result<Order, QueryError> {
     if orderings.is_empty() {
         return Ok(Order { reversed: false, merge_partitions: false });
@@ -50,13 +51,12 @@ pub(super) fn plan_order(
         }
         reversed = Some(turned);
     }
-    let Access::Partitions(keys) = &restrictions.access else {
+    let Access::Keys(keys) = &restrictions.access else {
         return Err(QueryError::invalid(
             "ORDER BY is only supported when the partition key is restricted by = or IN: rows are sorted within partitions only",
         ));
     };
-    let several = keys.iter().any(|key| !matches!(key, Candidates::One(_)));
-    Ok(Order { reversed: reversed.unwrap_or(false), merge_partitions: several })
+    Ok(Order { reversed: reversed.unwrap_or(false), merge_partitions: !keys.is_one() })
 }
 
 /// Columns may be left out of ORDER BY and GROUP BY where they have one value anyway.
@@ -65,10 +65,10 @@ fn skip_to(
     next: &mut usize,
     name: &Name,
     table: &Table,
-    restrictions: &Restrictions,
+    restrictions: &Restrictions<'_>,
 ) -> Result<(), QueryError> {
     while *next < place {
-        if !restrictions.single_valued.get(*next).copied().unwrap_or(false) {
+        if !restrictions.clustering.is_single(*next) {
             return Err(out_of_order(name, table));
         }
         *next += 1;
@@ -114,7 +114,7 @@ fn clustering_order(table: &Table) -> String {
 pub(super) fn plan_group_by(
     groups: &[Term],
     table: &Table,
-    restrictions: &Restrictions,
+    restrictions: &Restrictions<'_>,
     slots: &mut Slots<'_>,
 ) -> Result<Option<Vec<usize>>, QueryError> {
     if groups.is_empty() {
@@ -122,11 +122,9 @@ pub(super) fn plan_group_by(
     }
     let key: Vec<&Column> = table.partition_key.iter().chain(&table.clustering).collect();
     let partition_columns = table.partition_key.len();
-    let single_valued = |place: usize| {
-        if place < partition_columns {
-            return restrictions.one_partition;
-        }
-        restrictions.single_valued.get(place - partition_columns).copied().unwrap_or(false)
+    let single_valued = |place: usize| match place.checked_sub(partition_columns) {
+        Some(column) => restrictions.clustering.is_single(column),
+        None => matches!(&restrictions.access, Access::Keys(keys) if keys.is_one()),
     };
     let mut next = 0;
     let mut columns = Vec::with_capacity(groups.len());
@@ -174,15 +172,15 @@ fn group_place(
 
 /// DISTINCT shows partitions: columns of the partition key (all of them, unless partitions are named), and static columns.
 pub(super) fn check_distinct(
-    select: &Select,
+    order: &Order,
     table: &Table,
     access: &Access,
     slots: &Slots<'_>,
     selection: &Selection,
 ) -> Result<(), QueryError> {
-    if !select.order_by.is_empty() {
+    if order.merge_partitions {
         return Err(QueryError::invalid(
-            "ORDER BY makes no sense with SELECT DISTINCT, which shows one row for each partition: leave one of them out",
+            "ORDER BY makes no sense with SELECT DISTINCT of several partitions, which shows one row for each: leave one of them out",
         ));
     }
     for slot in slots.as_slice() {
@@ -194,7 +192,7 @@ pub(super) fn check_distinct(
         }
     }
     // Where partitions are named, showing which is which is the statement's business; of a scan it must be shown.
-    if matches!(access, Access::Partitions(_)) {
+    if matches!(access, Access::Keys(_)) {
         return Ok(());
     }
     for (place, column) in table.partition_key.iter().enumerate() {

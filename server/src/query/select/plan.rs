@@ -13,6 +13,7 @@ use tholos_storage::schema::Table;
 
 use crate::query::expression::{Aggregate, Expr};
 use crate::query::plan::ColumnSpec;
+use crate::query::restriction::{Access, Clustering, Test};
 
 /// A planned SELECT.
 #[derive(Debug)]
@@ -23,8 +24,8 @@ pub struct SelectPlan {
     pub virtual_table: bool,
     /// Which partitions are read.
     pub access: Access,
-    /// Which parts of each partition are read; empty for all of it. All steps hold together.
-    pub clustering: Vec<ClusteringStep>,
+    /// Which parts of each partition are read.
+    pub clustering: Clustering,
     /// What rows must also meet.
     pub filters: Vec<Filter>,
     /// Whether any restriction names a clustering or regular column: then a partition with only a static row has no
@@ -64,215 +65,24 @@ impl SelectPlan {
         }
         let table = format!("{}.{}", self.table.keyspace, self.table.name);
         match &self.access {
-            Access::Scan { lower: None, upper: None } => Some(format!(
+            Access::Scan(tokens) if tokens.are_all() => Some(format!(
                 "Aggregation query used without partition key: it reads all of {table}, however large that is; restrict the partition key, or ranges of token() one after the other"
             )),
-            Access::Partitions(keys) if keys.iter().any(Candidates::may_be_several) => {
-                Some(format!(
-                    "Aggregation query used on multiple partition keys (IN restriction): it reads several partitions of {table} one after the other; send a query for each"
-                ))
-            }
+            Access::Keys(keys) if !keys.is_one() => Some(format!(
+                "Aggregation query used on multiple partition keys (IN restriction): it reads several partitions of {table} one after the other; send a query for each"
+            )),
             _ => None,
         }
     }
 }
 
-impl Candidates {
-    fn may_be_several(&self) -> bool {
-        match self {
-            Candidates::One(_) => false,
-            Candidates::Many(values) => values.len() > 1,
-            Candidates::List { .. } => true,
-        }
-    }
-}
-
-/// Which partitions.
+/// A condition that each row is tested for. A null column meets none.
 #[derive(Debug)]
-pub enum Access {
-    /// Those with these keys: for each partition key column its candidates; all combinations are read.
-    Partitions(Vec<Candidates>),
-    /// Those of one token.
-    Token(TokenTerm),
-    /// Those in a range of tokens: all, when it has no bounds.
-    Scan {
-        /// From here.
-        lower: Option<TokenBound>,
-        /// To here.
-        upper: Option<TokenBound>,
-    },
-}
-
-/// The values that one column may have.
-#[derive(Debug)]
-pub enum Candidates {
-    /// `= a`
-    One(Expr),
-    /// `IN (a, b)`
-    Many(Vec<Expr>),
-    /// `IN ?`: a list.
-    List {
-        /// The list.
-        list: Expr,
-        /// Type of its elements.
-        element: CqlType,
-    },
-}
-
-/// One end of a token range.
-#[derive(Debug)]
-pub struct TokenBound {
-    /// The token.
-    pub token: TokenTerm,
-    /// Whether it belongs to the range.
-    pub inclusive: bool,
-}
-
-/// Where a token comes from.
-#[derive(Debug)]
-pub enum TokenTerm {
-    /// A number.
-    Number(Expr),
-    /// `token(a, b)`: values of the partition key columns.
-    Key(Vec<Expr>),
-}
-
-/// A restriction of consecutive clustering columns that narrows what is read.
-#[derive(Debug)]
-pub enum ClusteringStep {
-    /// `width` columns from `first` on have one of these values.
-    Points {
-        /// Index of the first column.
-        first: usize,
-        /// How many columns.
-        width: usize,
-        /// The values.
-        values: Tuples,
-    },
-    /// The columns from `first` on lie between two bounds; the last step.
-    Slice {
-        /// Index of the first column.
-        first: usize,
-        /// From here.
-        lower: Option<SliceBound>,
-        /// To here.
-        upper: Option<SliceBound>,
-    },
-}
-
-/// The candidates of several columns together; of one column when the tuples have one element.
-#[derive(Debug)]
-pub enum Tuples {
-    /// `c IN (...)`, `c = ...`
-    Single(Candidates),
-    /// `(c, d) IN ((1, 2), ?)`, `(c, d) = (1, 2)`
-    Many(Vec<TupleTerm>),
-    /// `(c, d) IN ?`: a list of tuples.
-    List(Expr),
-}
-
-/// The values of several columns.
-#[derive(Debug)]
-pub enum TupleTerm {
-    /// `(1, ?)`: one term for each column.
-    Elements(Vec<Expr>),
-    /// `?`: a tuple.
-    Whole(Expr),
-}
-
-/// One end of a slice.
-#[derive(Debug)]
-pub struct SliceBound {
-    /// How many columns it bounds.
-    pub width: usize,
-    /// The values of these columns.
-    pub values: TupleTerm,
-    /// Whether rows with these values belong to the slice.
-    pub inclusive: bool,
-}
-
-/// A condition that each row is tested for.
-#[derive(Debug)]
-pub enum Filter {
-    /// `column op value`
-    Compare {
-        /// The column.
-        slot: usize,
-        /// How.
-        operator: FilterOperator,
-        /// With what.
-        value: Expr,
-    },
-    /// `column IN (...)`, `column NOT IN (...)`
-    In {
-        /// The column.
-        slot: usize,
-        /// `NOT IN`
-        negated: bool,
-        /// The candidates.
-        values: Candidates,
-    },
-    /// `column CONTAINS value`: an element of a list or set, a value of a map.
-    Contains {
-        /// The column.
-        slot: usize,
-        /// `NOT CONTAINS`
-        negated: bool,
-        /// The element.
-        value: Expr,
-        /// Its type.
-        element: CqlType,
-    },
-    /// `column CONTAINS KEY key`
-    ContainsKey {
-        /// The column.
-        slot: usize,
-        /// `NOT CONTAINS KEY`
-        negated: bool,
-        /// The key.
-        key: Expr,
-        /// Its type.
-        element: CqlType,
-    },
-    /// `column[key] op value`
-    Entry {
-        /// The column: a map.
-        slot: usize,
-        /// The key.
-        key: Expr,
-        /// How.
-        operator: FilterOperator,
-        /// With what.
-        value: Expr,
-    },
-    /// `(a, b) op (1, 2)`: in lexicographic order.
-    Tuple {
-        /// The columns.
-        slots: Vec<usize>,
-        /// How.
-        operator: FilterOperator,
-        /// With what.
-        value: TupleTerm,
-    },
-    /// `(a, b) IN (...)`
-    TupleIn {
-        /// The columns.
-        slots: Vec<usize>,
-        /// The candidates.
-        values: Tuples,
-    },
-}
-
-/// Comparisons of filters. A null column meets none of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum FilterOperator {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
+pub struct Filter {
+    /// The columns: several for tuples.
+    pub slots: Vec<usize>,
+    /// What must hold of them.
+    pub test: Test,
 }
 
 /// A column that the statement touches.
