@@ -26,6 +26,7 @@ use tholos_grammar::protocol::request::query::Query;
 use tholos_grammar::protocol::response::error::{ErrorMessage, WriteType};
 use tholos_grammar::protocol::response::metadata::{PreparedMetadata, ResultMetadata};
 use tholos_grammar::protocol::response::result::{Prepared as PreparedResult, QueryResult};
+use tholos_storage::fs::nowait::without_waiting;
 
 use self::bind::bind_values;
 use self::statement::Run;
@@ -368,7 +369,8 @@ impl Session {
             now_in_seconds: batch.now_in_seconds,
             skip_metadata: false,
         };
-        statement::run_batch(&self.node, &snapshot, kind, &items, &options, started)
+        let run = || statement::run_batch(&self.node, &snapshot, kind, &items, &options, started);
+        if self.may_wait { run() } else { without_waiting(run) }
     }
 
     /// Gives up what has taken its time before anything was done.

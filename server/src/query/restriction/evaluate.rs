@@ -6,6 +6,7 @@ use smallvec::{SmallVec, smallvec};
 use tholos_grammar::value::codec::DecodeError;
 use tholos_grammar::value::codec::elements::{Elements, Fields};
 
+use super::steps::step;
 use super::{Candidates, Tuple};
 use crate::error::QueryError;
 use crate::query::expression::{Evaluated, Expr};
@@ -30,6 +31,7 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// [`QueryError::Invalid`] if it is, and what evaluating fails with.
     pub fn value(self, expr: &'a Expr, what: &str) -> Result<Cow<'a, [u8]>, QueryError> {
+        step();
         match expr.evaluate(self.values, self.context)? {
             Evaluated::Bytes(bytes) => Ok(bytes),
             Evaluated::Null => {

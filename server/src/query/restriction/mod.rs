@@ -23,6 +23,7 @@ pub mod evaluate;
 pub mod keys;
 pub mod plan;
 pub mod relation;
+mod steps;
 #[cfg(test)]
 mod tests;
 

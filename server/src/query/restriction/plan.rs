@@ -11,6 +11,7 @@ use tholos_storage::model::ColumnId;
 use tholos_storage::schema::{Column, ColumnKind, Table};
 
 use super::relation::{BoundRelation, Relations, TokenRelation, tuple_name};
+use super::steps::step;
 use super::{
     Access, Candidates, Clustering, Operator, PartitionKeys, Points, Slice, SliceBound, Test,
     TokenBound, Tokens,
@@ -77,6 +78,7 @@ fn places(relations: &[BoundRelation<'_>]) -> Result<BTreeMap<ColumnId, Place>, 
     for (number, relation) in relations.iter().enumerate() {
         let Some(shape) = shape(&relation.test) else { continue };
         for column in &relation.columns {
+            step();
             let place = places.entry(column.id).or_default();
             let other = note(place, number, shape, column).at(relation.at)?;
             if let Some(other) = other.and_then(|other| relations.get(other)) {

@@ -9,6 +9,7 @@ use tholos_grammar::span::Span;
 use tholos_grammar::types::{CqlType, Native};
 use tholos_storage::schema::{Column, Table};
 
+use super::steps::step;
 use super::{Candidates, Operator, Test, TokenTerm, Tuple};
 use crate::error::{At, QueryError};
 use crate::query::expression::{Binder, Expr, holds_duration};
@@ -57,6 +58,7 @@ impl BoundRelation<'_> {
 
     /// Whether it begins with this column.
     pub fn starts_with(&self, column: &Column) -> bool {
+        step();
         self.columns.first().is_some_and(|first| first.id == column.id)
     }
 }
@@ -120,9 +122,10 @@ impl<'t> Columns<'t> {
     }
 
     fn find(&self, name: &Ident) -> Result<&'t Column, QueryError> {
+        step();
         let found = match &self.by_name {
             Some(by_name) => by_name.get(name.as_str()).copied(),
-            None => self.table.column(name.as_str()),
+            None => self.table.columns().inspect(|_| step()).find(|column| column.name == **name),
         };
         found.ok_or_else(|| unknown_column(name, self.table).at(name.span))
     }
@@ -411,6 +414,7 @@ impl<'t> RelationBinder<'_, 't, '_> {
 
     /// Binds a term that can't be null.
     fn not_null(&mut self, term: &Term, receiver: &ColumnSpec) -> Result<Expr, QueryError> {
+        step();
         let expr = self.binder.bind(term, receiver).at(term.span)?;
         if expr.is_null() {
             let error = QueryError::invalid(format!(

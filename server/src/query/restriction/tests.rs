@@ -2,6 +2,7 @@
 
 use tholos_storage::read::live::ReadBudget;
 
+use super::steps::counted;
 use crate::error::QueryError;
 use crate::query::values::Bound;
 use crate::testing::Bench;
@@ -42,9 +43,9 @@ fn in_takes_as_many_markers_as_there_are() {
 #[test]
 fn combinations_beyond_the_limit_are_refused() {
     let mut bench = bench();
-    let list = |n: i32| (0..n).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
     let texts = (0..300).map(|n| format!("'{n}'")).collect::<Vec<_>>().join(", ");
-    let (few, many) = (list(256), list(300));
+    let numbers = |n| list(n, |i| i.to_string());
+    let (few, many) = (numbers(256), numbers(300));
     let error =
         bench.error(&format!("SELECT v FROM t WHERE k = 1 AND c IN ({many}) AND d IN ({texts})"));
     assert!(error.contains("65536 combinations"), "{error}");
@@ -53,7 +54,7 @@ fn combinations_beyond_the_limit_are_refused() {
     };
     let error = bench.try_run(&update(&many, &many)).unwrap_err().to_string();
     assert!(error.contains("65536 combinations"), "{error}");
-    bench.run(&update(&few, &list(2)));
+    bench.run(&update(&few, &numbers(2)));
     assert_eq!(bench.show("SELECT count(*) FROM t WHERE d = 'x' ALLOW FILTERING"), "512");
 }
 
@@ -101,4 +102,57 @@ fn writing_where_no_key_can_be_is_refused() {
         assert!(error.contains("70000 bytes") || error.contains("70001 bytes"), "{error}");
     }
     assert_eq!(bench.show("SELECT v FROM long"), "1; 2");
+}
+
+#[test]
+fn work_grows_with_a_statement_and_not_with_its_square() {
+    let growing: [fn(usize) -> String; 7] = [
+        |n| format!("SELECT v FROM w WHERE {} ALLOW FILTERING", join(n, |i| format!("r{i} = 1"))),
+        |n| format!("SELECT v FROM w WHERE {} ALLOW FILTERING", join(n, |i| format!("v != {i}"))),
+        |n| format!("SELECT v FROM w WHERE {} ALLOW FILTERING", join(n, |_| "c CONTAINS 1".into())),
+        |n| format!("SELECT v FROM w WHERE k IN ({})", list(n, |i| i.to_string())),
+        |n| {
+            format!(
+                "SELECT v FROM w WHERE k = 1 AND (a, b) IN ({})",
+                list(n, |i| format!("(1, {i})"))
+            )
+        },
+        |n| {
+            format!("DELETE FROM w WHERE k = 1 AND a IN ({}) AND b > 0", list(n, |i| i.to_string()))
+        },
+        |n| {
+            format!(
+                "UPDATE w SET v = 1 WHERE k IN ({}) AND a = 1 AND b = 1",
+                list(n, |i| i.to_string())
+            )
+        },
+    ];
+    let mut bench = Bench::new();
+    let columns = list(400, |i| format!("r{i} int"));
+    bench.run(&format!(
+        "CREATE TABLE w (k int, a int, b int, v int, c set<int>, {columns}, PRIMARY KEY (k, a, b))"
+    ));
+    for (number, statement) in growing.iter().enumerate() {
+        let mut steps = |n| {
+            let cql = statement(n);
+            counted(|| match cql.starts_with("SELECT") {
+                true => drop(bench.select(&cql)),
+                false => bench.try_run(&cql).unwrap(),
+            })
+        };
+        let (one, two) = (steps(200), steps(400));
+        assert!(one >= 200, "statement {number}: {one} steps");
+        assert!(
+            two <= one * 22 / 10,
+            "statement {number}: {one} steps, then {two} for twice as much"
+        );
+    }
+}
+
+fn list(n: usize, item: impl Fn(usize) -> String) -> String {
+    (0..n).map(item).collect::<Vec<_>>().join(", ")
+}
+
+fn join(n: usize, item: impl Fn(usize) -> String) -> String {
+    (0..n).map(item).collect::<Vec<_>>().join(" AND ")
 }
