@@ -4,16 +4,21 @@
 //!   and time-window compaction are parameters of it (`options.rs`).
 //! - [`PurgingWriter`]: writes a merged stream, without what may be forgotten (spec section 4).
 //!
+//! Files are merged for two reasons: many of them lie over one place, which reads suffer from; or many small ones lie
+//! beside each other (`crowd.rs`), so that there are never more files than their bytes account for.
+//!
 //! A run is cut at fixed bounds: the ring is divided into a power of two of equal slices, and no file of the run crosses
 //! a bound. Files of several runs so make small groups that overlap each other and nothing else, each of which is a job
 //! by itself: its inputs are released as soon as its outputs are there, in one manifest edit.
 
+mod crowd;
 mod expiry;
 mod levels;
 mod options;
 mod overlap;
 mod pace;
 mod purging;
+mod slices;
 #[cfg(test)]
 mod tests;
 mod unified;
@@ -22,6 +27,7 @@ pub use self::levels::{Levels, Step};
 pub use self::options::{CompactionOptions, scaling_steps, size_in_bytes};
 pub use self::pace::{Pace, bytes_per_second};
 pub use self::purging::{PurgeSettings, PurgingWriter};
+pub use self::slices::slice_of;
 pub use self::unified::{Unified, Window};
 
 use crate::manifest::{FileNumber, TableFile};
@@ -140,6 +146,7 @@ pub trait Strategy {
     /// Bytes that are still to be rewritten until nothing is left to pick, as far as the files of now go.
     fn backlog(&self, files: &[FileStats], moment: Moment) -> u64;
 
-    /// The window of time that a file belongs to: files of different windows are never merged.
+    /// The window of time that a file belongs to: files of different windows are kept apart, unless there are very many
+    /// windows with small files.
     fn window(&self, file: &FileStats) -> Window;
 }

@@ -14,6 +14,16 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// Some files, measured.
+    pub(super) fn of(files: Vec<FileStats>) -> Group {
+        // The depth only grows where a file begins.
+        let lies_over = |file: &FileStats, token: i64| file.first <= token && token <= file.last;
+        let over = |token: i64| files.iter().filter(|file| lies_over(file, token)).count();
+        let starts = files.iter().map(|file| (over(file.first), file.first));
+        let (depth, deepest) = starts.max_by_key(|(depth, _)| *depth).unwrap_or_default();
+        Group { files, depth, deepest }
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
@@ -44,14 +54,5 @@ pub(super) fn groups(files: &[FileStats]) -> Vec<Group> {
         }
         reach = reach.max(file.last);
     }
-    groups.into_iter().map(measured).collect()
-}
-
-fn measured(files: Vec<FileStats>) -> Group {
-    // The depth only grows where a file begins.
-    let lies_over = |file: &FileStats, token: i64| file.first <= token && token <= file.last;
-    let over = |token: i64| files.iter().filter(|file| lies_over(file, token)).count();
-    let starts = files.iter().map(|file| (over(file.first), file.first));
-    let (depth, deepest) = starts.max_by_key(|(depth, _)| *depth).unwrap_or_default();
-    Group { files, depth, deepest }
+    groups.into_iter().map(Group::of).collect()
 }

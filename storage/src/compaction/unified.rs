@@ -3,14 +3,21 @@
 //! After "Unified Compaction Strategy" (CEP-26): how dense a file is, its size over its share of the ring, says how often
 //! its data was merged; files of one level are merged where enough of them lie over each other. Few files over a place
 //! and large fans write less, threshold 2 reads less.
+//!
+//! Beside that, crowds of small files are merged wherever they lie (`crowd.rs`): those of one window, and those of old
+//! windows where there are very many of these.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
+use super::crowd::{Crowd, Crowds};
 use super::expiry::{expired, full_of_tombstones};
 use super::levels::{Level, Levels};
 use super::overlap::{Group, groups};
+use super::slices::slices_around;
 use super::{FileStats, Job, JobKind, Moment, Strategy};
-use crate::model::Timestamp;
+use crate::manifest::FileNumber;
+use crate::model::{Seconds, Timestamp};
 
 /// A window of time: the number of its length since 1970; 0 where there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +36,7 @@ pub struct Unified {
     /// can go side by side.
     pub base_slices: (u32, u64),
     /// Length of a window in units of timestamps (microseconds, as a rule). All windows but the newest are merged into
-    /// one run each.
+    /// one run each. Small files of old windows are merged across windows if there are many of both.
     pub window: Option<i64>,
     /// A file is written anew by itself when this share of its cells can be forgotten.
     pub tombstone_threshold: f64,
@@ -37,12 +44,26 @@ pub struct Unified {
     pub drops_expired_blindly: bool,
 }
 
-/// A group of one level that is to be merged.
+/// Files that are to be merged.
 struct Candidate {
-    level: usize,
-    threshold: usize,
+    /// How many times the files are as many as it takes.
+    excess: usize,
+    /// The level of a group; none for a crowd.
+    level: Option<usize>,
     group: Group,
 }
+
+/// Small files beside each other are a crowd from so many on: as many as usually are merged of those over each other.
+const CROWD: usize = 4;
+/// Files beside each other cost reads little: so many times as many are as urgent to merge as files over each other.
+const CROWD_WEIGHT: usize = 8;
+/// So many windows, the newest ones, are kept apart however small they are: they expire one by one, and a read of some
+/// time finds its files. A week of hours, four months of days.
+const WINDOWS_APART: usize = 128;
+/// Files are small if they are this part of what an output may be, so that fewer come out of a crowd than go into it.
+const SMALL_PART: u64 = 8;
+/// Fragments that are wanted to be smaller than this are not taken at their word for what is small.
+const LEAST_FRAGMENT_BYTES: u64 = 8 << 20;
 
 impl Unified {
     fn candidates(&self, files: &[FileStats]) -> Vec<Candidate> {
@@ -51,14 +72,58 @@ impl Unified {
         let newest = windows.len().saturating_sub(1);
         let once = Levels::One { threshold: 2 };
         let mut candidates = Vec::new();
+        let mut alone = Vec::new();
         for (index, files) in windows.iter().enumerate() {
-            let levels = if index == newest { &self.levels } else { &once };
-            for (level, Level { threshold, files }) in levels.split(files).into_iter().enumerate() {
-                let deep = groups(&files).into_iter().filter(|group| group.depth >= threshold);
-                candidates.extend(deep.map(|group| Candidate { level, threshold, group }));
-            }
+            let (levels, crowd) = match index == newest {
+                true => (&self.levels, self.levels.first_threshold().max(CROWD)),
+                false => (&once, 2),
+            };
+            let deep = deep_groups(levels, files);
+            let rest = without(files, &deep);
+            candidates.extend(deep);
+            let crowds = self.crowds(&rest, crowd);
+            alone.push(without(&rest, &crowds));
+            candidates.extend(crowds);
         }
+        alone.truncate(windows.len().saturating_sub(WINDOWS_APART));
+        candidates.extend(self.crowds_of_old_windows(&alone.concat()));
         candidates
+    }
+
+    /// Crowds among files of one window.
+    fn crowds(&self, files: &[FileStats], threshold: usize) -> Vec<Candidate> {
+        let mut neighbours = files.to_vec();
+        neighbours.sort_by_key(|file| (file.first, file.number));
+        self.crowds_among(&neighbours, threshold)
+    }
+
+    /// Crowds among what is left of windows that nobody keeps apart. What lives for ever is not mixed with what expires,
+    /// which would then never go whole.
+    fn crowds_of_old_windows(&self, files: &[FileStats]) -> Vec<Candidate> {
+        let mut neighbours = files.to_vec();
+        neighbours.sort_by_key(|file| (self.window(file), file.number));
+        let (lasting, expiring): (Vec<FileStats>, Vec<FileStats>) =
+            neighbours.into_iter().partition(|file| file.max_deleted_at == Seconds::MAX);
+        let of = |files: Vec<FileStats>| self.crowds_among(&files, CROWD);
+        [of(lasting), of(expiring)].into_iter().flatten().collect()
+    }
+
+    fn crowds_among(&self, neighbours: &[FileStats], threshold: usize) -> Vec<Candidate> {
+        let crowds = Crowds { small_bytes: self.small_bytes(), threshold, most: self.max_files };
+        let candidate = |Crowd { files, count }| {
+            let excess = (count / threshold / CROWD_WEIGHT).max(1);
+            Candidate { excess, level: None, group: Group::of(files) }
+        };
+        crowds.among(neighbours).into_iter().map(candidate).collect()
+    }
+
+    /// Files of fewer bytes are small.
+    fn small_bytes(&self) -> u64 {
+        let fragment = match self.base_slices {
+            (0 | 1, _) => self.fragment_bytes,
+            (_, min_bytes) => self.fragment_bytes.min(min_bytes.max(LEAST_FRAGMENT_BYTES)),
+        };
+        fragment / SMALL_PART
     }
 
     /// The files by window, oldest first.
@@ -71,23 +136,70 @@ impl Unified {
 
     /// The job that merges some files.
     pub fn job(&self, kind: JobKind, files: &[FileStats]) -> Job {
-        let mut inputs: Vec<u64> = files.iter().map(|file| file.number).collect();
-        inputs.sort_unstable();
-        let bytes = files.iter().map(|file| file.bytes).sum();
-        // The widest input covers what all of them cover.
-        let widest = files.iter().map(|file| file.slices).min().unwrap_or(1).max(1);
-        Job { kind, inputs, bytes, slices: self.slices(bytes, widest) }
+        let (bytes, widest) = extent(files);
+        Job { kind, inputs: numbers(files), bytes, slices: self.slices(bytes, widest) }
+    }
+
+    /// The job that merges a crowd: into no more fragments than their size asks for, since the files are too many.
+    fn crowd_job(&self, files: &[FileStats]) -> Job {
+        let (bytes, widest) = extent(files);
+        let slices = self.needed_slices(bytes, widest);
+        Job { kind: JobKind::Merge, inputs: numbers(files), bytes, slices }
     }
 
     /// Into how many slices of the ring the ring-wide equivalent of `bytes` in one of `widest` slices is to be cut.
     pub(crate) fn slices(&self, bytes: u64, widest: u32) -> u32 {
-        let density = bytes.saturating_mul(u64::from(widest));
-        let wanted = density.div_ceil(self.fragment_bytes.max(1));
         let (base, min_bytes) = self.base_slices;
+        let density = bytes.saturating_mul(u64::from(widest));
         let base = u64::from(base).min(density / min_bytes.max(1));
-        let slices = wanted.max(base).clamp(1, MAX_SLICES).next_power_of_two();
-        u32::try_from(slices).unwrap_or(u32::MAX).max(widest)
+        self.needed_slices(bytes, widest).max(power_of_two(base))
     }
+
+    /// [`slices`](Self::slices) for the sake of their size alone.
+    fn needed_slices(&self, bytes: u64, widest: u32) -> u32 {
+        let density = bytes.saturating_mul(u64::from(widest));
+        power_of_two(density.div_ceil(self.fragment_bytes.max(1))).max(widest)
+    }
+}
+
+/// Groups of a level that are deep enough to be merged.
+fn deep_groups(levels: &Levels, files: &[FileStats]) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for (level, Level { threshold, files }) in levels.split(files).into_iter().enumerate() {
+        let deep = groups(&files).into_iter().filter(|group| group.depth >= threshold);
+        candidates.extend(deep.map(|group| Candidate {
+            excess: group.depth / threshold,
+            level: Some(level),
+            group,
+        }));
+    }
+    candidates
+}
+
+/// The files that no candidate has.
+fn without(files: &[FileStats], candidates: &[Candidate]) -> Vec<FileStats> {
+    let taken = candidates.iter().flat_map(|candidate| &candidate.group.files);
+    let taken: BTreeSet<FileNumber> = taken.map(|file| file.number).collect();
+    files.iter().filter(|file| !taken.contains(&file.number)).copied().collect()
+}
+
+fn numbers(files: &[FileStats]) -> Vec<FileNumber> {
+    let mut numbers: Vec<FileNumber> = files.iter().map(|file| file.number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Bytes of some files, and of how many slices of the ring one holds them all: as far as is known, since a file that was
+/// not cut may lie anywhere.
+fn extent(files: &[FileStats]) -> (u64, u32) {
+    let first = files.iter().map(|file| file.first).min().unwrap_or(i64::MIN);
+    let last = files.iter().map(|file| file.last).max().unwrap_or(i64::MAX);
+    let widest = files.iter().map(|file| file.slices).min().unwrap_or(1).max(1);
+    (files.iter().map(|file| file.bytes).sum(), widest.min(slices_around(first, last)))
+}
+
+fn power_of_two(slices: u64) -> u32 {
+    u32::try_from(slices.clamp(1, MAX_SLICES).next_power_of_two()).unwrap_or(u32::MAX)
 }
 
 /// More slices than any table needs: files of 1 GiB up to 64 TiB.
@@ -101,16 +213,19 @@ impl Strategy for Unified {
         }
         // Where most files too many lie over one place reads suffer most; then small files first, they cost the least.
         let urgency = |candidate: &Candidate| {
-            let excess = candidate.group.depth / candidate.threshold;
-            (excess, Reverse(candidate.level), Reverse(candidate.group.bytes()))
+            let level = candidate.level.unwrap_or(usize::MAX);
+            (candidate.excess, Reverse(level), Reverse(candidate.group.bytes()))
         };
         let oldest = |group: &Group| group.files.iter().map(|file| file.number).min();
         let most = self
             .candidates(files)
             .into_iter()
             .max_by_key(|candidate| (urgency(candidate), Reverse(oldest(&candidate.group))));
-        if let Some(Candidate { group, .. }) = most {
-            return Some(self.job(JobKind::Merge, &group.take(self.max_files.max(2))));
+        if let Some(Candidate { group, level, .. }) = most {
+            return Some(match level {
+                Some(_) => self.job(JobKind::Merge, &group.take(self.max_files.max(2))),
+                None => self.crowd_job(&group.files),
+            });
         }
         let full = full_of_tombstones(files, moment, self.tombstone_threshold)?;
         Some(self.job(JobKind::Tombstones, &[full]))

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use super::context::{Context, remove_orphan};
 use super::options::TableSettings;
-use super::output::{create, slice_of};
+use super::output::create;
 use super::receive::ReceivedStream;
 use super::table::TableStore;
+use crate::compaction::slice_of;
 use crate::manifest::{FileNumber, TableFile};
 use crate::model::position::token_prefix;
 use crate::model::row::check;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::context::{Context, remove_orphan};
 use super::table::TableStore;
 use crate::StorageError;
+use crate::compaction::slice_of;
 use crate::manifest::{FileNumber, TableFile};
 use crate::model::Timestamp;
 use crate::model::entry::Entry;
@@ -113,15 +114,6 @@ impl<'a> Output<'a> {
             self.finished.drain(..).map(|file| manifest.path(file.number)).collect()
         };
         paths.iter().for_each(|path| remove_orphan(fs, path));
-    }
-}
-
-/// Which of so many equal slices of the ring a token lies in.
-pub(super) fn slice_of(token: i64, slices: u32) -> u64 {
-    let sorted = (token ^ i64::MIN) as u64;
-    match slices.trailing_zeros() {
-        0 => 0,
-        bits => sorted >> (64 - bits),
     }
 }
 
