@@ -39,13 +39,12 @@ pub struct JournalFormat {
 /// Takes a record and its offset.
 pub type Visitor<'a> = dyn FnMut(u64, &[u8]) -> Result<(), StorageError> + 'a;
 
-/// An open journal.
+/// A journal that is appended to. Its file is open only meanwhile: there may be more journals than descriptors.
 #[derive(Debug)]
 pub struct Journal {
     fs: Arc<dyn Fs>,
     path: PathBuf,
     format: JournalFormat,
-    file: Arc<dyn File>,
     /// Where the next record goes; until then an end mark is there.
     end: u64,
     /// Length of the file.
@@ -63,9 +62,9 @@ impl Journal {
         format: JournalFormat,
         records: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Journal, StorageError> {
-        let (file, end, allocated) = write_whole(&*fs, path, format, records)?;
+        let (end, allocated) = write_whole(&*fs, path, format, records)?;
         let path = path.to_path_buf();
-        Ok(Journal { fs, path, format, file, end, allocated, ragged: false, fenced: false })
+        Ok(Journal { fs, path, format, end, allocated, ragged: false, fenced: false })
     }
 
     /// Opens a journal and passes every record, with its offset, to `visit`. A torn end is cut off; what is read is
@@ -98,9 +97,9 @@ impl Journal {
         let is_marked = matches!(found_at(&bytes, end as usize), Found::Mark);
         let path = path.to_path_buf();
         let journal =
-            Journal { fs, path, format, file, end, allocated: len, ragged: false, fenced: false };
+            Journal { fs, path, format, end, allocated: len, ragged: false, fenced: false };
         if !is_marked {
-            journal.clear_end()?;
+            journal.clear_end(&*file)?;
         }
         Ok(journal)
     }
@@ -130,18 +129,19 @@ impl Journal {
         let mut bytes = Vec::with_capacity(record.len() + RECORD_HEADER_BYTES);
         encode_record(&mut bytes, self.end, record)?;
         let end = self.end + bytes.len() as u64;
-        self.grow(end)?;
+        let file = self.fs.open(&self.path, false);
+        let file = file.map_err(|error| StorageError::io("open", &self.path, error))?;
+        self.grow(&*file, end)?;
         if self.ragged {
-            self.clear_end()?;
+            self.clear_end(&*file)?;
         }
         self.ragged = true;
-        self.file
-            .write_all_at(&bytes, self.end)
+        file.write_all_at(&bytes, self.end)
             .map_err(|error| StorageError::io("write", &self.path, error))?;
-        self.sync()?;
+        self.sync(&*file)?;
         self.ragged = false;
         self.end = end;
-        if let Err(error) = self.file.write_all_at(&end_mark(end), end) {
+        if let Err(error) = file.write_all_at(&end_mark(end), end) {
             // It only serves to tell damage from a torn end.
             tracing::warn!(file = %self.path.display(), %error, "no end mark could be written");
         }
@@ -149,21 +149,21 @@ impl Journal {
     }
 
     /// Makes room for records up to `end` and a mark.
-    fn grow(&mut self, end: u64) -> Result<(), StorageError> {
+    fn grow(&mut self, file: &dyn File, end: u64) -> Result<(), StorageError> {
         let needed = end + RECORD_HEADER_BYTES as u64;
         if needed <= self.allocated {
             return Ok(());
         }
         let len = needed.max(self.allocated * 2).next_multiple_of(PAGE_BYTES);
         let failed = |error| StorageError::io("grow", &self.path, error);
-        self.file.set_len(len).map_err(failed)?;
-        self.sync()?;
+        file.set_len(len).map_err(failed)?;
+        self.sync(file)?;
         self.allocated = len;
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), StorageError> {
-        self.file.sync_data().map_err(|error| {
+    fn sync(&mut self, file: &dyn File) -> Result<(), StorageError> {
+        file.sync_data().map_err(|error| {
             self.fenced = true;
             tracing::error!(file = %self.path.display(), %error, "sync failed: the journal takes no more records");
             StorageError::io("sync", &self.path, error)
@@ -171,11 +171,10 @@ impl Journal {
     }
 
     /// Marks the end of what was synced, and removes what lies behind.
-    fn clear_end(&self) -> Result<(), StorageError> {
+    fn clear_end(&self, file: &dyn File) -> Result<(), StorageError> {
         let mut bytes = end_mark(self.end).to_vec();
         bytes.resize(self.allocated.saturating_sub(self.end) as usize, 0);
-        self.file
-            .write_all_at(&bytes, self.end)
+        file.write_all_at(&bytes, self.end)
             .map_err(|error| StorageError::io("write", &self.path, error))
     }
 
@@ -191,8 +190,8 @@ impl Journal {
             return Err(StorageError::Fenced { file: self.path.clone() });
         }
         match write_whole(&*self.fs, &self.path, self.format, records) {
-            Ok((file, end, allocated)) => {
-                (self.file, self.end, self.allocated) = (file, end, allocated);
+            Ok((end, allocated)) => {
+                (self.end, self.allocated) = (end, allocated);
                 self.ragged = false;
                 Ok(())
             }
@@ -379,7 +378,7 @@ fn write_whole<'a>(
     path: &Path,
     format: JournalFormat,
     records: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<(Arc<dyn File>, u64, u64), StorageError> {
+) -> Result<(u64, u64), StorageError> {
     let mut bytes = Vec::from(format.magic);
     bytes.extend_from_slice(&format.version.to_le_bytes());
     for record in records {
@@ -404,7 +403,7 @@ fn write_whole<'a>(
         file: path.to_path_buf(),
         source: error,
     })?;
-    Ok((file, end, bytes.len() as u64))
+    Ok((end, bytes.len() as u64))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::replay::replay;
 use super::table::TableStore;
 use super::{Engine, Inner, Tables};
 use crate::StorageError;
+use crate::fs::limited::LimitedFs;
 use crate::fs::{Fs, create_dir_durably};
 
 impl Engine {
@@ -30,6 +31,7 @@ impl Engine {
         options: EngineOptions,
         tables: impl IntoIterator<Item = TableSettings>,
     ) -> Result<Engine, StorageError> {
+        let fs: Arc<dyn Fs> = Arc::new(LimitedFs::new(fs, options.open_files));
         let lock = lock_dir(&*fs, &options)?;
         let context = Context::new(fs, clock, options);
         let mut stores = Tables::new();

@@ -37,6 +37,8 @@ pub struct EngineOptions {
     pub compaction_bytes_per_second: u64,
     /// How many compactions may run at once.
     pub compaction_threads: usize,
+    /// How many SSTables are open at once, at most; others are opened as they are read.
+    pub open_files: usize,
     /// How many threads replay the log at the start. With one it goes the same way every time.
     pub replay_threads: usize,
     /// Who flushes and compacts.
@@ -44,7 +46,8 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// The usual options: 256 MiB of memtables, 16 shards, 128 MiB of block cache, acknowledged means on disk.
+    /// The usual options: 256 MiB of memtables, 16 shards, 128 MiB of block cache, 512 open files, acknowledged means on
+    /// disk.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         EngineOptions {
             data_dir: data_dir.into(),
@@ -54,6 +57,7 @@ impl EngineOptions {
             block_cache_bytes: 128 << 20,
             compaction_bytes_per_second: 64 << 20,
             compaction_threads: 1,
+            open_files: 512,
             replay_threads: 1,
             background: BackgroundDriver::Threads,
         }

@@ -5,6 +5,7 @@
 //! a created, renamed, linked or removed name only after [`Fs::sync_dir`] of its directory.
 
 pub mod faulty;
+pub mod limited;
 pub mod memory;
 pub mod nowait;
 pub mod real;

@@ -25,7 +25,7 @@ use crate::fs::Fs;
 use crate::model::Timestamp;
 use crate::model::entry::Direction;
 
-/// An SSTable for reading. Opens its file on first use and keeps it open.
+/// An SSTable for reading. Opens its file on first use.
 #[derive(Debug)]
 pub struct SsTable {
     fs: Arc<dyn Fs>,

@@ -144,6 +144,8 @@ pub(crate) fn options(shape: &Shape) -> EngineOptions {
         shards: shape.shards,
         block_cache_bytes: shape.block_cache_bytes,
         background: BackgroundDriver::Caller,
+        // Fewer than files, so that these are closed and opened all the time.
+        open_files: 2,
         ..EngineOptions::new("/data")
     }
 }

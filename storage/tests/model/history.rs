@@ -125,6 +125,14 @@ fn strategies() -> impl Strategy<Value = Unified> {
         4 => Just(pairs()),
         1 => Just(Unified { levels: similar, max_files: 32, ..pairs() }),
         1 => Just(Unified { levels: geometric, ..pairs() }),
+        // Where few files lie over each other, small ones beside each other are merged.
+        1 => Just(Unified {
+            levels: Levels::One { threshold: 4 },
+            max_files: 32,
+            fragment_bytes: 1 << 20,
+            base_slices: (1, 0),
+            ..pairs()
+        }),
         // Windows of a few seconds: timestamps are seconds here.
         1 => Just(Unified { window: Some(4), ..pairs() }),
     ]
