@@ -15,6 +15,7 @@ pub mod commands;
 pub mod config;
 pub mod connection;
 mod console;
+mod descriptors;
 pub mod error;
 pub mod events;
 pub mod execute;

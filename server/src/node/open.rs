@@ -25,6 +25,7 @@ use super::{Node, SELF, Snapshot, placements, tables};
 use crate::budget::Budget;
 use crate::clock::{HybridClock, SystemWall, Wall};
 use crate::config::{CommitLogMode, Config, cores};
+use crate::descriptors;
 use crate::error::QueryError;
 use crate::events::EventHub;
 use crate::execute::replica::LocalReplica;
@@ -187,6 +188,7 @@ fn engine_options(config: &Config, set_aside_damaged: bool) -> EngineOptions {
         block_cache_bytes: config.block_cache_bytes(),
         compaction_bytes_per_second: config.compaction.calm_mib_per_s * MIB,
         compaction_threads: config.compaction_threads(),
+        open_files: descriptors::for_sstables(config.limits.max_connections),
         replay_threads: cores(),
         ..EngineOptions::new(config.data_dir.join(STORAGE))
     }
