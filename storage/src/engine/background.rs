@@ -25,8 +25,11 @@ struct State {
     compact: bool,
 }
 
-/// How often the threads look for work without being told.
-const IDLE: Duration = Duration::from_secs(1);
+/// How often the flushing thread looks for work without being told: flush periods, and what the log needs flushed.
+const FLUSH_IDLE: Duration = Duration::from_secs(1);
+/// How often compacting threads do. All that changes without anybody telling is that something expires, and to look at
+/// all files of all tables takes a while.
+const COMPACT_IDLE: Duration = Duration::from_secs(10);
 /// How long a failed step waits for the next try.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
@@ -129,7 +132,10 @@ fn run(inner: &Weak<Inner>, signals: &Signals, work: Work) {
     loop {
         let limit = match work_off(inner, signals, work) {
             None => return,
-            Some(Ok(())) => IDLE,
+            Some(Ok(())) => match work {
+                Work::Flush => FLUSH_IDLE,
+                Work::Compact => COMPACT_IDLE,
+            },
             Some(Err(_)) if signals.is_stopped() => return,
             Some(Err(error)) => {
                 match work {
