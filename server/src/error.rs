@@ -138,6 +138,7 @@ impl QueryError {
         let (line, column) = at.place_in(text);
         let placed = |message: String| format!("line {line}:{column} {message}");
         match *error {
+            QueryError::Syntax(message) => QueryError::Syntax(placed(message)),
             QueryError::Invalid(message) => QueryError::Invalid(placed(message)),
             QueryError::Syntax(message) => QueryError::Syntax(placed(message)),
             QueryError::Config(message) => QueryError::Config(placed(message)),

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::bind::bind_values;
 use crate::budget::Credit;
-use crate::error::{Attempt, QueryError};
+use crate::error::{At, Attempt, QueryError};
 use crate::execute::replica::LogPosition;
 use crate::execute::{self, ExecuteContext, RequestWatch};
 use crate::metrics::RequestKind;
@@ -247,7 +247,7 @@ impl<'a> Run<'a> {
         let (event, warnings) = blocking(|| {
             self.node.alter_schema(|catalogue| {
                 let context = self.ddl_context(catalogue, &data_centers, time);
-                let effect = ddl::effect(statement, &context)?;
+                let effect = ddl::effect(statement, &context).at(ddl::object(statement))?;
                 Ok((effect.changes, (effect.event, effect.warnings)))
             })
         })?;

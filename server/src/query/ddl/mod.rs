@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use tholos_grammar::ast::{QualifiedName, Statement};
 use tholos_grammar::name::Name;
+use tholos_grammar::span::Span;
 use tholos_storage::model::Timestamp;
 use tholos_storage::schema::{Keyspace, SchemaChange};
 use uuid::Uuid;
@@ -107,6 +108,21 @@ impl<'a> DdlContext<'a> {
             )));
         }
         Ok(())
+    }
+}
+
+/// Where the object of a schema statement is named: what nothing else in it is to blame for is wrong with that.
+pub fn object(statement: &Statement) -> Span {
+    match statement {
+        Statement::CreateKeyspace(statement) => statement.name.span,
+        Statement::AlterKeyspace(statement) => statement.name.span,
+        Statement::DropKeyspace(statement) => statement.name.span,
+        Statement::CreateTable(statement) => statement.name.span(),
+        Statement::AlterTable(statement) => statement.name.span(),
+        Statement::CreateType(statement) => statement.name.span(),
+        Statement::AlterType(statement) => statement.name.span(),
+        Statement::DropTable(statement) | Statement::DropType(statement) => statement.name.span(),
+        _ => Span::default(),
     }
 }
 

@@ -28,12 +28,21 @@ pub(in crate::query) struct Planner<'p, 'c, 't> {
     pub(super) name: String,
     /// Aggregates drafted so far.
     pub(super) aggregates: usize,
+    /// The argument that is being drafted: what markers in it are called that only have a type.
+    argument: Option<String>,
 }
 
 impl<'p, 'c, 't> Planner<'p, 'c, 't> {
     /// For values that `receiver` takes.
     pub(super) fn of_values(binder: &'p mut Binder<'c>, receiver: &'p ColumnSpec) -> Self {
-        Planner { binder, row: None, base: receiver, name: String::new(), aggregates: 0 }
+        Planner {
+            binder,
+            row: None,
+            base: receiver,
+            name: String::new(),
+            aggregates: 0,
+            argument: None,
+        }
     }
 
     /// For expressions over rows; `base` is of their table.
@@ -42,7 +51,7 @@ impl<'p, 'c, 't> Planner<'p, 'c, 't> {
         row: &'p mut Slots<'t>,
         base: &'p ColumnSpec,
     ) -> Self {
-        Planner { binder, row: Some(row), base, name: String::new(), aggregates: 0 }
+        Planner { binder, row: Some(row), base, name: String::new(), aggregates: 0, argument: None }
     }
 
     /// An expression that no receiver gives a type, with the name that a result's column of it gets.
@@ -200,11 +209,29 @@ impl<'p, 'c, 't> Planner<'p, 'c, 't> {
             ("token", _) if self.row.is_some() => self.token(arguments).at(at),
             _ => {
                 self.write(format_args!("system.{name}("));
-                let drafts = self.list(arguments)?;
+                let drafts = self.arguments(name, arguments)?;
                 self.push(")");
                 self.combine(Cow::Borrowed(name), drafts).at(at)
             }
         }
+    }
+
+    fn arguments<'a>(
+        &mut self,
+        function: &str,
+        arguments: &'a [Term],
+    ) -> Result<Vec<Draft<'a>>, QueryError> {
+        if self.row.is_some() {
+            return self.list(arguments);
+        }
+        let outer = self.argument.take();
+        let mut drafts = Vec::with_capacity(arguments.len());
+        for (position, argument) in arguments.iter().enumerate() {
+            self.argument = Some(argument_name(position, function));
+            drafts.push(self.draft(argument)?);
+        }
+        self.argument = outer;
+        Ok(drafts)
     }
 
     /// A call with its arguments: an expression, unless it takes a receiver to know which function it is.
@@ -354,8 +381,17 @@ impl<'p, 'c, 't> Planner<'p, 'c, 't> {
 
     /// What a marker is called that stands where only a type is known.
     pub(super) fn receiver_name(&self) -> &str {
-        if self.row.is_some() { "[selection]" } else { &self.base.name }
+        match (&self.row, &self.argument) {
+            (Some(_), _) => "[selection]",
+            (None, Some(argument)) => argument,
+            (None, None) => &self.base.name,
+        }
     }
+}
+
+/// What a marker is called that is an argument.
+pub(super) fn argument_name(position: usize, function: &str) -> String {
+    format!("arg{position}(system.{function})")
 }
 
 /// The name to look a function up by: only native functions exist, which live in keyspace `system`.
@@ -398,6 +434,11 @@ fn operator_result(name: &str, types: &[ArgumentType]) -> Result<ArgumentType, Q
     Ok(match types {
         [A::Literal(L::Integer(a)), A::Literal(L::Integer(b))] => {
             A::Literal(L::Integer(wider(*a, *b)))
+        }
+        // What no bigint holds is exact beside a fraction too.
+        [A::Literal(L::Float), A::Literal(L::Integer(Native::Varint))]
+        | [A::Literal(L::Integer(Native::Varint)), A::Literal(L::Float)] => {
+            A::Known(Native::Decimal.into())
         }
         [A::Literal(L::Integer(_) | L::Float), A::Literal(L::Integer(_) | L::Float)] => {
             A::Literal(L::Float)

@@ -5,7 +5,7 @@ use tholos_grammar::ast::term::Literal;
 use tholos_grammar::types::{CqlType, UserType};
 
 use super::draft::{Draft, DraftKind, OpenCall};
-use super::planner::Planner;
+use super::planner::{Planner, argument_name};
 use super::{Evaluated, Expr, ExprKind, assignable, literal};
 use crate::error::{At, QueryError};
 use crate::query::functions::{self, ArgumentType, CallContext, Function, Random};
@@ -76,10 +76,8 @@ impl Planner<'_, '_, '_> {
         {
             let name = match self.row {
                 Some(_) => self.receiver_name().to_string(),
-                None => format!(
-                    "arg{position}(system.{})",
-                    if called == function.name { function.native_name() } else { called }
-                ),
+                None if called == function.name => argument_name(position, function.native_name()),
+                None => argument_name(position, called),
             };
             let receiver = self.base.part(name, ty.clone());
             settled.push(self.settle(argument, &receiver)?);

@@ -173,9 +173,7 @@ pub(super) fn fits(given: &ArgumentType, native: Native) -> bool {
     use Native as N;
     match given {
         ArgumentType::Any => true,
-        ArgumentType::Known(known) => {
-            native != N::Blob && assignable(known, &native.into()) || *known == native.into()
-        }
+        ArgumentType::Known(known) => assignable(known, &native.into()),
         ArgumentType::Literal(kind) => match kind {
             LiteralKind::Text => {
                 matches!(native, N::Ascii | N::Text | N::Inet | N::Date | N::Time | N::Timestamp)
