@@ -174,6 +174,7 @@ fn character_hint(text: &str) -> Option<&'static str> {
             Some("it is a blank of another kind: use a plain space")
         }
         '!' => Some("not equal is written !="),
+        '#' => Some("comments begin with -- or //, or stand between /* and */"),
         character if character.is_alphabetic() => {
             Some("a name with such letters goes in double quotes")
         }

@@ -3,6 +3,7 @@
 use tholos_grammar::name::is_reserved;
 
 use crate::error::Expected;
+use crate::foreign;
 use crate::input::Input;
 use crate::lexer::Kind;
 use crate::statement::FIRST_WORDS;
@@ -13,7 +14,9 @@ pub(crate) fn hint(found: &Input<'_>, expected: &[Expected]) -> Option<String> {
     match found.kind() {
         // What follows a number and `-` is the rest of a UUID or timestamp.
         Kind::Word if is_value && is_behind(found, "-") => None,
-        Kind::Word => word(found.text(), expected),
+        Kind::Word => foreign::apostrophe(found)
+            .or_else(|| foreign::word(found, expected))
+            .or_else(|| word(found.text(), expected)),
         Kind::QuotedName if is_value || expects(expected, "constant") => {
             let text = found.text().trim_matches('"').replace('\'', "''");
             Some(format!("double quotes are for names; text goes in single quotes: '{text}'"))
@@ -27,6 +30,7 @@ pub(crate) fn hint(found: &Input<'_>, expected: &[Expected]) -> Option<String> {
         Kind::Symbol(">") if is_value && is_behind(found, "<") => {
             Some("not equal is written !=".to_string())
         }
+        Kind::Symbol(_) => foreign::symbol(found, expected),
         _ => None,
     }
 }
@@ -38,30 +42,8 @@ fn is_behind(found: &Input<'_>, mark: &str) -> bool {
 
 fn word(word: &str, expected: &[Expected]) -> Option<String> {
     mistyped(word, expected)
-        .or_else(|| foreign(word, expected))
         .or_else(|| reserved(word, expected))
         .or_else(|| unquoted(word, expected))
-}
-
-/// What other languages have and CQL does not, or has elsewhere.
-fn foreign(word: &str, expected: &[Expected]) -> Option<String> {
-    const CLAUSES: [&str; 8] =
-        ["WHERE", "GROUP", "ORDER", "PER", "LIMIT", "ALLOW", "BYPASS", "USING"];
-    const ORDER: &str = "clauses come in the order WHERE, GROUP BY, ORDER BY, PER PARTITION LIMIT, LIMIT, \
-                         ALLOW FILTERING, BYPASS CACHE, USING";
-    let ends = expected.contains(&Expected::End);
-    let in_select = expected.contains(&Expected::Keyword("BYPASS"));
-    let word = word.to_ascii_uppercase();
-    match word.as_str() {
-        "OR" if expected.contains(&Expected::Keyword("AND")) => {
-            Some("CQL has no OR: use IN, or one statement for each".to_string())
-        }
-        "JOIN" | "INNER" | "LEFT" if ends => {
-            Some("CQL has no joins: read each table, or keep one table per query".to_string())
-        }
-        clause if ends && in_select && CLAUSES.contains(&clause) => Some(ORDER.to_string()),
-        _ => None,
-    }
 }
 
 /// A bare word where a value was expected.

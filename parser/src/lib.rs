@@ -13,6 +13,7 @@ mod access;
 mod bounds;
 mod describe;
 mod error;
+mod foreign;
 mod function;
 mod hint;
 mod input;
@@ -43,6 +44,7 @@ pub use crate::script::{
     Inside, NextStatement, Script, Span, Split, Unfinished, next_statement, parse_script,
     parse_statement_at, redact_passwords, split_statements,
 };
+pub use crate::statement::is_first_word;
 
 use crate::input::{Input, Trace};
 use crate::lexer::Kind;

@@ -22,6 +22,22 @@ impl ParseError {
         self.render_with(source, name, &Renderer::styled())
     }
 
+    /// As [`ParseError::render`] or [`ParseError::render_in_colour`], with lines of the source cut to a terminal of so many
+    /// columns.
+    pub fn render_within(
+        &self,
+        source: &str,
+        name: &str,
+        colour: bool,
+        width: Option<usize>,
+    ) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        match width {
+            Some(width) => self.render_with(source, name, &renderer.term_width(width)),
+            None => self.render_with(source, name, &renderer),
+        }
+    }
+
     fn render_with(&self, source: &str, name: &str, renderer: &Renderer) -> String {
         let window = self.window(source);
         let shown = source.get(window.clone()).unwrap_or_default();
@@ -90,6 +106,16 @@ error: expected a column name, found the end
 1 | SELECT * FROM t WHERE
   |                      ^";
         assert_eq!(rendered("SELECT * FROM t WHERE"), expected);
+    }
+
+    #[test]
+    fn lines_are_cut_to_the_terminal() {
+        let source = format!("SELECT {} FORM t", "a, ".repeat(60).trim_end_matches(", "));
+        let error = parse_statement(&source).expect_err("a statement with a mistake");
+        let text = error.render_within(&source, "a.cql", false, Some(40));
+        let snippet = text.lines().skip(2).take(3);
+        assert!(snippet.clone().all(|line| line.chars().count() <= 40), "{text}");
+        assert!(text.contains("FORM") && text.contains("^^^^"), "{text}");
     }
 
     #[test]

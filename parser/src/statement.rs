@@ -26,6 +26,11 @@ pub(crate) const FIRST_WORDS: [&str; 16] = [
     "GRANT", "REVOKE", "LIST", "DESCRIBE", "DESC", "APPLY",
 ];
 
+/// Whether a statement may begin with the word, in any case.
+pub fn is_first_word(word: &str) -> bool {
+    FIRST_WORDS.iter().any(|first| first.eq_ignore_ascii_case(word))
+}
+
 /// A parser of one kind of statement.
 type Rule<'a> = fn(Input<'a>) -> Parsed<'a, Statement>;
 
