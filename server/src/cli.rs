@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use tholos_grammar::consistency::Consistency;
 use tholos_shell::{Format, OnError};
 
-use crate::config::{CommitLogMode, Config, ConfigError};
+use crate::config::{CommitLogMode, Config, ConfigError, LogFormat};
 
 /// A wide-column database: CQL over Cassandra's native protocol, in one program.
 ///
@@ -23,6 +23,9 @@ pub struct Cli {
     /// The console's node.
     #[command(flatten)]
     pub console: ConsoleArgs,
+    /// Print the version
+    #[arg(short = 'V', long, global = true)]
+    pub version: bool,
 }
 
 /// Commands.
@@ -166,7 +169,7 @@ pub struct ConsoleArgs {
     /// Keep all data in memory: it is gone at the end
     #[arg(long)]
     pub memory: bool,
-    /// Let drivers connect at this port [default: a free one]
+    /// Let drivers connect at this port [default: 9042, or a free one if that is taken]
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
     /// How the shell works
@@ -216,6 +219,9 @@ pub struct ServeArgs {
     /// How much to log: error, warn, info, debug, trace, or directives
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
+    /// How the log is written
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     /// Start although the commit log is damaged: damaged segments are moved away, and what is only in them is lost
     #[arg(long)]
     pub set_aside_damaged_log: bool,
@@ -224,9 +230,15 @@ pub struct ServeArgs {
 /// `tholos shell`
 #[derive(Clone, Debug, Args)]
 pub struct ShellArgs {
-    /// The node to connect to
-    #[arg(value_name = "HOST[:PORT]", default_value = "127.0.0.1:9042")]
-    pub node: String,
+    /// The node to connect to [default: the one that uses --data or ./tholos-data, else 127.0.0.1:9042]
+    #[arg(value_name = "HOST[:PORT]")]
+    pub node: Option<String>,
+    /// Its port
+    #[arg(value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Connect to the node that uses this data directory
+    #[arg(long, value_name = "DIR", conflicts_with = "node")]
+    pub data: Option<PathBuf>,
     /// How the shell works
     #[command(flatten)]
     pub client: ClientArgs,
@@ -236,11 +248,14 @@ pub struct ShellArgs {
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// Scripts, in order; - for standard input
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present_any = ["file", "execute"])]
     pub files: Vec<PathBuf>,
-    /// The node to connect to
-    #[arg(long, value_name = "HOST[:PORT]", default_value = "127.0.0.1:9042")]
-    pub node: String,
+    /// The node to connect to [default: the one that uses --data or ./tholos-data, else 127.0.0.1:9042]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub node: Option<String>,
+    /// Connect to the node that uses this data directory
+    #[arg(long, value_name = "DIR", conflicts_with = "node")]
+    pub data: Option<PathBuf>,
     /// How scripts run
     #[command(flatten)]
     pub client: ClientArgs,
@@ -249,9 +264,12 @@ pub struct RunArgs {
 /// What every way to run CQL takes.
 #[derive(Clone, Debug, Args)]
 pub struct ClientArgs {
-    /// Run these statements and exit
-    #[arg(short, long, value_name = "CQL")]
-    pub execute: Option<String>,
+    /// Run these statements and exit; may be given several times
+    #[arg(short, long, value_name = "CQL", conflicts_with = "file")]
+    pub execute: Vec<String>,
+    /// Run this script and exit; - is standard input; may be given several times
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Vec<PathBuf>,
     /// Start in this keyspace
     #[arg(short, long, value_name = "NAME")]
     pub keyspace: Option<String>,
@@ -324,6 +342,7 @@ impl ServeArgs {
         set(&mut config.data_center, &self.data_center);
         set(&mut config.rack, &self.rack);
         set(&mut config.log.level, &self.log);
+        config.log.format = self.log_format.unwrap_or(config.log.format);
         config.data_dir = self.data.clone().unwrap_or(config.data_dir);
         config.listen.address = self.listen.unwrap_or(config.listen.address);
         config.listen.port = self.port.unwrap_or(config.listen.port);
@@ -367,5 +386,24 @@ mod tests {
         let cli = Cli::parse_from(["tholos", "--memory", "--port", "7"]);
         assert!(cli.command.is_none() && cli.console.memory);
         assert!(Cli::try_parse_from(["tholos", "--memory", "--data", "x"]).is_err());
+    }
+
+    #[test]
+    fn the_shell_takes_what_fingers_type() {
+        let shell = |line: &[&str]| {
+            let line = ["tholos", "shell"].iter().chain(line);
+            match Cli::try_parse_from(line).map(|cli| cli.command) {
+                Ok(Some(Command::Shell(args))) => args,
+                other => panic!("{other:?}"),
+            }
+        };
+        let args = shell(&["db1", "9043", "-e", "USE a", "-e", "USE b"]);
+        assert_eq!((args.node.as_deref(), args.port), (Some("db1"), Some(9043)));
+        assert_eq!(args.client.execute, ["USE a", "USE b"]);
+        assert_eq!(shell(&["-f", "a.cql", "-f", "-"]).client.file.len(), 2);
+        assert!(Cli::parse_from(["tholos", "--version"]).version);
+        assert!(Cli::parse_from(["tholos", "shell", "-V"]).version);
+        assert!(Cli::try_parse_from(["tholos", "shell", "-e", "USE a", "-f", "a.cql"]).is_err());
+        assert!(Cli::try_parse_from(["tholos", "run"]).is_err());
     }
 }

@@ -5,9 +5,10 @@
 mod dump;
 mod snapshot;
 pub mod sstable;
-mod target;
+pub(crate) mod target;
 mod verify;
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, ConfigCommand, ServeArgs};
-use crate::config::{Config, DEFAULT_TOML};
+use crate::config::{Config, DEFAULT_TOML, LogFormat};
 use crate::console;
 use crate::serve::{ServeError, Server, ServerOptions};
 use crate::version::{CQL_VERSION, RELEASE_VERSION, VERSION};
@@ -29,6 +30,9 @@ const USAGE: u8 = 2;
 
 /// Carries out a command line.
 pub fn main(cli: Cli) -> ExitCode {
+    if cli.version {
+        return version();
+    }
     match cli.command {
         Some(Command::Serve(args)) => serve(&args),
         Some(Command::Shell(args)) => console::shell(&args),
@@ -42,12 +46,14 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Restore(args)) => quietly(|| snapshot::restore(&args)),
         Some(Command::Verify(args)) => verify::main(&args),
         Some(Command::Sstable { command }) => sstable::main(&command),
-        Some(Command::Version) => {
-            println!("Tholos {VERSION} (CQL {CQL_VERSION}, as Cassandra {RELEASE_VERSION})");
-            ExitCode::SUCCESS
-        }
+        Some(Command::Version) => version(),
         None => console::console(&cli.console),
     }
+}
+
+fn version() -> ExitCode {
+    println!("Tholos {VERSION} (CQL {CQL_VERSION}, as Cassandra {RELEASE_VERSION})");
+    ExitCode::SUCCESS
 }
 
 /// Says what went wrong, and gives the exit code for it.
@@ -56,15 +62,23 @@ pub(crate) fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Logs to standard error, as much as `level` says.
-pub(crate) fn init_log(level: &str) {
+/// Logs to standard error, as much as `level` says; in colours only for a person who does not mind them
+/// (<https://no-color.org>).
+pub(crate) fn init_log(level: &str, format: LogFormat) {
     let filter = EnvFilter::try_new(level).unwrap_or_else(|error| {
         eprintln!("tholos: log level {level:?} is not understood ({error}): using info");
         EnvFilter::new("info")
     });
+    let minds = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !minds);
     // A second subscriber can only come from a test harness, which has its own.
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
 }
 
 /// Threads that may wait for the disk on behalf of requests.
@@ -82,7 +96,7 @@ pub(crate) fn runtime() -> Result<Runtime, ServeError> {
 
 /// Commands that may open a node here say in the log only what is amiss.
 fn quietly(command: impl FnOnce() -> ExitCode) -> ExitCode {
-    init_log("warn");
+    init_log("warn", LogFormat::Text);
     command()
 }
 
@@ -101,7 +115,7 @@ fn serve(args: &ServeArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return failed(&error, USAGE),
     };
-    init_log(&config.log.level);
+    init_log(&config.log.level, config.log.format);
     let options = ServerOptions {
         config,
         in_memory: args.memory,

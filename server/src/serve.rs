@@ -111,7 +111,8 @@ impl Server {
         let node = Arc::new(Node::open(node)?);
         let admin_file = match admin_address {
             Some(address) if !in_memory => {
-                let file = AdminFile { address, token: random_token(&node) };
+                let file =
+                    AdminFile { address, token: random_token(&node), native: native_address };
                 file.write(&node.config().data_dir).map_err(ServeError::AdminFile)?;
                 Some(file)
             }

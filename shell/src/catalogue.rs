@@ -16,10 +16,30 @@ pub(crate) struct Catalogue {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Keyspace {
     /// Tables and views, each with its columns.
-    pub(crate) tables: BTreeMap<String, Vec<String>>,
+    pub(crate) tables: BTreeMap<String, Vec<Column>>,
     pub(crate) types: Vec<String>,
     pub(crate) functions: Vec<String>,
     pub(crate) indexes: Vec<String>,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) kind: ColumnKind,
+    /// Its place among the columns of its kind, from 0; -1 where they have no order.
+    pub(crate) position: i32,
+    /// Its type, as CQL writes it.
+    pub(crate) ty: String,
+}
+
+/// What a column is to its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ColumnKind {
+    PartitionKey,
+    Clustering,
+    Static,
+    Regular,
 }
 
 /// A cell of a text column; `None` if it is null or not there.
@@ -32,14 +52,14 @@ impl Catalogue {
     pub(crate) fn load(connection: &mut Connection) -> Result<Catalogue, ClientError> {
         let mut catalogue = Catalogue::default();
         let schema = "system_schema";
-        let keyspaces = pairs(connection, schema, "keyspaces", "keyspace_name")?;
-        for (keyspace, _) in keyspaces {
-            catalogue.keyspaces.entry(keyspace).or_default();
-        }
-        let columns = pairs(connection, schema, "columns", "table_name, column_name")?;
-        for (keyspace, [table, column]) in columns {
-            let tables = &mut catalogue.keyspaces.entry(keyspace).or_default().tables;
-            tables.entry(table).or_default().push(column);
+        for schema in [schema, "system_virtual_schema"] {
+            for (keyspace, _) in pairs(connection, schema, "keyspaces", "keyspace_name")? {
+                catalogue.keyspaces.entry(keyspace).or_default();
+            }
+            for (keyspace, table, column) in columns(connection, schema)? {
+                let tables = &mut catalogue.keyspaces.entry(keyspace).or_default().tables;
+                tables.entry(table).or_default().push(column);
+            }
         }
         for (keyspace, [name, _]) in pairs(connection, schema, "types", "type_name")? {
             catalogue.keyspaces.entry(keyspace).or_default().types.push(name);
@@ -54,12 +74,39 @@ impl Catalogue {
     }
 
     /// The columns of a table; `keyspace` is the one in use where the table is named without.
-    pub(crate) fn columns(&self, keyspace: &str, table: &str) -> &[String] {
+    pub(crate) fn columns(&self, keyspace: &str, table: &str) -> &[Column] {
         self.keyspaces
             .get(keyspace)
             .and_then(|keyspace| keyspace.tables.get(table))
             .map_or(&[], Vec::as_slice)
     }
+}
+
+/// The columns of all tables, with their keyspaces and tables.
+fn columns(
+    connection: &mut Connection,
+    schema: &str,
+) -> Result<Vec<(String, String, Column)>, ClientError> {
+    let names = "keyspace_name, table_name, column_name, kind, type, position";
+    let text = format!("SELECT {names} FROM {schema}.columns");
+    let reply = match connection.query(&text, &RequestOptions::default()) {
+        Err(ClientError::Server(_)) => return Ok(Vec::new()),
+        other => other?,
+    };
+    let rows = reply.into_rows().map(|rows| rows.rows).unwrap_or_default();
+    let column = |row: &Vec<Option<Vec<u8>>>| {
+        let cell = |index| text_cell(row, index).unwrap_or_default().to_string();
+        let position = row.get(5).and_then(|cell| cell.as_deref()?.try_into().ok());
+        let kind = match text_cell(row, 3).unwrap_or_default() {
+            "partition_key" => ColumnKind::PartitionKey,
+            "clustering" => ColumnKind::Clustering,
+            "static" => ColumnKind::Static,
+            _ => ColumnKind::Regular,
+        };
+        let position = position.map_or(-1, i32::from_be_bytes);
+        (cell(0), cell(1), Column { name: cell(2), kind, position, ty: cell(4) })
+    };
+    Ok(rows.iter().map(column).collect())
 }
 
 /// Rows of a schema table: the keyspace, and up to two names.

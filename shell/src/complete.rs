@@ -4,7 +4,9 @@
 //! cursor, and the error's list of expectations is the list of candidates, with names of the catalogue in place of
 //! `a table name` and its like. So completion knows exactly the grammar that the parser knows.
 
+mod columns;
 mod commands;
+mod options;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -41,10 +43,14 @@ pub(crate) fn complete(before: &str, line: &str, context: Context<'_>) -> (usize
         return ((begin + line.len()).saturating_sub(statement.len()).max(start), found);
     }
     let text = format!("{before}{line}");
+    let begin = statement_start(&text);
+    if let Some((start, found)) = options::complete(text.get(begin..).unwrap_or_default()) {
+        return ((begin + start).saturating_sub(before.len()), found);
+    }
     let Some(word) = word_at_end(&text) else { return (line.len(), Vec::new()) };
     let typed = text.get(word.clone()).unwrap_or_default();
-    let statement = text.get(statement_start(&text)..).unwrap_or_default();
-    let head = text.get(statement_start(&text)..word.start).unwrap_or_default();
+    let statement = text.get(begin..).unwrap_or_default();
+    let head = text.get(begin..word.start).unwrap_or_default();
     let mut found = BTreeSet::new();
     if head.trim().is_empty() {
         found.extend(commands::first_words());
@@ -58,6 +64,36 @@ pub(crate) fn complete(before: &str, line: &str, context: Context<'_>) -> (usize
         .collect();
     candidates.dedup();
     (word.start.saturating_sub(before.len()), candidates)
+}
+
+/// The type of the value that stands next in an INSERT, such as `<int>`.
+pub(crate) fn hint(before: &str, line: &str, context: Context<'_>) -> Option<String> {
+    let text = format!("{before}{line}");
+    let statement = text.get(statement_start(&text)..)?;
+    let (keyspace, table) = table_of(statement)?;
+    let columns = context.catalogue.columns(keyspace.as_deref().or(context.keyspace)?, &table);
+    columns::next_type(statement, columns).map(|ty| format!("<{ty}>"))
+}
+
+/// The pieces of a text that are no blanks and comments.
+fn words_of(text: &str) -> Vec<lex::Token> {
+    let is_word = |token: &lex::Token| !matches!(token.kind, Kind::Blank | Kind::Comment);
+    lex::tokens(text).into_iter().filter(is_word).collect()
+}
+
+/// The text of a token; none is empty.
+fn text_at<'t>(text: &'t str, tokens: &[lex::Token], index: usize) -> &'t str {
+    tokens.get(index).and_then(|token| text.get(token.span.clone())).unwrap_or_default()
+}
+
+/// The name that a token is, as the schema has it.
+fn name_at(text: &str, tokens: &[lex::Token], index: usize) -> Option<String> {
+    let written = text_at(text, tokens, index);
+    match tokens.get(index)?.kind {
+        Kind::Word => Some(written.to_ascii_lowercase()),
+        Kind::Name => Some(written.trim_matches('"').replace("\"\"", "\"")),
+        _ => None,
+    }
 }
 
 /// Where the statement that the text ends in begins.
@@ -84,7 +120,12 @@ fn word_at_end(text: &str) -> Option<Range<usize>> {
     }
 }
 
+/// Whether a candidate begins as typed. A name that needs quotes is found without them too.
 fn starts_with(candidate: &str, typed: &str) -> bool {
+    let candidate = match candidate.strip_prefix('"') {
+        Some(bare) if !typed.starts_with('"') && !typed.is_empty() => bare,
+        _ => candidate,
+    };
     let typed = typed.as_bytes();
     candidate.as_bytes().get(..typed.len()).is_some_and(|head| head.eq_ignore_ascii_case(typed))
 }
@@ -115,7 +156,7 @@ fn expected(head: &str, statement: &str, context: Context<'_>) -> BTreeSet<Strin
         Some((name, _)) => Some(name.as_str()),
         None => context.keyspace,
     };
-    let names = Names { context, keyspace, is_qualified: qualifier.is_some(), statement };
+    let names = Names { context, keyspace, is_qualified: qualifier.is_some(), head, statement };
     for expectation in &error.expected {
         names.add(expectation, &mut found);
     }
@@ -143,6 +184,8 @@ struct Names<'a> {
     context: Context<'a>,
     keyspace: Option<&'a str>,
     is_qualified: bool,
+    /// The statement up to the word at the cursor.
+    head: &'a str,
     statement: &'a str,
 }
 
@@ -185,9 +228,12 @@ impl Names<'_> {
                 self.add_qualifiers(found);
                 self.add_of_keyspace(found, |keyspace| keyspace.tables.keys().collect());
             }
-            "a column name" | "a column" | "a clustering column" | "a selector" => {
+            "a column" | "a selector" => {
                 self.add_columns(found);
+                self.add_functions(found);
             }
+            "a column name" | "a clustering column" => self.add_columns(found),
+            "a value" => self.add_functions(found),
             "an option" => found.extend(self.options().iter().map(|name| (*name).to_string())),
             _ => {}
         }
@@ -216,15 +262,23 @@ impl Names<'_> {
         }
     }
 
+    fn add_functions(&self, found: &mut BTreeSet<String>) {
+        if !self.is_qualified {
+            found.extend(FUNCTIONS.map(str::to_string));
+        }
+        self.add_of_keyspace(found, |keyspace| keyspace.functions.iter().collect());
+    }
+
     fn add_columns(&self, found: &mut BTreeSet<String>) {
         let Some((keyspace, table)) = table_of(self.statement) else {
             // FROM comes later: any column of the keyspace may be meant.
-            return self
-                .add_of_keyspace(found, |keyspace| keyspace.tables.values().flatten().collect());
+            return self.add_of_keyspace(found, |keyspace| {
+                keyspace.tables.values().flatten().map(|column| &column.name).collect()
+            });
         };
         let Some(keyspace) = keyspace.as_deref().or(self.context.keyspace) else { return };
         let columns = self.context.catalogue.columns(keyspace, &table);
-        found.extend(columns.iter().map(|name| quoted(name)));
+        found.extend(columns::legal(self.head, columns).iter().map(|column| quoted(&column.name)));
     }
 
     /// Options of what the statement makes.
@@ -240,6 +294,45 @@ impl Names<'_> {
         }
     }
 }
+
+/// Functions that people type, in the form they are called.
+const FUNCTIONS: [&str; 35] = [
+    "abs(",
+    "avg(",
+    "cast(",
+    "collection_count(",
+    "count(",
+    "count(*)",
+    "current_date()",
+    "current_time()",
+    "current_timestamp()",
+    "current_timeuuid()",
+    "exp(",
+    "from_json(",
+    "log(",
+    "log10(",
+    "map_keys(",
+    "map_values(",
+    "max(",
+    "max_timeuuid(",
+    "maxwritetime(",
+    "min(",
+    "min_timeuuid(",
+    "now()",
+    "round(",
+    "similarity_cosine(",
+    "sum(",
+    "text_as_blob(",
+    "blob_as_text(",
+    "to_date(",
+    "to_json(",
+    "to_timestamp(",
+    "to_unix_timestamp(",
+    "token(",
+    "ttl(",
+    "uuid()",
+    "writetime(",
+];
 
 const COMPOSITE_TYPES: [&str; 6] = ["frozen<", "list<", "map<", "set<", "tuple<", "vector<"];
 
@@ -264,25 +357,15 @@ const TABLE_OPTIONS: [&str; 16] = [
 
 /// The table that a statement is about: the name behind FROM, INTO, UPDATE, TABLE or ON, with its keyspace.
 fn table_of(statement: &str) -> Option<(Option<String>, String)> {
-    let tokens: Vec<_> = lex::tokens(statement)
-        .into_iter()
-        .filter(|token| !matches!(token.kind, Kind::Blank | Kind::Comment))
-        .collect();
-    let text = |index: usize| tokens.get(index).and_then(|token| statement.get(token.span.clone()));
-    let name = |index: usize| {
-        let text = text(index)?;
-        match tokens.get(index)?.kind {
-            Kind::Word => Some(text.to_ascii_lowercase()),
-            Kind::Name => Some(text.trim_matches('"').replace("\"\"", "\"")),
-            _ => None,
-        }
-    };
+    let tokens = words_of(statement);
+    let text = |index: usize| text_at(statement, &tokens, index);
+    let name = |index: usize| name_at(statement, &tokens, index);
     let introduces = |index: &usize| {
         let words = ["FROM", "INTO", "UPDATE", "TABLE", "ON"];
-        text(*index).is_some_and(|text| words.iter().any(|word| text.eq_ignore_ascii_case(word)))
+        words.iter().any(|word| text(*index).eq_ignore_ascii_case(word))
     };
     let first = (0..tokens.len()).find(introduces)? + 1;
-    if text(first + 1) == Some(".") {
+    if text(first + 1) == "." {
         Some((name(first), name(first + 2)?))
     } else {
         Some((None, name(first)?))

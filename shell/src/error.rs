@@ -50,6 +50,14 @@ pub(crate) enum ShellError {
         /// Why not.
         source: io::Error,
     },
+    /// A command of the system failed.
+    #[error("{program}: {reason}")]
+    System {
+        /// What was run.
+        program: String,
+        /// Why it could not be, or how it ended.
+        reason: String,
+    },
     /// Scripts that run each other without end.
     #[error("scripts are nested more than {0} deep: does one run itself?")]
     Nesting(usize),
@@ -131,6 +139,14 @@ pub(crate) fn told(error: &ClientError) -> String {
     }
 }
 
+/// The place that a server's message begins with, and the rest: of `line 2:7 no column nmae` line 2, column 7 and the
+/// error.
+pub(crate) fn server_place(message: &str) -> Option<(usize, usize, &str)> {
+    let (place, rest) = message.strip_prefix("line ")?.split_once(' ')?;
+    let (line, column) = place.split_once(':')?;
+    Some((line.parse().ok()?, column.parse().ok()?, rest))
+}
+
 /// `Invalid query (0x2200): message`
 fn told_by_server(error: &ErrorMessage) -> String {
     let name = error_name(&error.kind);
@@ -151,7 +167,9 @@ fn told_by_server(error: &ErrorMessage) -> String {
         ),
         _ => String::new(),
     };
-    format!("{name} ({:#06x}): {}{fields}", error.kind.code(), error.message)
+    // Where the place is known it is shown by a caret; the text that it is of may be one that nobody has typed.
+    let message = server_place(&error.message).map_or(error.message.as_str(), |(_, _, rest)| rest);
+    format!("{name} ({:#06x}): {message}{fields}", error.kind.code())
 }
 
 /// The name of an error code, in the words of the protocol's specification.

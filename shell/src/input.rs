@@ -1,9 +1,10 @@
 //! Text to items: CQL statements and commands of the shell, in the order they stand.
 //!
 //! A CQL statement and COPY end with `;`. The other commands end at their line too, as in cqlsh; one that begins with
-//! a backslash takes the whole line. Where a statement ends is the parser's knowledge; here is only what CQL lacks.
+//! a backslash takes the whole line. USE and DESCRIBE are the server's, yet need no `;` either. Where a statement ends is
+//! the parser's knowledge; here is only what CQL lacks.
 
-use tholos_parser::{Inside, Span, next_statement};
+use tholos_parser::{Inside, Span, is_first_word, next_statement, parse_statement};
 
 /// An item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +52,7 @@ const LINE_COMMANDS: [&str; 16] = [
 pub(crate) fn next_item(source: &str, offset: usize) -> Option<Item> {
     let start = skip_blanks(source, offset);
     let rest = source.get(start..).unwrap_or_default();
-    let word: String =
-        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let word = first_word(rest);
     let is = |name: &str| word.eq_ignore_ascii_case(name);
     if rest.starts_with('\\') {
         let line = rest.lines().next().unwrap_or_default();
@@ -70,12 +70,55 @@ pub(crate) fn next_item(source: &str, offset: usize) -> Option<Item> {
         // DESCRIBE is the server's, yet nobody types a `;` behind it.
         return Some(Item { kind: ItemKind::Cql, ..command(start..start + length, start + taken) });
     }
+    if is("USE") {
+        let (length, taken) = line_length(rest);
+        let line = start..start + length;
+        if parse_statement(rest.get(..length).unwrap_or_default()).is_ok() {
+            return Some(Item { kind: ItemKind::Cql, ..command(line, start + taken) });
+        }
+    }
     Some(Item {
         kind,
         span: statement.span,
         next: statement.next,
         unfinished: statement.unfinished,
     })
+}
+
+/// Whether anything begins with the first word of an item: else there is no end of it to wait for.
+pub(crate) fn begins_item(source: &str, item: &Item) -> bool {
+    let text = source.get(item.span.clone()).unwrap_or_default();
+    let word = first_word(text);
+    let is_comment = item.unfinished == Some(Inside::Comment) && text.starts_with("/*");
+    is_comment || is_first_word(word) || word.eq_ignore_ascii_case("COPY")
+}
+
+/// The number of the line, from 1, that seems to lack its `;`: the first behind which the text so far is a whole
+/// statement, and another one begins. Only lines that begin at `from` or behind are taken for that other one.
+pub(crate) fn missing_semicolon(text: &str, from: usize) -> Option<usize> {
+    /// Most beginnings that are looked at: a statement of many lines is parsed again for each.
+    const MOST: usize = 8;
+    let begins = |line: &str| {
+        let word = first_word(line);
+        is_first_word(word)
+            || LINE_COMMANDS.into_iter().any(|command| command.eq_ignore_ascii_case(word))
+    };
+    let starts = text.match_indices('\n').map(|(newline, _)| {
+        let line = text.get(newline + 1..).unwrap_or_default();
+        newline + 1 + line.len() - line.trim_start_matches([' ', '\t']).len()
+    });
+    let candidates = starts.filter(|&start| start >= from && text.get(start..).is_some_and(begins));
+    let start = candidates.take(MOST).find(|&start| {
+        let before = text.get(..start).unwrap_or_default();
+        !before.trim().is_empty() && parse_statement(before).is_ok()
+    })?;
+    Some(text.get(..start)?.trim_end().lines().count())
+}
+
+/// The word that a text begins with, possibly empty.
+fn first_word(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    text.get(..end).unwrap_or_default()
 }
 
 fn command(span: Span, next: usize) -> Item {
@@ -172,6 +215,52 @@ mod tests {
                 (Cql, "USE y", false)
             ]
         );
+    }
+
+    #[test]
+    fn use_needs_no_semicolon_but_may_have_one_later() {
+        use ItemKind::Cql;
+        assert_eq!(
+            items("use zoo\nUSE \"a;b\" -- c\nUSE\n zoo;USE zoo; use a b\n"),
+            [
+                (Cql, "use zoo", false),
+                (Cql, "USE \"a;b\" -- c", false),
+                (Cql, "USE\n zoo", false),
+                (Cql, "USE zoo", false),
+                (Cql, "use a b\n", true),
+            ]
+        );
+    }
+
+    #[test]
+    fn only_what_begins_something_waits_for_its_end() {
+        let waits = |text: &str| {
+            let item = next_item(text, 0).expect("an item");
+            assert!(item.unfinished.is_some(), "{text}");
+            begins_item(text, &item)
+        };
+        for text in ["SELECT *", "begin batch", "copy t", "/* a", "apply", "insert into t 'a"] {
+            assert!(waits(text), "{text}");
+        }
+        for text in ["HLEP", ".tables", "SELCT * FROM t", "'a", "42", "/* a */ hlep me", "shwo"] {
+            assert!(!waits(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_missing_semicolon_is_noticed_where_the_next_statement_begins() {
+        let text = "SELECT *\nFROM t\n\nSELECT * FROM u\n";
+        assert_eq!(missing_semicolon(text, 0), Some(2));
+        assert_eq!(missing_semicolon(text, 17), Some(2));
+        assert_eq!(missing_semicolon(text, 20), None);
+        assert_eq!(missing_semicolon("USE a\nhelp\n", 0), Some(1));
+        for whole in [
+            "CREATE MATERIALIZED VIEW v AS\nSELECT a FROM t",
+            "GRANT\nSELECT ON t TO r",
+            "INSERT INTO t (a)\nVALUES (1)\nUSING TTL 1",
+        ] {
+            assert_eq!(missing_semicolon(whole, 0), None, "{whole}");
+        }
     }
 
     #[test]

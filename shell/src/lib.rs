@@ -5,7 +5,7 @@
 //! Both answer with an exit code of [`exit`].
 //!
 //! Inside: `input` cuts text into CQL statements and shell commands; `command` parses the latter; `shell` carries out
-//! either, with `session` for the connection, `output` for tables and other formats, `copy` for CSV files; `repl`,
+//! either, with `session` for the connection, `output` for tables and other formats, `copy` for files of rows, `csv` for their form; `repl`,
 //! `line`, `complete` and `highlight` are the terminal's side, `script` that of scripts.
 //!
 //! No async runtime here: the client blocks, and an interrupt closes its socket.
@@ -15,6 +15,7 @@ pub mod client;
 mod command;
 mod complete;
 mod copy;
+mod csv;
 mod error;
 pub mod exit;
 mod help;

@@ -1,7 +1,10 @@
 //! Reading lines from the terminal: editing, history, colours, completion.
+//!
+//! A shell has one [`LineReader`] and asks it everything: what is typed or pasted ahead waits in the reader, and another
+//! one would not see it.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +13,7 @@ use rustyline::completion::{Completer, Pair};
 use rustyline::config::{CompletionType, Config};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
-use rustyline::hint::Hinter;
+use rustyline::hint::{Hint, Hinter};
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{
@@ -42,16 +45,33 @@ pub(crate) enum Line {
 pub(crate) struct LineReader {
     editor: Editor<Assistant, FileHistory>,
     history: Option<PathBuf>,
+    /// Lines that came where something else was asked for, and are still to be read.
+    waiting: VecDeque<String>,
+    /// The beginning of the next line, if its first key came where something else was asked for.
+    begun: String,
 }
 
 /// What the editor asks while a line is typed.
 #[derive(Debug, Default)]
 pub(crate) struct Assistant {
+    typing: Typing,
     colour: bool,
     /// The statement's lines so far.
     before: String,
     catalogue: Arc<Catalogue>,
     keyspace: Option<String>,
+}
+
+/// What is being typed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Typing {
+    /// Statements and commands: coloured and completed.
+    #[default]
+    Statement,
+    /// The answer to a question.
+    Answer,
+    /// An answer that nobody may see.
+    Secret,
 }
 
 impl LineReader {
@@ -69,7 +89,8 @@ impl LineReader {
             // The first shell of a user has no history yet.
             let _ = editor.load_history(path);
         }
-        Ok(LineReader { editor, history: history.map(Path::to_path_buf) })
+        let history = history.map(Path::to_path_buf);
+        Ok(LineReader { editor, history, waiting: VecDeque::new(), begun: String::new() })
     }
 
     /// Tells the assistant what statement the next line belongs to, and what names there are.
@@ -88,11 +109,82 @@ impl LineReader {
 
     /// Reads a line.
     pub(crate) fn read(&mut self, prompt: &str) -> Result<Line, ShellError> {
-        match self.editor.readline(prompt) {
+        if let Some(line) = self.waiting.pop_front() {
+            println!("{prompt}{line}");
+            return Ok(Line::Text(line));
+        }
+        let begun = std::mem::take(&mut self.begun);
+        match self.editor.readline_with_initial(prompt, (&begun, "")) {
             Ok(line) => Ok(Line::Text(line)),
             Err(ReadlineError::Interrupted) => Ok(Line::Interrupted),
             Err(ReadlineError::Eof) => Ok(Line::End),
             Err(error) => Err(terminal(error)),
+        }
+    }
+
+    /// Puts a line back that was read for something else: it is the next to be read.
+    pub(crate) fn put_back(&mut self, line: String) {
+        self.waiting.push_front(line);
+    }
+
+    /// Asks a question; `None` for Ctrl-C and Ctrl-D.
+    pub(crate) fn ask(&mut self, question: &str) -> Result<Option<String>, ShellError> {
+        Ok(match self.read_as(Typing::Answer, question)? {
+            Line::Text(answer) => Some(answer),
+            Line::Interrupted | Line::End => None,
+        })
+    }
+
+    /// Asks for a user's password; what is typed is not shown.
+    pub(crate) fn ask_password(&mut self, user: &str) -> Result<String, ShellError> {
+        match self.read_as(Typing::Secret, &format!("Password of {user}: "))? {
+            Line::Text(password) => Ok(password),
+            Line::Interrupted | Line::End => Err(ShellError::Interrupted),
+        }
+    }
+
+    /// Asks a question that one key of `keys` answers, without Enter behind it; Enter, Page Down and Down are a blank.
+    /// `None` for Ctrl-C, Ctrl-D and Escape, and for any other character: that begins the next line, which was typed or
+    /// pasted ahead. The question goes with its answer.
+    pub(crate) fn ask_key(
+        &mut self,
+        question: &str,
+        keys: &'static str,
+    ) -> Result<Option<char>, ShellError> {
+        let pressed = Arc::new(Mutex::new(None));
+        let press = Press { pressed: Arc::clone(&pressed) };
+        self.editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(press)));
+        let answer = self.read_as(Typing::Answer, question);
+        self.editor.unbind_sequence(Event::Any);
+        let answer = match answer? {
+            Line::Text(typed) => {
+                let key = pressed.lock().unwrap_or_else(PoisonError::into_inner).take();
+                // A terminal that can't hand out single keys hands out lines.
+                let key = key.unwrap_or_else(|| typed.trim().chars().next().unwrap_or(' '));
+                let is_answer = keys.contains(key.to_ascii_lowercase());
+                if !is_answer {
+                    self.begun.push(key);
+                }
+                Some(key.to_ascii_lowercase()).filter(|_| is_answer)
+            }
+            Line::Interrupted | Line::End => None,
+        };
+        if std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb") {
+            print!("\u{1b}[A\r\u{1b}[K");
+        }
+        Ok(answer)
+    }
+
+    fn read_as(&mut self, typing: Typing, prompt: &str) -> Result<Line, ShellError> {
+        self.set_typing(typing);
+        let line = self.read(prompt);
+        self.set_typing(Typing::Statement);
+        line
+    }
+
+    fn set_typing(&mut self, typing: Typing) {
+        if let Some(assistant) = self.editor.helper_mut() {
+            assistant.typing = typing;
         }
     }
 
@@ -119,41 +211,8 @@ pub(crate) fn has_password(text: &str) -> bool {
     first.eq_ignore_ascii_case("LOGIN") || matches!(redact_passwords(text), Cow::Owned(_))
 }
 
-/// Asks a question; `None` for Ctrl-C and Ctrl-D.
-pub(crate) fn ask(question: &str) -> Result<Option<String>, ShellError> {
-    let mut editor: Editor<(), FileHistory> = Editor::new().map_err(terminal)?;
-    match editor.readline(question) {
-        Ok(answer) => Ok(Some(answer)),
-        Err(ReadlineError::Interrupted | ReadlineError::Eof) => Ok(None),
-        Err(error) => Err(terminal(error)),
-    }
-}
-
-/// Asks a question that one key of `keys` answers, without Enter behind it; Enter, Page Down and Down are a blank.
-/// `None` for Ctrl-C, Ctrl-D and Escape. Other keys do nothing. The question goes with its answer.
-pub(crate) fn ask_key(question: &str, keys: &'static str) -> Result<Option<char>, ShellError> {
-    let pressed = Arc::new(Mutex::new(None));
-    let press = Press { keys, pressed: Arc::clone(&pressed) };
-    let mut editor: Editor<(), FileHistory> = Editor::new().map_err(terminal)?;
-    editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(press)));
-    let answer = match editor.readline(question) {
-        Ok(typed) => {
-            let key = pressed.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // A terminal that can't hand out single keys hands out lines.
-            key.or_else(|| Some(typed.trim().chars().next().unwrap_or(' ')))
-        }
-        Err(ReadlineError::Interrupted | ReadlineError::Eof) => None,
-        Err(error) => return Err(terminal(error)),
-    };
-    if std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb") {
-        print!("\u{1b}[A\r\u{1b}[K");
-    }
-    Ok(answer)
-}
-
-/// Takes the first key that is an answer for one.
+/// Takes the first character for an answer.
 struct Press {
-    keys: &'static str,
     pressed: Arc<Mutex<Option<char>>>,
 }
 
@@ -165,25 +224,11 @@ impl ConditionalEventHandler for Press {
             (KeyCode::Char('m' | 'j' | 'M' | 'J'), Modifiers::CTRL) => ' ',
             (KeyCode::Esc, _) => return Some(Cmd::Interrupt),
             (KeyCode::Char('c' | 'd' | 'C' | 'D'), Modifiers::CTRL) => return Some(Cmd::Interrupt),
-            (KeyCode::Char(key), Modifiers::NONE | Modifiers::SHIFT) => key.to_ascii_lowercase(),
+            (KeyCode::Char(key), Modifiers::NONE | Modifiers::SHIFT) => key,
             _ => return Some(Cmd::Noop),
         };
-        if !self.keys.contains(answer) {
-            return Some(Cmd::Noop);
-        }
         *self.pressed.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         Some(Cmd::AcceptLine)
-    }
-}
-
-/// Asks for a user's password; what is typed is not shown.
-pub(crate) fn ask_password(user: &str) -> Result<String, ShellError> {
-    let mut editor: Editor<Hidden, FileHistory> = Editor::new().map_err(terminal)?;
-    editor.set_helper(Some(Hidden { last: RefCell::default() }));
-    match editor.readline(&format!("Password of {user}: ")) {
-        Ok(password) => Ok(password),
-        Err(ReadlineError::Interrupted | ReadlineError::Eof) => Err(ShellError::Interrupted),
-        Err(error) => Err(terminal(error)),
     }
 }
 
@@ -200,12 +245,15 @@ impl Completer for Assistant {
         position: usize,
         _: &rustyline::Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        if self.typing != Typing::Statement {
+            return Ok((position, Vec::new()));
+        }
         let context = Context { catalogue: &self.catalogue, keyspace: self.keyspace.as_deref() };
         let typed = line.get(..position).unwrap_or(line);
         let (start, candidates) = complete::complete(&self.before, typed, context);
         let pairs = candidates.into_iter().map(|name| {
             // Behind a whole word a blank comes, but not behind `ks.`, `list<` or a directory.
-            let is_whole = !name.ends_with(['.', '<', '/']);
+            let is_whole = !name.ends_with(['.', '<', '/', '(', ' ', '\'']);
             let replacement = if is_whole { format!("{name} ") } else { name.clone() };
             Pair { display: name, replacement }
         });
@@ -215,7 +263,11 @@ impl Completer for Assistant {
 
 impl Highlighter for Assistant {
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
-        if self.colour { Cow::Owned(highlight(&self.before, line)) } else { Cow::Borrowed(line) }
+        match self.typing {
+            Typing::Statement if self.colour => Cow::Owned(highlight(&self.before, line)),
+            Typing::Statement | Typing::Answer => Cow::Borrowed(line),
+            Typing::Secret => Cow::Owned(" ".repeat(line.chars().count())),
+        }
     }
 
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
@@ -226,47 +278,48 @@ impl Highlighter for Assistant {
         }
     }
 
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        if self.colour {
+            Cow::Owned(format!("\u{1b}[2m{hint}\u{1b}[0m"))
+        } else {
+            Cow::Borrowed(hint)
+        }
+    }
+
     fn highlight_char(&self, _: &str, _: usize, _: CmdKind) -> bool {
-        self.colour
+        // Where this is false the editor prints the character itself that is typed.
+        self.colour || self.typing == Typing::Secret
+    }
+}
+
+/// What is shown behind the cursor and never typed.
+pub(crate) struct Shown(String);
+
+impl Hint for Shown {
+    fn display(&self) -> &str {
+        &self.0
+    }
+
+    fn completion(&self) -> Option<&str> {
+        None
     }
 }
 
 impl Hinter for Assistant {
-    type Hint = String;
+    type Hint = Shown;
+
+    fn hint(&self, line: &str, position: usize, _: &rustyline::Context<'_>) -> Option<Shown> {
+        if self.typing != Typing::Statement || position < line.len() {
+            return None;
+        }
+        let context = Context { catalogue: &self.catalogue, keyspace: self.keyspace.as_deref() };
+        complete::hint(&self.before, line, context).map(Shown)
+    }
 }
 
 impl Validator for Assistant {}
 
 impl Helper for Assistant {}
-
-/// Hides what is typed.
-#[derive(Debug)]
-struct Hidden {
-    last: RefCell<usize>,
-}
-
-impl Highlighter for Hidden {
-    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
-        Cow::Owned(" ".repeat(line.chars().count()))
-    }
-
-    fn highlight_char(&self, line: &str, _: usize, _: CmdKind) -> bool {
-        // Every change is drawn anew, or the editor would print the character itself.
-        self.last.replace(line.len()) != usize::MAX
-    }
-}
-
-impl Completer for Hidden {
-    type Candidate = String;
-}
-
-impl Hinter for Hidden {
-    type Hint = String;
-}
-
-impl Validator for Hidden {}
-
-impl Helper for Hidden {}
 
 #[cfg(test)]
 mod tests {

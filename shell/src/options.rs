@@ -50,8 +50,8 @@ pub enum ScriptSource {
     Files(Vec<PathBuf>),
     /// Standard input.
     Stdin,
-    /// Text, such as that of `-e`.
-    Text(String),
+    /// Texts, such as those of `-e`, one after the other.
+    Texts(Vec<String>),
 }
 
 /// What a script does when a statement fails.

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::error::{ShellError, told};
 use crate::exit;
 use crate::interrupt::Interrupts;
+use crate::line::LineReader;
 use crate::options::{ScriptSource, ShellOptions};
 use crate::session::Session;
 use crate::shell::{Flow, Shell, Source, read_script};
@@ -22,7 +23,7 @@ pub fn run_script(source: ScriptSource, options: &ShellOptions) -> u8 {
             return exit::USAGE;
         }
     };
-    let mut shell = match connect(options, false) {
+    let mut shell = match connect(options, None) {
         Ok(shell) => shell,
         Err(code) => return code,
     };
@@ -50,7 +51,9 @@ pub fn run_script(source: ScriptSource, options: &ShellOptions) -> u8 {
 /// All texts, read before anything runs: a missing file must not be noticed half way.
 fn read(source: &ScriptSource) -> Result<Vec<(String, String)>, ShellError> {
     match source {
-        ScriptSource::Text(text) => Ok(vec![("<command line>".to_string(), text.clone())]),
+        ScriptSource::Texts(texts) => {
+            Ok(texts.iter().map(|text| ("<command line>".to_string(), text.clone())).collect())
+        }
         ScriptSource::Stdin => Ok(vec![(STDIN.to_string(), read_script(Path::new("-"))?)]),
         ScriptSource::Files(paths) => paths
             .iter()
@@ -64,14 +67,14 @@ fn read(source: &ScriptSource) -> Result<Vec<(String, String)>, ShellError> {
 }
 
 /// Connects, or tells why not and answers with the exit code.
-pub(crate) fn connect(options: &ShellOptions, is_interactive: bool) -> Result<Shell, u8> {
+pub(crate) fn connect(options: &ShellOptions, terminal: Option<LineReader>) -> Result<Shell, u8> {
     let interrupts = Interrupts::install().map_err(|error| {
         eprintln!("error: cannot watch for Ctrl-C: {error}");
         exit::STATEMENT_FAILED
     })?;
     let session = Session::connect(&options.address, options.connect_options(), interrupts);
     match session {
-        Ok(session) => Ok(Shell::new(session, options, is_interactive)),
+        Ok(session) => Ok(Shell::new(session, options, terminal)),
         Err(error) => {
             eprintln!("error: {}", told(&error));
             Err(match crate::error::client_code(&error) {

@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) tracing: bool,
     /// Rows of a page; `None`: results are not paged.
     pub(crate) page_size: Option<i32>,
+    /// Whether a person is asked at the end of each page, as its size is his own; else where the screen is full.
+    pub(crate) stops_at_pages: bool,
     pub(crate) format: Format,
     pub(crate) expand: Expand,
     /// Whether the footer says how long a statement took.

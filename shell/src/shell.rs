@@ -3,8 +3,11 @@
 mod confirm;
 mod describe;
 mod edit;
+mod failure;
+mod pager;
 mod rows;
 mod switch;
+mod system;
 
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
@@ -13,19 +16,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tholos_grammar::ast::Statement;
-use tholos_parser::{Class, ParseError, parse_statement_at};
+use tholos_parser::parse_statement_at;
 
-use crate::client::Outcome;
+use crate::client::{ClientError, Outcome};
 use crate::command::{self, Command, CommandError};
 use crate::copy::{Direction, copy_from, copy_to};
-use crate::error::ShellError;
+use crate::error::{ShellError, server_place};
 use crate::help;
 use crate::input::{Item, ItemKind, next_item};
+use crate::line::LineReader;
 use crate::options::{OnError, ShellOptions};
 use crate::output::{Expand, Format};
 use crate::session::{Session, trace_line};
 use crate::settings::{INTERACTIVE_PAGE_SIZE, SCRIPT_PAGE_SIZE, Settings};
 use crate::sink::Sink;
+
+use self::failure::Drawing;
+pub(crate) use self::failure::has_place;
+use self::pager::Pager;
 
 /// How deep scripts may run scripts.
 const MAX_SOURCE_DEPTH: usize = 16;
@@ -36,8 +44,8 @@ pub(crate) struct Shell {
     pub(crate) session: Session,
     pub(crate) settings: Settings,
     pub(crate) sink: Sink,
-    /// Whether a person types the statements: then pages stop for him, and DROP asks.
-    is_interactive: bool,
+    /// Where a person types the statements, if one does: then pages stop for him, and DROP asks.
+    pub(crate) terminal: Option<LineReader>,
     yes: bool,
     on_error: OnError,
     /// The last statement, for `\e` and `\watch`.
@@ -62,13 +70,19 @@ pub(crate) struct Source<'a> {
 }
 
 impl Shell {
-    pub(crate) fn new(session: Session, options: &ShellOptions, is_interactive: bool) -> Shell {
+    pub(crate) fn new(
+        session: Session,
+        options: &ShellOptions,
+        terminal: Option<LineReader>,
+    ) -> Shell {
+        let is_interactive = terminal.is_some();
         let page_size = if is_interactive { INTERACTIVE_PAGE_SIZE } else { SCRIPT_PAGE_SIZE };
         let settings = Settings {
             consistency: options.consistency,
             serial_consistency: options.serial_consistency,
             tracing: false,
             page_size: Some(page_size),
+            stops_at_pages: false,
             format: options.format,
             expand: if is_interactive { Expand::Auto } else { Expand::Off },
             timing: is_interactive,
@@ -77,7 +91,7 @@ impl Shell {
             session,
             settings,
             sink: Sink::stdout(options.no_color),
-            is_interactive,
+            terminal,
             yes: options.yes,
             on_error: options.on_error,
             last_statement: None,
@@ -124,7 +138,7 @@ impl Shell {
             ItemKind::Command => self.run_command(command::parse(text)?),
             ItemKind::Cql => {
                 let statement = parse_statement_at(source.text, item.span.clone())
-                    .map_err(|error| known_command(text, error))?;
+                    .map_err(|error| failure::advised(source.text, item, error))?;
                 self.run_statement(text, &statement)?;
                 Ok(Flow::Continue)
             }
@@ -133,8 +147,10 @@ impl Shell {
 
     /// Runs a statement that has been parsed, and prints what it comes to.
     fn run_statement(&mut self, text: &str, statement: &Statement) -> Result<(), ShellError> {
-        if self.is_interactive && self.source_depth == 0 && !self.yes {
-            confirm::confirm(statement)?;
+        if !self.yes
+            && let Some(reader) = self.reader()
+        {
+            confirm::confirm(statement, reader)?;
         }
         self.last_statement = Some(text.to_string());
         let begin = self.session.execute(text, &self.settings.request(None))?;
@@ -147,7 +163,7 @@ impl Shell {
             && self.has_footer();
         match begin.reply.outcome {
             Outcome::Rows(_) => self.print_rows(text, statement, begin)?,
-            _ if self.is_interactive && self.source_depth == 0 => {
+            _ if self.is_interactive() => {
                 let footer = self.footer(None, statement, begin.elapsed);
                 self.print_dimmed(&footer)?;
             }
@@ -171,6 +187,12 @@ impl Shell {
             let flow = self.run_item(source, &item).map_err(|error| match error {
                 // Its place is in a text that nobody has seen.
                 ShellError::Parse(error) => ShellError::Generated(text.to_string(), error),
+                ShellError::Client(ClientError::Server(mut error)) => {
+                    if let Some((_, _, rest)) = server_place(&error.message) {
+                        error.message = rest.to_string();
+                    }
+                    ShellError::Client(ClientError::Server(error))
+                }
                 other => other,
             })?;
             if flow == Flow::Exit {
@@ -190,11 +212,13 @@ impl Shell {
             Command::Watch(interval) => self.watch(interval)?,
             Command::Help(topic) => {
                 let text = help::text(topic.as_deref())?;
-                self.print(&help::wrapped(&text, self.sink.style().width))?;
+                self.show(&help::wrapped(&text, self.sink.style().width))?;
             }
             Command::BackslashHelp => {
-                self.print(&help::wrapped(&help::backslash_forms(), self.sink.style().width))?;
+                self.show(&help::wrapped(&help::backslash_forms(), self.sink.style().width))?;
             }
+            Command::System(command) => self.system(&command)?,
+            Command::Echo(text) => self.print(&format!("{text}\n"))?,
             Command::Tables(keyspace) => self.tables(keyspace.as_ref())?,
             Command::Clear => self.print("\u{1b}[H\u{1b}[2J")?,
             Command::Login { user, password } => self.log_in(&user, password)?,
@@ -256,9 +280,17 @@ impl Shell {
     fn log_in(&mut self, user: &str, password: Option<String>) -> Result<(), ShellError> {
         let password = match password {
             Some(password) => password,
-            None => crate::line::ask_password(user)?,
+            None => match &mut self.terminal {
+                Some(reader) => reader.ask_password(user)?,
+                None => LineReader::new(None, false)?.ask_password(user)?,
+            },
         };
         Ok(self.session.log_in(user, &password)?)
+    }
+
+    /// Writes a text a screen at a time, where a person reads it.
+    fn show(&mut self, text: &str) -> Result<(), ShellError> {
+        Pager::of(self).show(self, text, true).map(|_| ())
     }
 
     /// Writes results.
@@ -286,8 +318,12 @@ impl Shell {
 
     /// Tells of a failure: where it is, a caret under the place, and what went wrong.
     pub(crate) fn tell(&self, source: Source<'_>, item: &Item, error: &ShellError) {
-        let colour = self.sink.has_colours() && io::stderr().is_terminal();
-        self.note(&failure(source, item, error, colour));
+        let is_terminal = io::stderr().is_terminal();
+        let how = Drawing {
+            colour: self.sink.has_colours() && is_terminal,
+            width: if is_terminal { self.sink.style().width } else { None },
+        };
+        self.note(&failure::render(source, item, error, how));
     }
 
     /// Tells of a failure whose place is plain.
@@ -301,13 +337,18 @@ impl Shell {
 
     /// Whether a person types the statements.
     pub(crate) fn is_interactive(&self) -> bool {
-        self.is_interactive && self.source_depth == 0
+        self.terminal.is_some() && self.source_depth == 0
+    }
+
+    /// The person's terminal, while statements come from there.
+    pub(crate) fn reader(&mut self) -> Option<&mut LineReader> {
+        self.terminal.as_mut().filter(|_| self.source_depth == 0)
     }
 
     /// Whether results are for people: then a footer belongs under them.
     fn has_footer(&self) -> bool {
         self.settings.format.has_footer()
-            || self.settings.format == Format::Markdown && self.is_interactive
+            || self.settings.format == Format::Markdown && self.terminal.is_some()
     }
 }
 
@@ -320,76 +361,6 @@ pub(crate) fn read_script(path: &Path) -> Result<String, ShellError> {
         return Ok(text);
     }
     fs::read_to_string(path).map_err(failed)
-}
-
-/// The error of text that is no statement; if its first word is close to that of a command, that is said.
-fn known_command(text: &str, error: ParseError) -> ShellError {
-    const COMMANDS: [&str; 15] = [
-        "CAPTURE",
-        "CLEAR",
-        "CONSISTENCY",
-        "COPY",
-        "DESCRIBE",
-        "EXIT",
-        "EXPAND",
-        "HELP",
-        "LOGIN",
-        "PAGING",
-        "QUIT",
-        "SERIAL",
-        "SHOW",
-        "SOURCE",
-        "TRACING",
-    ];
-    let mut error = error;
-    let first = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    if error.hint.is_none()
-        && first.len() > 2
-        && let Some(name) = command::nearest(first, COMMANDS.into_iter())
-        && error.found.trim_matches('\'').eq_ignore_ascii_case(first)
-    {
-        error.hint = Some(format!("did you mean `{name}`?"));
-    }
-    ShellError::Parse(Box::new(error))
-}
-
-/// A failure as text, with the line and a caret under the place.
-fn failure(source: Source<'_>, item: &Item, error: &ShellError, colour: bool) -> String {
-    let at = match error {
-        ShellError::Parse(error) => (**error).clone(),
-        // What failed has been told where it happened.
-        ShellError::Script(..) => return format!("error: {error}"),
-        other => place(source, item, other.to_string()),
-    };
-    if colour {
-        at.render_in_colour(source.text, source.name)
-    } else {
-        at.render(source.text, source.name)
-    }
-}
-
-/// An error that has no place of its own stands at the first line of its statement.
-fn place(source: Source<'_>, item: &Item, message: String) -> ParseError {
-    let start = item.span.start;
-    let before = source.text.get(..start).unwrap_or_default();
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let text = source.text.get(item.span.clone()).unwrap_or_default();
-    let first_line = text.lines().next().unwrap_or_default().trim_end();
-    ParseError {
-        offset: start,
-        length: u32::try_from(first_line.len()).unwrap_or(u32::MAX),
-        line: count(before.bytes().filter(|&byte| byte == b'\n').count() + 1),
-        column: count(before.get(line_start..).unwrap_or_default().chars().count() + 1),
-        expected: Vec::new(),
-        found: String::new(),
-        message: Some(message),
-        hint: None,
-        class: Class::Meaning,
-    }
-}
-
-fn count(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

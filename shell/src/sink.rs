@@ -61,7 +61,13 @@ impl Sink {
         }
         // The table crate knows the terminal's width; a table without rows is a cheap way to ask it.
         let width = Table::new().width().filter(|&width| width > 0);
-        Style { colour: self.colour, box_drawing: speaks_utf8(), width }
+        Style { colour: self.colour, box_drawing: speaks_utf8(), width, is_terminal: true }
+    }
+
+    /// Lines of the terminal, if results go to one.
+    pub(crate) fn height(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_row)).filter(|&height| height > 0 && self.is_watched())
     }
 
     /// Writes results.

@@ -1,16 +1,12 @@
-//! The shell as a process: exit codes, what goes to which stream, COPY there and back, and a session in a
-//! pseudo-terminal (by util-linux's `script`; without it that test says so and does nothing).
+//! The shell as a process: exit codes, what goes to which stream, COPY there and back.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use tholos_tests::server::binary;
+use tholos_tests::server::{Start, binary};
 
 const KEYSPACE: &str = "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', \
                         'replication_factor': 1};\nUSE k;\n";
@@ -139,115 +135,172 @@ fn copy_tells_bad_rows_with_their_lines() {
     assert_eq!(fs::read_to_string(&rejected).expect("the rejected rows"), "x|c\n4\n");
 }
 
-/// A shell in a pseudo-terminal.
-struct Terminal {
-    child: std::process::Child,
-    stdin: std::process::ChildStdin,
-    output: mpsc::Receiver<Vec<u8>>,
-    /// What came and is not waited for yet, without escape sequences.
-    seen: String,
-}
-
-impl Terminal {
-    fn open(home: &Path) -> Option<Terminal> {
-        let command = format!("{} --memory", binary().expect("the program").display());
-        let mut child = Command::new("script")
-            .args(["-q", "-e", "-c", &command, "/dev/null"])
-            .env("HOME", home)
-            .env("TERM", "xterm")
-            .env("NO_COLOR", "1")
-            .env("LC_ALL", "C.UTF-8")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .ok()?;
-        let (stdin, mut stdout) = (child.stdin.take()?, child.stdout.take()?);
-        let (sender, output) = mpsc::channel();
-        thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            while let Ok(length @ 1..) = stdout.read(&mut chunk) {
-                if sender.send(chunk[..length].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Some(Terminal { child, stdin, output, seen: String::new() })
-    }
-
-    fn type_keys(&mut self, keys: &str) {
-        self.stdin.write_all(keys.as_bytes()).expect("the shell reads");
-    }
-
-    /// Waits until the text is shown; what was shown up to its end.
-    fn wait_for(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            if let Some(at) = self.seen.find(text) {
-                return self.seen.drain(..at + text.len()).collect();
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.output.recv_timeout(left) {
-                Ok(chunk) => self.seen.push_str(&String::from_utf8_lossy(&chunk)),
-                Err(_) => panic!("{text:?} is not shown, but {:?}", self.seen),
-            }
-        }
-    }
+#[test]
+fn copy_to_replaces_a_file_only_by_the_whole_of_another() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("x.csv");
+    fs::write(&file, "kept\n").expect("a file");
+    let script = |table: &str| {
+        format!(
+            "{KEYSPACE}CREATE TABLE t (a int PRIMARY KEY, b text);\n\
+             INSERT INTO t (a, b) VALUES (1, 'x');\nCOPY {table} TO '{}';\n",
+            file.display()
+        )
+    };
+    let failed = tholos(&["--memory"], &script("typo"));
+    assert_eq!(code(&failed), 1);
+    assert!(text(&failed.stderr).contains("typo"), "{}", text(&failed.stderr));
+    assert_eq!(fs::read_to_string(&file).expect("the file"), "kept\n");
+    assert_eq!(code(&tholos(&["--memory"], &script("t"))), 0);
+    assert_eq!(fs::read_to_string(&file).expect("the file"), "1,x\n");
+    let beside = fs::read_dir(directory.path()).expect("the directory").count();
+    assert_eq!(beside, 1, "nothing is left beside it");
+    // What is no plain file is written as it is.
+    let to_null = script("t").replace(&file.display().to_string(), "/dev/null");
+    assert_eq!(code(&tholos(&["--memory"], &to_null)), 0);
+    assert!(!Path::new("/dev/null").is_file());
 }
 
 #[test]
-fn a_session_in_a_terminal() {
-    let home = tempfile::tempdir().expect("a directory");
-    let Some(mut terminal) = Terminal::open(home.path()) else {
-        eprintln!("skipped: there is no program `script` to make a pseudo-terminal");
-        return;
-    };
-    terminal.wait_for("tholos> ");
-    // Each line is typed when the prompt for it is there.
-    for line in KEYSPACE.lines() {
-        terminal.type_keys(&format!("{line}\r"));
-        terminal.wait_for("(done");
-        terminal.wait_for("> ");
-    }
-    terminal.type_keys("CREATE TABLE t (a int,\r");
-    terminal.wait_for("...> ");
-    terminal.type_keys(" b int, PRIMARY KEY (a, b));\r");
-    terminal.wait_for("(done");
-    terminal.wait_for("tholos:k> ");
-    for row in 0..5 {
-        terminal.type_keys(&format!("INSERT INTO t (a, b) VALUES (0, {row});\r"));
-        terminal.wait_for("(done");
-        terminal.wait_for("tholos:k> ");
-    }
-    terminal.type_keys("PAGING 2\r");
-    terminal.wait_for("2 rows a page");
-    terminal.wait_for("tholos:k> ");
-    terminal.type_keys("SELECT b FROM t;\r");
-    terminal.wait_for("--More-- 2 rows");
-    terminal.type_keys(" ");
-    let page = terminal.wait_for("--More-- 4 rows");
-    assert!(page.contains(" 2\r\n") && page.contains(" 3\r\n"), "{page:?}");
-    terminal.type_keys("q");
-    terminal.wait_for("(4 rows so far; stopped)");
-    terminal.wait_for("tholos:k> ");
-    terminal.type_keys("DROP TABLE t;\r");
-    terminal.wait_for("This drops table t with all its rows. Go on? [y/N] ");
-    terminal.type_keys("n\r");
-    terminal.wait_for("not done");
-    terminal.wait_for("tholos:k> ");
-    terminal.type_keys("SELECT 'never finished\r");
-    terminal.wait_for("'> ");
-    terminal.type_keys("\u{3}");
-    terminal.wait_for("tholos:k> ");
-    terminal.type_keys("CREATE ROLE r WITH PASSWORD = 'secret';\r");
-    terminal.wait_for("error: ");
-    terminal.wait_for("tholos:k> ");
-    terminal.type_keys("select count(*) from t;\r");
-    terminal.wait_for("(1 row");
-    terminal.wait_for("tholos:k> ");
-    terminal.type_keys("\u{4}");
-    assert_eq!(terminal.child.wait().expect("it ends").code(), Some(0));
+fn an_open_quote_is_refused_with_its_line() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (rows, rejected) = (directory.path().join("rows.csv"), directory.path().join("rows.err"));
+    fs::write(&rows, "id,name\n8,\"O\"Brien\"\n9,\"unclosed\n10,x\n").expect("a file");
+    let script = format!(
+        "{KEYSPACE}CREATE TABLE t (id int PRIMARY KEY, name text);\n\
+         COPY t FROM '{}' WITH HEADER = true AND ERRFILE = '{}';",
+        rows.display(),
+        rejected.display()
+    );
+    let output = tholos(&["--memory"], &script);
+    let told = text(&output.stderr);
+    assert_eq!(code(&output), 1, "{told}");
+    assert!(told.contains("rows.csv:2: text behind a closing quote at line 2"), "{told}");
+    assert!(told.contains("rows.csv:3: the quote opened at line 3 is never closed"), "{told}");
+    let kept = fs::read_to_string(&rejected).expect("the rejected rows");
+    assert_eq!(kept, "8,\"O\"Brien\"\n9,\"unclosed\n10,x\n\n");
+}
 
-    let history = fs::read_to_string(home.path().join(".tholos_history")).expect("a history");
-    assert!(history.contains("select count(*) from t;"), "{history}");
-    assert!(!history.contains("secret"), "{history}");
+#[test]
+fn empty_text_and_null_are_told_apart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("t.csv");
+    let path = file.display();
+    let script = format!(
+        "{KEYSPACE}CREATE TABLE t (a int PRIMARY KEY, b text, c text);\n\
+         INSERT INTO t (a, b) VALUES (1, '');\nSELECT * FROM t;\nCOPY t TO '{path}';\n\
+         TRUNCATE t;\nCOPY t FROM '{path}';\nSELECT * FROM t;\n\
+         COPY t TO '{path}' WITH NULL = 'NULL';\nTRUNCATE t;\n\
+         COPY t FROM '{path}' WITH NULL = 'NULL';\nSELECT * FROM t;\n"
+    );
+    let output = tholos(&["--memory", "--format", "csv"], &script);
+    assert_eq!((code(&output), text(&output.stderr)), (0, String::new()));
+    let shown = text(&output.stdout);
+    assert_eq!(shown.matches("a,b,c\n1,\"\",\n").count(), 3, "{shown}");
+    assert_eq!(fs::read_to_string(&file).expect("the file"), "1,\"\",NULL\n");
+}
+
+/// The file is what cqlsh 6.2 writes.
+#[test]
+fn files_of_cqlsh_are_read_and_written() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (theirs, ours) = (directory.path().join("theirs.csv"), directory.path().join("ours.csv"));
+    let written = "1,,say \\\"hi\\\"\r\n2,,two\\\\nlines\\\\ttab\r\n\
+                   4,\"['a\\\"b', 'c''d', 'e\\\\\\\\f', 'g\\\\nh', '']\",\r\n3,,back\\\\\\\\slash \\\\\\\\n\r\n\
+                   6,,\"comma, \\\"q\\\" \\\\\\\\ end\"\r\n";
+    fs::write(&theirs, written).expect("a file");
+    let table = format!("{KEYSPACE}CREATE TABLE t (id int PRIMARY KEY, l list<text>, t text);\n");
+    let select = "SELECT JSON id, t, l FROM t;\n";
+    let script = format!(
+        "{table}COPY t FROM '{}' WITH DIALECT = 'cqlsh';\n{select}\
+         COPY t TO '{}' WITH DIALECT = cqlsh;\nTRUNCATE t;\n\
+         COPY t FROM '{}' WITH DIALECT = cqlsh;\n{select}",
+        theirs.display(),
+        ours.display(),
+        ours.display()
+    );
+    let output = tholos(&["--memory", "--format", "ndjson"], &script);
+    assert_eq!((code(&output), text(&output.stderr)), (0, String::new()));
+    let shown = text(&output.stdout);
+    for value in [
+        r#"say \\\"hi\\\""#,
+        r#"two\\nlines\\ttab"#,
+        r#"back\\\\slash \\\\n"#,
+        r#"comma, \\\"q\\\" \\\\ end"#,
+        r#"\"e\\\\f\", \"g\\nh\", \"\""#,
+    ] {
+        assert_eq!(shown.matches(value).count(), 2, "{value}: {shown}");
+    }
+    let script = format!("{table}COPY t FROM '{}';", theirs.display());
+    let told = text(&tholos(&["--memory"], &script).stderr);
+    assert!(told.contains("import it WITH DIALECT = 'cqlsh'"), "{told}");
+}
+
+#[test]
+fn what_is_asked_is_answered_in_scripts_too() {
+    let asked = tholos(
+        &["--memory", "-e", "CONSISTENCY; SHOW HOST\nSHOW VERSION", "-e", "\\echo hello"],
+        "",
+    );
+    let shown = text(&asked.stdout);
+    assert_eq!(code(&asked), 0, "{}", text(&asked.stderr));
+    for part in ["The consistency level is ONE.\n", "Connected to ", "| CQL ", "hello\n"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    // What is set needs no answer.
+    let set = tholos(&["--memory"], "CONSISTENCY QUORUM; TRACING OFF; PAGING 10;");
+    assert_eq!((code(&set), text(&set.stdout)), (0, String::new()));
+}
+
+#[test]
+fn the_shell_finds_the_node_that_uses_a_directory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    let server = Start::new(&data).run().expect("a server");
+    let data = data.display().to_string();
+    let (host, port) = (server.address.ip().to_string(), server.address.port().to_string());
+    let script = directory.path().join("s.cql");
+    fs::write(&script, "USE system\nSELECT key FROM local;").expect("a script");
+    let script = script.display().to_string();
+    for line in [
+        vec!["shell", "--data", &data, "--format", "csv", "-f", &script],
+        vec!["run", "--data", &data, "--format", "csv", &script],
+        vec![
+            "shell",
+            &host,
+            &port,
+            "--format",
+            "csv",
+            "-e",
+            "USE system",
+            "-e",
+            "SELECT key FROM local",
+        ],
+    ] {
+        let output = tholos(&line, "");
+        assert_eq!(text(&output.stdout), "key\nlocal\n", "{line:?}: {}", text(&output.stderr));
+    }
+    server.stop().expect("it stops");
+    let gone = tholos(&["shell", "--data", &data, "-e", "USE system"], "");
+    assert_eq!(code(&gone), 2);
+    assert!(text(&gone.stderr).contains("no running node"), "{}", text(&gone.stderr));
+}
+
+#[test]
+fn the_log_has_no_colours_in_files_and_is_json_if_asked() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, arguments) in
+        [("text", &["--log", "debug"][..]), ("json", &["--log", "debug", "--log-format", "json"])]
+    {
+        let start = Start { arguments, ..Start::new(directory.path()) };
+        let server = start.run().expect("a server");
+        let said = server.errors();
+        server.stop().expect("it stops");
+        assert!(!said.is_empty() && !said.contains('\u{1b}'), "{said}");
+        if name == "json" {
+            for line in said.lines() {
+                serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+            }
+        }
+    }
 }

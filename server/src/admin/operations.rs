@@ -35,6 +35,8 @@ pub struct AdminFile {
     pub address: SocketAddr,
     /// What requests must carry.
     pub token: String,
+    /// Where drivers connect.
+    pub native: SocketAddr,
 }
 
 impl AdminFile {

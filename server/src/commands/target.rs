@@ -96,6 +96,20 @@ pub(super) fn is_in_use(data: &Path) -> Result<bool, StorageError> {
     }
 }
 
+/// Where the node that uses a data directory listens for drivers, if there is one that says so.
+pub(crate) fn native_address(data: &Path) -> Option<SocketAddr> {
+    let file = AdminFile::read(data).ok()?;
+    is_in_use(data).ok()?.then(|| reachable(file.native))
+}
+
+/// An address to connect to on this machine, for one that is listened on.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
 /// Talks to a node's admin port.
 pub(super) struct AdminClient {
     address: SocketAddr,
@@ -107,11 +121,7 @@ impl AdminClient {
     pub(super) fn find(data: &Path) -> Result<AdminClient, TargetError> {
         let file =
             AdminFile::read(data).map_err(|_| TargetError::NoAdminPort(data.to_path_buf()))?;
-        let mut address = file.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(Ipv4Addr::LOCALHOST.into());
-        }
-        Ok(AdminClient { address, token: file.token })
+        Ok(AdminClient { address: reachable(file.address), token: file.token })
     }
 
     /// Sends a request and gives back what the node answers.

@@ -1,7 +1,9 @@
 //! Configuration: a TOML file, overridden by flags.
 //!
 //! `default.toml` beside this file is the documentation: it names every key with its default, and a test holds it to
-//! that. Unknown keys are errors, with the key that was probably meant.
+//! that. Unknown keys are errors, with the key that was probably meant. `check` has the rules for values.
+
+mod check;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -132,6 +134,17 @@ pub struct LimitsConfig {
 #[allow(missing_docs)]
 pub struct LogConfig {
     pub level: String,
+    pub format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
 }
 
 /// A configuration can't be used.
@@ -248,7 +261,7 @@ impl Default for LimitsConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        LogConfig { level: "info".to_string() }
+        LogConfig { level: "info".to_string(), format: LogFormat::Text }
     }
 }
 
@@ -270,74 +283,11 @@ impl Config {
     pub fn parse(text: &str, file: &str) -> Result<Config, ConfigError> {
         let config: Config = toml::from_str(text).map_err(|error| ConfigError::Parse {
             file: file.to_string(),
-            message: error.to_string().trim_end().to_string(),
+            message: check::in_words(error.to_string().trim_end()),
             suggestion: suggestion(text),
         })?;
         config.check()?;
         Ok(config)
-    }
-
-    /// Checks what types alone can't.
-    ///
-    /// # Errors
-    /// The first value that makes no sense.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let require = |good: bool, key: &'static str, message: &str| {
-            let message = message.to_string();
-            if good { Ok(()) } else { Err(ConfigError::Value { key, message }) }
-        };
-        require(!self.cluster_name.is_empty(), "cluster_name", "must not be empty")?;
-        require(!self.data_center.is_empty(), "data_center", "must not be empty")?;
-        require(!self.rack.is_empty(), "rack", "must not be empty")?;
-        let broadcast = &self.listen.broadcast_address;
-        require(
-            broadcast.is_empty() || broadcast.parse::<IpAddr>().is_ok(),
-            "listen.broadcast_address",
-            "must be an IP address, or empty for the address listened on",
-        )?;
-        require(
-            self.commit_log.periodic_interval_ms > 0,
-            "commit_log.periodic_interval_ms",
-            "must be at least 1",
-        )?;
-        require(
-            (1..=1024).contains(&self.commit_log.segment_mib),
-            "commit_log.segment_mib",
-            "must be from 1 to 1024",
-        )?;
-        require(
-            self.commit_log.total_mib >= 2 * u64::from(self.commit_log.segment_mib),
-            "commit_log.total_mib",
-            "must hold at least two segments (see commit_log.segment_mib)",
-        )?;
-        require(
-            self.compaction.calm_mib_per_s <= 1 << 20,
-            "compaction.calm_mib_per_s",
-            "must be at most 1048576; 0 for no limit",
-        )?;
-        require(
-            (1..=256).contains(&self.limits.frame_mib),
-            "limits.frame_mib",
-            "must be from 1 to 256: the protocol allows no more",
-        )?;
-        require(self.limits.max_connections > 0, "limits.max_connections", "must be at least 1")?;
-        require(self.limits.in_flight_mib > 0, "limits.in_flight_mib", "must be at least 1")?;
-        require(
-            self.limits.prepared_cache_mib > 0,
-            "limits.prepared_cache_mib",
-            "must be at least 1",
-        )?;
-        require(
-            self.limits.batch_warn_kib.max(self.limits.batch_fail_kib) <= 1 << 20,
-            "limits.batch_fail_kib",
-            "must be at most 1048576; 0 for no limit",
-        )?;
-        require(
-            self.limits.request_timeout_ms > 0 && self.limits.startup_timeout_ms > 0,
-            "limits.request_timeout_ms",
-            "timeouts must be at least 1 ms",
-        )?;
-        require(self.limits.frame_timeout_ms > 0, "limits.frame_timeout_ms", "must be at least 1")
     }
 
     /// Where to listen for drivers.

@@ -6,17 +6,20 @@ use tholos_grammar::name::Name;
 
 use super::files::path;
 use super::{Command, CommandError, Line, Word, nearest, toggles, words};
+use crate::copy::CopyCommand;
 use crate::output::Expand;
 
 /// Name, arguments and meaning of each: what `\?` prints.
-pub(crate) const FORMS: [(&str, &str, &str); 15] = [
+pub(crate) const FORMS: [(&str, &str, &str); 22] = [
     ("d", "[NAME]", "describe a table, type, keyspace, ...; without a name list the tables"),
     (
         "dt",
         "[KEYSPACE]",
         "list tables: of that keyspace, else of the one in use, else of all but the system's",
     ),
+    ("d+", "[NAME]", "the same"),
     ("dT", "", "list user types"),
+    ("dn", "", "list keyspaces"),
     ("l", "", "list keyspaces"),
     ("c", "KEYSPACE", "use a keyspace"),
     ("x", "[on|off|auto]", "print rows expanded (EXPAND); without an argument switch"),
@@ -24,6 +27,11 @@ pub(crate) const FORMS: [(&str, &str, &str); 15] = [
     ("f", "[FORMAT]", "print results as table, expanded, csv, json, ndjson or markdown"),
     ("i", "FILE", "run a file (SOURCE)"),
     ("o", "[FILE]", "write results to a file (CAPTURE); without one to the terminal again"),
+    ("copy", "TABLE TO|FROM 'FILE'", "copy rows to a file or from one (COPY)"),
+    ("echo", "TEXT", "print a text"),
+    ("set", "", "list the settings"),
+    ("conninfo", "", "tell the server and its version"),
+    ("!", "[COMMAND]", "run a command of the system, or its shell"),
     ("e", "", "edit the last statement in $EDITOR, then run it"),
     ("watch", "[SECONDS]", "run the last statement every 2 seconds, or as given, until Ctrl-C"),
     ("h", "[TOPIC]", "help on CQL (HELP)"),
@@ -38,12 +46,27 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 pub(super) fn parse(text: &str) -> Result<Command, CommandError> {
     let end = text.find(char::is_whitespace).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
+    // These take the rest as it is.
+    if let Some(command) = text.strip_prefix('!') {
+        return Ok(Command::System(command.trim().to_string()));
+    }
+    match name {
+        "echo" => return Ok(Command::Echo(unquoted(rest.trim()).to_string())),
+        "copy" => {
+            let copy = CopyCommand::parse(&format!("COPY{rest}"))?;
+            return Ok(Command::Copy(Box::new(copy)));
+        }
+        "h" | "help" => return Ok(Command::Help(super::topic(rest))),
+        _ => {}
+    }
     let line = Line { command: format!("\\{name}"), words: words(rest)? };
     match name {
-        "d" => describe(&line),
-        "dt" => tables(&line),
+        "d" | "d+" => describe(&line),
+        "dt" | "dt+" => tables(&line),
         "dT" => line.nothing(Command::Statement("DESCRIBE TYPES".to_string())),
-        "l" => line.nothing(Command::Statement("DESCRIBE KEYSPACES".to_string())),
+        "l" | "l+" | "dn" | "dn+" => {
+            line.nothing(Command::Statement("DESCRIBE KEYSPACES".to_string()))
+        }
         "c" => use_keyspace(&line),
         "x" => toggles::expand(&line),
         "timing" => Ok(Command::Timing(toggles::switch(&line)?)),
@@ -58,7 +81,14 @@ pub(super) fn parse(text: &str) -> Result<Command, CommandError> {
         }),
         "e" => line.nothing(Command::Edit),
         "watch" => watch(&line),
-        "h" | "help" => Ok(Command::Help(super::topic(rest))),
+        "conninfo" => line.nothing(Command::ConnectionInfo),
+        "set" => {
+            match line.words.first() {
+                None => Ok(Command::Settings),
+                Some(word) => Err(line
+                    .wrong(word, &["nothing: there are no variables. \\set lists the settings"])),
+            }
+        }
         "?" => line.nothing(Command::BackslashHelp),
         "q" => line.nothing(Command::Exit),
         _ => {
@@ -69,6 +99,12 @@ pub(super) fn parse(text: &str) -> Result<Command, CommandError> {
             })
         }
     }
+}
+
+/// The text without the quotes around it, if it has some.
+fn unquoted(text: &str) -> &str {
+    let inside = |mark| text.strip_prefix(mark).and_then(|text| text.strip_suffix(mark));
+    inside('\'').or_else(|| inside('"')).unwrap_or(text)
 }
 
 fn describe(line: &Line) -> Result<Command, CommandError> {

@@ -40,6 +40,10 @@ pub(crate) enum Command {
     Format(Option<Format>),
     ShowVersion,
     ShowHost,
+    /// `\conninfo`: both.
+    ConnectionInfo,
+    /// `\set`: all settings.
+    Settings,
     /// SHOW SESSION id: a trace.
     ShowSession(uuid::Uuid),
     /// SOURCE file
@@ -61,6 +65,10 @@ pub(crate) enum Command {
     Watch(Duration),
     /// `\dt [keyspace]`: its tables.
     Tables(Option<Name>),
+    /// `\! command`: a command of the system's shell, or that shell.
+    System(String),
+    /// `\echo text`
+    Echo(String),
     /// A statement that a short form stands for.
     Statement(String),
     Copy(Box<CopyCommand>),
@@ -207,6 +215,35 @@ pub(crate) fn nearest<'a>(
         .filter(|(distance, _)| *distance > 0 && *distance <= limit && *distance < wanted.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
+}
+
+/// What to do about text that is no statement, if it looks like a command: of this shell, mistyped, or of another.
+pub(crate) fn meant(text: &str) -> Option<String> {
+    const COMMANDS: [&str; 17] = [
+        "CAPTURE",
+        "CLEAR",
+        "CONSISTENCY",
+        "COPY",
+        "DESCRIBE",
+        "EXIT",
+        "EXPAND",
+        "FORMAT",
+        "HELP",
+        "LOGIN",
+        "PAGING",
+        "QUIT",
+        "SERIAL",
+        "SHOW",
+        "SOURCE",
+        "TIMING",
+        "TRACING",
+    ];
+    if text.starts_with(['.', '!']) {
+        return Some("short forms begin with a backslash here: \\? lists them".to_string());
+    }
+    let first = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let name = nearest(first, COMMANDS.into_iter()).filter(|_| first.len() > 2)?;
+    Some(format!("did you mean `{name}`?"))
 }
 
 #[cfg(test)]

@@ -58,7 +58,14 @@ fn short_forms_stand_for_statements() {
     assert_eq!(parse("\\d \"T\""), statement("DESCRIBE \"T\""));
     assert_eq!(parse("\\dt Ks"), Ok(Command::Tables(Some("ks".into()))));
     assert_eq!(parse("\\dt"), Ok(Command::Tables(None)));
-    assert_eq!(error("\\!"), "no command \\! (\\? lists them)");
+    assert_eq!(error("\\z"), "no command \\z (\\? lists them)");
+    assert_eq!(parse("\\! ls 'a b"), Ok(Command::System("ls 'a b".to_string())));
+    assert_eq!(parse("\\echo it's"), Ok(Command::Echo("it's".to_string())));
+    assert_eq!(parse("\\echo 'a  b'"), Ok(Command::Echo("a  b".to_string())));
+    assert_eq!(parse("\\d+ t"), statement("DESCRIBE t"));
+    assert_eq!(parse("\\dn"), statement("DESCRIBE KEYSPACES"));
+    assert!(matches!(parse("\\copy t to 'x.csv'"), Ok(Command::Copy(_))));
+    assert!(error("\\set a 1").contains("there are no variables"));
     assert_eq!(parse("\\watch 0.5"), Ok(Command::Watch(Duration::from_millis(500))));
     assert_eq!(error("\\timin"), "no command \\timin (\\? lists them); did you mean \\timing?");
     assert_eq!(error("\\q now"), "\\q takes nothing behind \\q, found \"now\"");
@@ -69,7 +76,11 @@ fn short_forms_stand_for_statements() {
 #[test]
 fn every_short_form_in_the_list_exists() {
     for (name, _, _) in backslash::FORMS {
-        let argument = if ["c", "i"].contains(&name) { " a" } else { "" };
+        let argument = match name {
+            "c" | "i" => " a",
+            "copy" => " a TO STDOUT",
+            _ => "",
+        };
         assert!(parse(&format!("\\{name}{argument}")).is_ok(), "\\{name}");
     }
 }

@@ -49,7 +49,18 @@ pub(super) fn show(line: Line) -> Result<Command, CommandError> {
             .map(Command::ShowSession)
             .map_err(|_| CommandError::Session(id.text.clone()))
     } else {
-        Err(line.wrong(what, &["VERSION", "HOST", "SESSION"]))
+        let mut error = line.wrong(what, &["VERSION", "HOST", "SESSION"]);
+        const SCHEMA: [&str; 6] =
+            ["TABLES", "KEYSPACES", "DATABASES", "SCHEMAS", "COLUMNS", "CREATE"];
+        if let CommandError::Argument { hint, .. } = &mut error
+            && SCHEMA.iter().any(|word| what.is(word))
+        {
+            let described = if what.is("TABLES") { "TABLES" } else { "KEYSPACES" };
+            let described =
+                if what.is("COLUMNS") || what.is("CREATE") { "TABLE name" } else { described };
+            *hint = Some(format!("DESCRIBE {described}"));
+        }
+        Err(error)
     }
 }
 

@@ -1,20 +1,35 @@
 //! What is offered where.
 
 use super::*;
+use crate::catalogue::{Column, ColumnKind};
 
 fn catalogue() -> Catalogue {
-    let columns = |names: &[&str]| names.iter().map(|name| (*name).to_string()).collect();
+    use ColumnKind::{Clustering, PartitionKey, Regular};
+    let columns = |columns: &[(&str, ColumnKind, &str)]| {
+        let column = |(name, kind, ty): &(&str, ColumnKind, &str)| Column {
+            name: (*name).to_string(),
+            kind: *kind,
+            position: 0,
+            ty: (*ty).to_string(),
+        };
+        columns.iter().map(column).collect()
+    };
+    let orders = [
+        ("customer", PartitionKey, "uuid"),
+        ("id", Clustering, "int"),
+        ("total", Regular, "decimal"),
+    ];
     let shop = Keyspace {
         tables: [
-            ("orders".to_string(), columns(&["customer", "id", "total"])),
-            ("Items".to_string(), columns(&["sku"])),
+            ("orders".to_string(), columns(&orders)),
+            ("Items".to_string(), columns(&[("sku", PartitionKey, "text")])),
         ]
         .into(),
         types: vec!["address".to_string()],
         ..Keyspace::default()
     };
     let system = Keyspace {
-        tables: [("local".to_string(), columns(&["key"]))].into(),
+        tables: [("local".to_string(), columns(&[("key", PartitionKey, "text")]))].into(),
         ..Keyspace::default()
     };
     Catalogue { keyspaces: [("shop".to_string(), shop), ("system".to_string(), system)].into() }
@@ -55,8 +70,74 @@ fn columns_come_from_the_statements_table() {
     assert_eq!(offered("SELECT * FROM orders WHERE c"), ["customer"]);
     assert!(offered("SELECT cus").contains(&"customer".to_string()));
     assert_eq!(offered("UPDATE shop.orders SET t"), ["total"]);
-    assert_eq!(offered("SELECT * FROM orders\nWHERE i"), ["id"]);
+    assert_eq!(offered("SELECT * FROM orders\nWHERE customer = 1 AND i"), ["id"]);
     assert!(offered("SELECT * FROM system.local WHERE ").contains(&"key".to_string()));
+}
+
+#[test]
+fn where_and_set_take_the_columns_that_the_key_allows() {
+    let columns = |text: &str| {
+        let mut found = offered(text);
+        found.retain(|name| ["customer", "id", "total"].contains(&name.as_str()));
+        found
+    };
+    assert_eq!(columns("SELECT * FROM orders WHERE "), ["customer"]);
+    assert_eq!(columns("SELECT * FROM orders WHERE customer = 1 AND "), ["id"]);
+    assert_eq!(columns("SELECT * FROM orders WHERE customer = 1 AND id > 1 AND "), ["id"]);
+    assert_eq!(columns("UPDATE orders SET "), ["total"]);
+    assert_eq!(columns("SELECT * FROM orders WHERE customer = 1 ORDER BY "), ["id"]);
+    assert_eq!(columns("INSERT INTO orders ("), ["customer", "id", "total"]);
+    assert_eq!(columns("SELECT "), ["customer", "id", "total"]);
+}
+
+#[test]
+fn values_have_their_types_behind_the_cursor() {
+    let catalogue = catalogue();
+    let context = Context { catalogue: &catalogue, keyspace: Some("shop") };
+    let hint = |line: &str| hint("", line, context);
+    assert_eq!(hint("INSERT INTO orders (customer, id) VALUES ("), Some("<uuid>".to_string()));
+    assert_eq!(
+        hint("INSERT INTO shop.orders (customer, id) VALUES ((1, 2), "),
+        Some("<int>".to_string())
+    );
+    for line in [
+        "INSERT INTO orders (customer, id) VALUES (1",
+        "INSERT INTO orders (customer, id) VALUES (1, 2, ",
+        "INSERT INTO orders (customer, id) VALUES ([1, ",
+        "SELECT ",
+        "INSERT INTO typo (a) VALUES (",
+    ] {
+        assert_eq!(hint(line), None, "{line}");
+    }
+}
+
+#[test]
+fn maps_of_options_take_their_keys_and_classes() {
+    assert_eq!(offered("CREATE KEYSPACE a WITH replication = "), ["{'"]);
+    assert_eq!(offered("CREATE KEYSPACE a WITH replication = {'cl"), ["class': "]);
+    assert_eq!(offered("CREATE KEYSPACE a WITH replication = {'class': 'Sim"), ["SimpleStrategy'"]);
+    assert_eq!(
+        offered("ALTER TABLE t WITH compaction = {'class':'ti"),
+        ["TimeWindowCompactionStrategy'"]
+    );
+    assert_eq!(
+        offered("ALTER TABLE t WITH compression = {'class': 'LZ4Compressor', 'chunk"),
+        ["chunk_length_in_kb': "]
+    );
+    assert_eq!(offered("SELECT * FROM t WHERE a = {'cl"), [""; 0]);
+}
+
+#[test]
+fn functions_are_offered_where_values_stand() {
+    assert_eq!(offered("SELECT to_j"), ["to_json("]);
+    assert_eq!(offered("INSERT INTO orders (customer) VALUES (uu"), ["uuid()"]);
+    assert!(!offered("INSERT INTO orders (to_j").contains(&"to_json(".to_string()));
+}
+
+#[test]
+fn names_that_need_quotes_are_found_without() {
+    assert_eq!(offered("SELECT * FROM It"), ["\"Items\""]);
+    assert_eq!(offered("SELECT * FROM it"), ["\"Items\""]);
 }
 
 #[test]

@@ -5,27 +5,26 @@
 //! Batches are not used: the rows of a batch have one timestamp, and then the greater value would win.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use csv::{ByteRecord, Reader, ReaderBuilder};
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::primitive::RawValue;
 use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
 use tholos_grammar::protocol::values::ValueList;
+use tholos_grammar::types::{CqlType, Native};
 
 use super::field::parse_field;
-use super::lines::Lines;
 use super::options::{CopyCommand, CopyOptions};
 use super::progress::{Progress, rate};
 use super::rejects::Rejects;
 use super::target::{Column, Target};
-use super::{Copied, CopyError};
+use super::{Copied, CopyError, escapes};
 use crate::client::RequestOptions;
 use crate::client::pipeline::MAX_PIPELINED;
+use crate::csv::{Field, Reader, Record};
 use crate::error::ShellError;
-use crate::line::ask;
 use crate::shell::Shell;
 
 /// Pause before rows are sent again that the server had no time for.
@@ -48,7 +47,7 @@ pub(crate) fn copy_from(shell: &mut Shell, copy: &CopyCommand) -> Result<String,
             };
             let file = File::open(path).map_err(failed)?;
             let size = file.metadata().ok().map(|metadata| metadata.len());
-            (Box::new(BufReader::new(file)), size)
+            (Box::new(file), size)
         }
         None => (standard_input(shell)?, None),
     };
@@ -67,9 +66,16 @@ pub(crate) fn copy_from(shell: &mut Shell, copy: &CopyCommand) -> Result<String,
     };
     let elapsed = begin.elapsed();
     let name = import.name.clone();
+    let escaped = import.looks_escaped;
     let rejects = import.rejects.finish()?;
     // The progress bar goes before the summary comes.
     drop(import);
+    if escaped > 0 && !copy.options.says_escape {
+        shell.note(&format!(
+            "note: {escaped} rows hold \\\\ or \\\", as files of cqlsh do; they were taken as they are. If cqlsh wrote {name}, \
+             import it WITH DIALECT = 'cqlsh'; if not, WITH DIALECT = 'rfc4180' keeps this note away"
+        ));
+    }
     let summary = format!(
         "{} rows of {name} to {} in {:.2} s ({} rows/s)\n",
         copied.rows,
@@ -84,17 +90,15 @@ pub(crate) fn copy_from(shell: &mut Shell, copy: &CopyCommand) -> Result<String,
 }
 
 /// Standard input: typed rows end with `\.`.
-fn standard_input(shell: &Shell) -> Result<Box<dyn Read>, ShellError> {
+fn standard_input(shell: &mut Shell) -> Result<Box<dyn Read>, ShellError> {
     if shell.script_is_stdin {
         let what = "FROM STDIN can't be used in a script that itself comes from standard input";
         return Err(CopyError::Columns(what.to_string()).into());
     }
-    if !shell.is_interactive() {
-        return Ok(Box::new(io::stdin()));
-    }
-    shell.note(&format!("Type the rows, and {END_OF_DATA} on a line of its own behind the last."));
+    let Some(reader) = shell.reader() else { return Ok(Box::new(io::stdin())) };
+    eprintln!("Type the rows, and {END_OF_DATA} on a line of its own behind the last.");
     let mut text = String::new();
-    while let Some(line) = ask("copy> ")? {
+    while let Some(line) = reader.ask("copy> ")? {
         if line.trim() == END_OF_DATA {
             return Ok(Box::new(io::Cursor::new(text)));
         }
@@ -106,9 +110,7 @@ fn standard_input(shell: &Shell) -> Result<Box<dyn Read>, ShellError> {
 
 /// A row, read and on its way.
 struct Row {
-    record: ByteRecord,
-    /// Where it begins in the file.
-    line: u64,
+    record: Record,
     values: ValueList,
 }
 
@@ -118,15 +120,18 @@ struct Import<'a> {
     options: &'a CopyOptions,
     /// The file's name, for messages.
     name: String,
-    reader: Reader<Lines>,
+    reader: Reader,
     target: Target,
     rejects: Rejects,
     progress: Progress,
     copied: Copied,
     parse_errors: u64,
     insert_errors: u64,
+    is_at_end: bool,
     /// Records read, without those skipped.
     read: u64,
+    /// Records that look as if cqlsh wrote them.
+    looks_escaped: u64,
 }
 
 impl<'a> Import<'a> {
@@ -139,23 +144,12 @@ impl<'a> Import<'a> {
         let options = &copy.options;
         let name =
             copy.file.as_ref().map_or("STDIN".to_string(), |path| path.display().to_string());
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(options.delimiter)
-            .quote(options.quote)
-            .escape(options.escape)
-            .from_reader(Lines::new(input));
-        let mut header = ByteRecord::new();
-        let columns = if options.header && read_record(&mut reader, &mut header, &name)? {
-            Some(names(&header))
-        } else {
-            None
-        };
+        let mut reader = Reader::new(input, options.csv);
+        let header = if options.header { read_record(&mut reader, &name)? } else { None };
+        let columns = header.map(|header| names(&header, &name)).transpose()?;
         let target = Target::prepare(shell, copy, columns)?;
         for _ in 0..options.skip_rows {
-            let mut skipped = ByteRecord::new();
-            if !read_record(&mut reader, &mut skipped, &name)? {
+            if read_record(&mut reader, &name)?.is_none() {
                 break;
             }
         }
@@ -170,7 +164,9 @@ impl<'a> Import<'a> {
             copied: Copied::default(),
             parse_errors: 0,
             insert_errors: 0,
+            is_at_end: false,
             read: 0,
+            looks_escaped: 0,
         })
     }
 
@@ -178,11 +174,11 @@ impl<'a> Import<'a> {
     fn run(&mut self, begin: Instant) -> Result<Copied, ShellError> {
         loop {
             let rows = self.read_chunk()?;
-            if rows.is_empty() && self.reader.is_done() || self.is_enough() && rows.is_empty() {
+            if rows.is_empty() && (self.is_at_end || self.is_enough()) {
                 break;
             }
             self.send(rows)?;
-            self.progress.update(self.copied.rows, self.reader.position().byte(), begin.elapsed());
+            self.progress.update(self.copied.rows, self.reader.position(), begin.elapsed());
             if self.shell.session.interrupts().is_raised() {
                 return Err(CopyError::Interrupted.into());
             }
@@ -200,18 +196,17 @@ impl<'a> Import<'a> {
         let size = self.options.chunk_size.min(MAX_PIPELINED);
         let mut rows = Vec::with_capacity(size);
         while rows.len() < size && !self.is_enough() {
-            let mut record = ByteRecord::new();
-            if !read_record(&mut self.reader, &mut record, &self.name)? {
+            let Some(record) = read_record(&mut self.reader, &self.name)? else {
+                self.is_at_end = true;
                 break;
-            }
+            };
             self.read += 1;
-            let offset = record.position().map_or(0, csv::Position::byte);
-            let line = self.reader.get_mut().line_at(offset);
-            match values(&record, &self.target.columns, &self.options.null) {
-                Ok(values) => rows.push(Row { record, line, values }),
+            self.looks_escaped += u64::from(record.looks_escaped);
+            match values(&record, &self.target.columns, self.options) {
+                Ok(values) => rows.push(Row { record, values }),
                 Err(reason) => {
                     self.parse_errors += 1;
-                    self.reject(&record, line, &reason)?;
+                    self.reject(&record, &reason)?;
                     if self.options.max_parse_errors.is_some_and(|most| self.parse_errors > most) {
                         self.rejects.finish()?;
                         return Err(CopyError::ParseErrors(self.parse_errors).into());
@@ -264,7 +259,7 @@ impl<'a> Import<'a> {
                 }
                 Err(error) => {
                     self.insert_errors += 1;
-                    self.reject(&row.record, row.line, &error.message)?;
+                    self.reject(&row.record, &error.message)?;
                     if self.options.max_insert_errors.is_some_and(|most| self.insert_errors > most)
                     {
                         self.rejects.finish()?;
@@ -276,9 +271,10 @@ impl<'a> Import<'a> {
         Ok(again)
     }
 
-    fn reject(&mut self, record: &ByteRecord, line: u64, reason: &str) -> Result<(), ShellError> {
+    fn reject(&mut self, record: &Record, reason: &str) -> Result<(), ShellError> {
         self.copied.rejected += 1;
-        if let Some(message) = self.rejects.add(record, &format!("{}:{line}", self.name), reason)? {
+        let place = format!("{}:{}", self.name, record.line);
+        if let Some(message) = self.rejects.add(record, &place, reason)? {
             self.progress.hidden(|| self.shell.note(&message));
         }
         Ok(())
@@ -292,40 +288,40 @@ impl<'a> Import<'a> {
     }
 }
 
-/// Reads a record; false at the end.
-fn read_record(
-    reader: &mut Reader<Lines>,
-    record: &mut ByteRecord,
-    name: &str,
-) -> Result<bool, CopyError> {
-    reader
-        .read_byte_record(record)
-        .map_err(|source| CopyError::Csv { file: name.to_string(), source })
+/// Reads a record; `None` at the end.
+fn read_record(reader: &mut Reader, name: &str) -> Result<Option<Record>, CopyError> {
+    reader.read().map_err(|source| CopyError::File {
+        action: "read",
+        file: name.to_string(),
+        source,
+    })
 }
 
-fn names(header: &ByteRecord) -> Vec<Name> {
-    header
-        .iter()
-        .enumerate()
-        .map(|(index, field)| {
-            let text = String::from_utf8_lossy(field);
-            // A byte order mark is what some programs put at the start of a file.
-            let text = if index == 0 { text.trim_start_matches('\u{feff}') } else { &text };
-            Name::exact(text.trim())
-        })
-        .collect()
+/// The names of a header's columns.
+fn names(header: &Record, file: &str) -> Result<Vec<Name>, CopyError> {
+    if let Some(flaw) = header.flaw {
+        return Err(CopyError::Columns(format!("the header of {file}: {flaw}")));
+    }
+    let name = |field: &Field| match std::str::from_utf8(&field.text) {
+        Ok(text) => Ok(Name::exact(text.trim())),
+        Err(source) => Err(CopyError::Header { file: file.to_string(), source }),
+    };
+    header.fields.iter().map(name).collect()
 }
 
 /// The values of a record in the order of the statement's markers, or why it has none.
-fn values(record: &ByteRecord, columns: &[Column], null: &str) -> Result<ValueList, String> {
-    let expected = columns.len();
-    if record.len() != expected {
-        let fields = if record.len() == 1 { "field" } else { "fields" };
-        return Err(format!("{} {fields} where {expected} are expected", record.len()));
+fn values(record: &Record, columns: &[Column], options: &CopyOptions) -> Result<ValueList, String> {
+    if let Some(flaw) = record.flaw {
+        return Err(flaw.to_string());
+    }
+    let (found, expected) = (record.fields.len(), columns.len());
+    if found != expected {
+        let fields = if found == 1 { "field" } else { "fields" };
+        return Err(format!("{found} {fields} where {expected} are expected"));
     }
     let mut order: Vec<_> = columns
         .iter()
-        .zip(record)
+        .zip(&record.fields)
         .filter_map(|(column, field)| column.marker.map(|marker| (marker, column, field)))
         .collect();
     order.sort_by_key(|(marker, _, _)| *marker);
@@ -333,18 +329,26 @@ fn values(record: &ByteRecord, columns: &[Column], null: &str) -> Result<ValueLi
     let mut bytes = Vec::new();
     for (_, column, field) in order {
         let wrong = |reason: String| format!("column {}: {reason}", column.name);
-        let text = std::str::from_utf8(field).map_err(|error| wrong(error.to_string()))?;
-        let value = if text == null {
+        let text = std::str::from_utf8(&field.text).map_err(|error| wrong(error.to_string()))?;
+        let value = if is_null(text, field.is_quoted, &column.ty, &options.null) {
             RawValue::Null
         } else {
             bytes.clear();
             let value = parse_field(&column.ty, text).map_err(|error| wrong(error.to_string()))?;
+            let value = if options.is_cqlsh { escapes::unescaped(value) } else { value };
             value.encode(&column.ty, &mut bytes).map_err(|error| wrong(error.to_string()))?;
             RawValue::Bytes(&bytes)
         };
         list.push(value).map_err(|error| error.to_string())?;
     }
     Ok(list)
+}
+
+/// Whether a field stands for null. One in quotes never does, except where `""` can be nothing else: many programs put
+/// quotes around all fields.
+fn is_null(text: &str, is_quoted: bool, ty: &CqlType, null: &str) -> bool {
+    let is_text = matches!(ty, CqlType::Native(Native::Ascii | Native::Text));
+    text == null && (!is_quoted || text.is_empty() && !is_text)
 }
 
 /// Errors that every row would meet.
@@ -360,9 +364,19 @@ fn is_fatal(kind: &ErrorKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tholos_grammar::types::Native;
-
     use super::*;
+
+    fn record(fields: &[&str]) -> Record {
+        let field = |text: &&str| match text.strip_prefix('"') {
+            Some(text) => Field { text: text.trim_end_matches('"').into(), is_quoted: true },
+            None => Field { text: text.as_bytes().to_vec(), is_quoted: false },
+        };
+        Record { fields: fields.iter().map(field).collect(), ..Record::default() }
+    }
+
+    fn with_null(null: &str) -> CopyOptions {
+        CopyOptions { null: null.to_string(), ..CopyOptions::default() }
+    }
 
     fn column(name: &str, ty: Native, marker: Option<usize>) -> Column {
         Column { name: Name::exact(name), ty: ty.into(), marker }
@@ -375,7 +389,7 @@ mod tests {
             column("left out", Native::Text, None),
             column("hits", Native::Counter, Some(0)),
         ];
-        let list = values(&ByteRecord::from(vec!["7", "x", "-1"]), &columns, "").expect("values");
+        let list = values(&record(&["7", "x", "-1"]), &columns, &with_null("")).expect("values");
         let sent: Vec<_> = list.as_values().iter().map(|bound| bound.value.bytes()).collect();
         assert_eq!(sent, [Some(&(-1i64).to_be_bytes()[..]), Some(&7i32.to_be_bytes()[..])]);
     }
@@ -384,13 +398,30 @@ mod tests {
     fn what_can_not_be_read_says_where() {
         let columns = [column("a", Native::Int, Some(0)), column("b", Native::Int, Some(1))];
         let reason = |fields: Vec<&str>| {
-            values(&ByteRecord::from(fields), &columns, "NULL").expect_err("a bad record")
+            values(&record(&fields), &columns, &with_null("NULL")).expect_err("a bad record")
         };
         assert_eq!(reason(vec!["1"]), "1 field where 2 are expected");
         assert!(reason(vec!["1", "x"]).starts_with("column b: x is no value of type int"));
         assert!(reason(vec!["", "1"]).starts_with("column a: the empty text is no value"));
-        let null = values(&ByteRecord::from(vec!["1", "NULL"]), &columns, "NULL").expect("values");
+        let null = values(&record(&["1", "NULL"]), &columns, &with_null("NULL")).expect("values");
         let last = null.as_values().iter().last().map(|bound| bound.value);
         assert_eq!(last, Some(RawValue::Null));
+    }
+
+    #[test]
+    fn what_stands_in_quotes_is_text() {
+        let text = [column("a", Native::Text, Some(0))];
+        let int = [column("a", Native::Int, Some(0))];
+        let sent = |field: &str, columns: &[Column], null: &str| {
+            let list = values(&record(&[field]), columns, &with_null(null)).expect("values");
+            list.as_values().iter().next().and_then(|it| it.value.bytes().map(<[u8]>::to_vec))
+        };
+        assert_eq!(sent("\"\"", &text, ""), Some(Vec::new()));
+        assert_eq!(sent("", &text, ""), None);
+        assert_eq!(sent("", &text, "NULL"), Some(Vec::new()));
+        assert_eq!(sent("\"NULL\"", &text, "NULL"), Some(b"NULL".to_vec()));
+        assert_eq!(sent("NULL", &text, "NULL"), None);
+        assert_eq!(sent("\"\"", &int, ""), None);
+        assert_eq!(sent("\"7\"", &int, "7"), Some(vec![0, 0, 0, 7]));
     }
 }

@@ -1,10 +1,11 @@
 //! COPY: tables to CSV files and back.
 //!
-//! `options` parses the command, `to` and `from` carry it out, `field` turns a field into a value.
+//! `options` parses the command, `to` and `from` carry it out, `field` turns a field into a value, `escapes` undoes what
+//! cqlsh does to text.
 
+mod escapes;
 mod field;
 mod from;
-mod lines;
 mod options;
 mod progress;
 mod rejects;
@@ -26,8 +27,8 @@ pub(crate) enum CopyError {
     Client(#[from] ClientError),
     #[error("COPY: cannot {action} {file}: {source}")]
     File { action: &'static str, file: String, source: io::Error },
-    #[error("COPY: {file} is no CSV: {source}")]
-    Csv { file: String, source: csv::Error },
+    #[error("COPY: {file} is not UTF-8: {source}")]
+    Header { file: String, source: std::str::Utf8Error },
     #[error("COPY: {0}")]
     Columns(String),
     #[error(

@@ -7,6 +7,7 @@ use tholos_grammar::name::Name;
 
 use crate::command::files::path;
 use crate::command::{CommandError, nearest};
+use crate::csv::Dialect;
 use crate::lex::{self, Kind};
 
 /// COPY.
@@ -35,10 +36,11 @@ pub(crate) enum Direction {
 pub(crate) struct CopyOptions {
     /// The first record holds the columns' names.
     pub(crate) header: bool,
-    pub(crate) delimiter: u8,
-    pub(crate) quote: u8,
-    /// A character that takes the meaning off the next one inside quotes. Quotes inside quotes may be doubled anyhow.
-    pub(crate) escape: Option<u8>,
+    pub(crate) csv: Dialect,
+    /// Whether text is escaped as cqlsh does it, on top of CSV.
+    pub(crate) is_cqlsh: bool,
+    /// Whether the command itself says which character escapes others.
+    pub(crate) says_escape: bool,
     /// The field that stands for null.
     pub(crate) null: String,
     /// TO: rows per page.
@@ -71,9 +73,9 @@ impl Default for CopyOptions {
     fn default() -> Self {
         CopyOptions {
             header: false,
-            delimiter: b',',
-            quote: b'"',
-            escape: None,
+            csv: Dialect::default(),
+            is_cqlsh: false,
+            says_escape: false,
             null: String::new(),
             page_size: 1000,
             max_rows: None,
@@ -92,12 +94,13 @@ impl Default for CopyOptions {
 }
 
 /// Options that are carried out: name, value and meaning, as HELP COPY lists them.
-pub(crate) const OPTIONS: [(&str, &str, &str); 17] = [
+pub(crate) const OPTIONS: [(&str, &str, &str); 18] = [
     ("HEADER", "false", "the first line holds the columns' names"),
     ("DELIMITER", "','", "between fields"),
-    ("QUOTE", "'\"'", "around fields; doubled inside them"),
-    ("ESCAPE", "none", "FROM: takes the meaning off the next character inside quotes"),
-    ("NULL", "''", "the field that stands for null"),
+    ("QUOTE", "'\"'", "around fields; doubled inside them, or escaped if there is an ESCAPE"),
+    ("ESCAPE", "none", "takes the meaning off the next character"),
+    ("DIALECT", "'rfc4180'", "'cqlsh' for files that cqlsh wrote or is to read"),
+    ("NULL", "''", "the field that stands for null, if it is not in quotes"),
     ("ENCODING", "'utf-8'", "no other is supported"),
     ("PAGESIZE", "1000", "TO: rows fetched at a time"),
     ("MAXROWS", "-1", "most rows to copy; -1 for all"),
@@ -137,6 +140,22 @@ const REFUSED: [&str; 8] = [
     "THOUSANDSSEP",
 ];
 
+impl CopyOptions {
+    /// Checks what options mean together.
+    fn check(&self) -> Result<(), CommandError> {
+        let Dialect { delimiter, quote, escape } = self.csv;
+        let wrong = |what: &str| Err(CommandError::Copy(what.to_string()));
+        if delimiter == quote || escape == Some(delimiter) {
+            return wrong("DELIMITER, QUOTE and ESCAPE must differ");
+        }
+        let marks = [delimiter, quote, escape.unwrap_or(quote), b'\n', b'\r'];
+        if self.null.bytes().any(|byte| marks.contains(&byte)) {
+            return wrong("NULL can't hold the delimiter, quotes, escapes or line ends");
+        }
+        Ok(())
+    }
+}
+
 impl CopyCommand {
     /// Parses the command, from the word COPY on.
     pub(crate) fn parse(text: &str) -> Result<CopyCommand, CommandError> {
@@ -166,6 +185,7 @@ impl CopyCommand {
         if !cursor.is_at_end() {
             return Err(cursor.expected("WITH, AND or the end"));
         }
+        options.check()?;
         Ok(CopyCommand { keyspace, table, columns, direction, file, options })
     }
 
@@ -307,11 +327,24 @@ fn set(options: &mut CopyOptions, name: &str, value: &str) -> Result<(), Command
     match name {
         "HEADER" => options.header = boolean(value).ok_or_else(|| wrong("true or false"))?,
         "DELIMITER" => {
-            options.delimiter = character(value).ok_or_else(|| wrong("one ASCII character"))?
+            options.csv.delimiter = character(value).ok_or_else(|| wrong("one ASCII character"))?
         }
-        "QUOTE" => options.quote = character(value).ok_or_else(|| wrong("one ASCII character"))?,
+        "QUOTE" => {
+            options.csv.quote = character(value).ok_or_else(|| wrong("one ASCII character"))?
+        }
         "ESCAPE" => {
-            options.escape = Some(character(value).ok_or_else(|| wrong("one ASCII character"))?)
+            let escape = character(value).ok_or_else(|| wrong("one ASCII character"))?;
+            options.csv.escape = Some(escape).filter(|&escape| escape != options.csv.quote);
+            options.says_escape = true;
+        }
+        "DIALECT" => {
+            options.is_cqlsh = match value.to_ascii_lowercase().as_str() {
+                "cqlsh" => true,
+                "rfc4180" => false,
+                _ => return Err(wrong("'rfc4180' or 'cqlsh'")),
+            };
+            options.csv.escape = options.is_cqlsh.then_some(b'\\');
+            options.says_escape = true;
         }
         "NULL" | "NULLVAL" => options.null = value.to_string(),
         "ENCODING" if ["utf8", "utf-8"].contains(&value.to_ascii_lowercase().as_str()) => {}

@@ -1,13 +1,12 @@
 //! Rows that were not written: kept as they were, so that they can be mended and imported; the first ones are told.
 
-use std::fs::File;
-use std::io::BufWriter;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
-
-use csv::{ByteRecord, Terminator, Writer, WriterBuilder};
 
 use super::CopyError;
 use super::options::CopyCommand;
+use crate::csv::Record;
 
 /// Most rows whose reason is told.
 const MAX_TOLD: u64 = 10;
@@ -16,9 +15,7 @@ const MAX_TOLD: u64 = 10;
 #[derive(Debug)]
 pub(super) struct Rejects {
     path: PathBuf,
-    delimiter: u8,
-    quote: u8,
-    writer: Option<Writer<BufWriter<File>>>,
+    writer: Option<BufWriter<File>>,
     count: u64,
 }
 
@@ -31,38 +28,32 @@ impl Rejects {
             let keyspace = word(keyspace.unwrap_or_default());
             PathBuf::from(format!("import_{keyspace}_{}.err", word(copy.table.as_str())))
         });
-        let (delimiter, quote) = (copy.options.delimiter, copy.options.quote);
-        Rejects { path, delimiter, quote, writer: None, count: 0 }
+        Rejects { path, writer: None, count: 0 }
     }
 
     /// Keeps a row; what to tell of it, if anything.
     pub(super) fn add(
         &mut self,
-        record: &ByteRecord,
+        record: &Record,
         place: &str,
         reason: &str,
     ) -> Result<Option<String>, CopyError> {
-        let path = self.path.display().to_string();
+        let failed = |path: &PathBuf, source| CopyError::File {
+            action: "write the rejected rows to",
+            file: path.display().to_string(),
+            source,
+        };
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
-                let file = File::create(&self.path).map_err(|source| CopyError::File {
-                    action: "write the rejected rows to",
-                    file: path.clone(),
-                    source,
-                })?;
-                self.writer.insert(
-                    WriterBuilder::new()
-                        .flexible(true)
-                        .delimiter(self.delimiter)
-                        .quote(self.quote)
-                        .terminator(Terminator::Any(b'\n'))
-                        .from_writer(BufWriter::new(file)),
-                )
+                let (path, file) =
+                    new_file(&self.path).map_err(|error| failed(&self.path, error))?;
+                self.path = path;
+                self.writer.insert(BufWriter::new(file))
             }
         };
-        let written = writer.write_byte_record(record);
-        written.map_err(|source| CopyError::Csv { file: path, source })?;
+        let written = writer.write_all(&record.raw).and_then(|()| writer.write_all(b"\n"));
+        written.map_err(|error| failed(&self.path, error))?;
         self.count += 1;
         Ok(match self.count {
             1..=MAX_TOLD => Some(format!("{place}: {reason}")),
@@ -86,6 +77,23 @@ impl Rejects {
     }
 }
 
+/// A new file of that name, or with a number behind it: what an import before rejected may not be mended yet, or be what
+/// is imported just now.
+fn new_file(path: &PathBuf) -> io::Result<(PathBuf, File)> {
+    let mut name = path.clone();
+    for number in 2.. {
+        match OpenOptions::new().write(true).create_new(true).open(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let mut next = path.clone().into_os_string();
+                next.push(format!(".{number}"));
+                name = next.into();
+            }
+            opened => return opened.map(|file| (name, file)),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -102,13 +110,21 @@ mod tests {
         assert_eq!(rejects.finish().expect("nothing to do"), None);
         let told: Vec<_> = (0..12)
             .map(|_| {
-                let record = ByteRecord::from(vec!["a,b", "c"]);
+                let record = Record { raw: b"\"a,b\",c".to_vec(), ..Record::default() };
                 rejects.add(&record, "a.csv:1", "too wide").expect("a file").is_some()
             })
             .collect();
         assert_eq!(told.iter().filter(|told| **told).count(), 11);
         assert_eq!(rejects.finish().expect("written"), Some(path.display().to_string()));
         assert_eq!(fs::read_to_string(&path).expect("the file"), "\"a,b\",c\n".repeat(12));
+        // The next import leaves them alone.
+        let mut next = Rejects::new(&copy, None);
+        let record = Record { raw: b"d".to_vec(), ..Record::default() };
+        next.add(&record, "a.csv:1", "too wide").expect("a file");
+        let file = next.finish().expect("written").expect("a file");
+        assert_eq!(file, format!("{}.2", path.display()));
+        assert_eq!(fs::read_to_string(file).expect("the file"), "d\n");
+        assert!(fs::read_to_string(&path).expect("the file").len() > 12);
     }
 
     #[test]

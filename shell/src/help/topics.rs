@@ -46,8 +46,12 @@ Sets the consistency level of the statements that follow, or tells it. USING CON
     topic("COPY", "
 COPY [keyspace.]table [(column, ...)] TO 'file.csv' | STDOUT [WITH option = value [AND ...]]
 COPY [keyspace.]table [(column, ...)] FROM 'file.csv' | STDIN [WITH option = value [AND ...]]
-Writes a table's rows to a file of comma-separated values, or reads them from one. Rows that can't be read or are
-refused are counted, kept in ERRFILE, and do not stop the rest.
+Writes a table's rows to a file of comma-separated values, or reads them from one. TO replaces the file once all rows
+are written. Of FROM, rows that can't be read or are refused are counted, kept in ERRFILE (a new file each time), and do
+not stop the rest.
+A field in quotes is text: \"\" is the empty text, and nothing at all is null. Text that holds delimiters, quotes or
+line ends, or reads like null, is written in quotes, with quotes inside doubled. Files of cqlsh have \\\" and \\\\
+instead, hold a line end as \\\\n, and do not tell '' from null: DIALECT = 'cqlsh' reads and writes those.
 "),
     topic("CREATE FUNCTION", "
 CREATE [OR REPLACE] FUNCTION [IF NOT EXISTS] function (argument type, ...)

@@ -83,12 +83,21 @@ pub(super) fn is_right_aligned(ty: &CqlType) -> bool {
 
 /// The text with control characters as `\n`, `\t`, `\u{7f}`: they must not move the cursor.
 pub(super) fn escaped(text: String) -> String {
-    if !text.chars().any(char::is_control) {
+    escaped_if(text, char::is_control)
+}
+
+/// As [`escaped`], but with its line ends and tabs, which belong to the format.
+pub(super) fn escaped_but_lines(text: String) -> String {
+    escaped_if(text, |c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+}
+
+fn escaped_if(text: String, is_bad: impl Fn(char) -> bool) -> String {
+    if !text.chars().any(&is_bad) {
         return text;
     }
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        if c.is_control() {
+        if is_bad(c) {
             // A String takes whatever is written to it.
             let _ = write!(out, "{}", c.escape_default());
         } else {

@@ -1,27 +1,28 @@
-//! Format csv: RFC 4180 with a header; null is the empty field.
+//! Format csv: RFC 4180 with a header; null is nothing, an empty text is `""`.
 
-use csv::{Terminator, WriterBuilder};
+use std::borrow::Cow;
 
 use super::Page;
 use super::cell::Cell;
+use crate::csv::{Dialect, write_record};
 
 /// The page as records; the first page begins with the header.
 pub(super) fn render(page: &Page<'_>) -> String {
-    let mut writer =
-        WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
-    // Writing to memory does not fail, and every record has as many fields as there are columns.
+    let mut out = Vec::new();
+    let dialect = Dialect::default();
     if page.is_first {
-        let _ = writer.write_record(page.columns.iter().map(|column| column.name.as_str()));
+        let names = page.columns.iter().map(|column| Some(Cow::Borrowed(column.name.as_str())));
+        write_record(names, dialect, "", &mut out);
     }
     for row in page.rows {
         let fields = page.columns.iter().zip(row).map(|(column, bytes)| {
             match Cell::decode(&column.column_type, bytes.as_deref()) {
-                Cell::Null => String::new(),
-                Cell::Value(value) => value.text(&column.column_type),
-                Cell::Undecodable(text) => text,
+                Cell::Null => None,
+                Cell::Value(value) => Some(value.text(&column.column_type)),
+                Cell::Undecodable(text) => Some(text),
             }
         });
-        let _ = writer.write_record(fields);
+        write_record(fields, dialect, "", &mut out);
     }
-    writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+    String::from_utf8(out).unwrap_or_default()
 }

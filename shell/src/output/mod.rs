@@ -51,6 +51,8 @@ pub(crate) struct Style {
     pub(crate) box_drawing: bool,
     /// Columns of the terminal, if there is one.
     pub(crate) width: Option<u16>,
+    /// Whether it goes to a terminal, which control characters would move about and colour.
+    pub(crate) is_terminal: bool,
 }
 
 /// A page of rows.
@@ -124,12 +126,14 @@ pub(crate) fn resolve(format: Format, expand: Expand, page: &Page<'_>, style: St
 
 /// A page as text, with its line ends.
 pub(crate) fn render(format: Format, page: &Page<'_>, style: Style) -> String {
-    match format {
+    let text = match format {
         Format::Table => table::render(page, style),
         Format::Expanded => expanded::render(page, style),
         Format::Csv => csv::render(page),
         Format::Json => json::render_array(page),
         Format::Ndjson => json::render_lines(page),
         Format::Markdown => markdown::render(page),
-    }
+    };
+    let is_raw = matches!(format, Format::Csv | Format::Markdown);
+    if is_raw && style.is_terminal { cell::escaped_but_lines(text) } else { text }
 }

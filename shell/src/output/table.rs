@@ -21,14 +21,20 @@ const fn style(vertical: char, horizontal: char, cross: char) -> TableStyle {
         .content_lines(ContentLineStyle::none().junction(vertical))
 }
 
-/// The page as a table. Cells wrap where it would be wider than the terminal.
+/// A column that is narrower than this can't be read: then lines are longer than the terminal instead.
+const LEAST_COLUMN_WIDTH: usize = 8;
+
+/// The page as a table. Cells wrap where it would be wider than the terminal, if there is room for all columns.
 pub(super) fn render(page: &Page<'_>, style: Style) -> String {
     let mut table = table(page, style);
     table.force_no_tty();
     if style.colour {
         table.enforce_styling();
     }
-    if let Some(width) = style.width.filter(|&width| natural_width(&table) > usize::from(width)) {
+    let least = page.columns.len() * LEAST_COLUMN_WIDTH;
+    let is_too_wide =
+        |&width: &u16| natural_width(&table) > usize::from(width) && least <= usize::from(width);
+    if let Some(width) = style.width.filter(is_too_wide) {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     let mut text = String::new();

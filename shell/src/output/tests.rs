@@ -114,6 +114,33 @@ lines, \"\"q\"\" | *\",{}
 }
 
 #[test]
+fn a_table_of_many_columns_has_long_lines() {
+    let (mut columns, rows) = people();
+    columns = columns.iter().cycle().take(201).cloned().collect();
+    let row: Vec<_> = rows[0].iter().cycle().take(201).cloned().collect();
+    let page =
+        Page { columns: &columns, rows: &[row], rows_before: 0, is_first: true, is_last: true };
+    let style = Style { width: Some(80), ..Style::default() };
+    let text = render(Format::Table, &page, style);
+    assert_eq!(text.lines().count(), 3);
+    assert!(text.lines().all(|line| line.len() > 1000));
+}
+
+#[test]
+fn csv_tells_an_empty_text_from_null_and_spares_terminals() {
+    let (columns, _) = people();
+    let row = vec![Some(vec![0, 0, 0, 1]), Some(b"".to_vec()), None];
+    let red = vec![Some(vec![0, 0, 0, 2]), Some(b"\x1b[31m\nred".to_vec()), None];
+    let rows = [row, red];
+    let page =
+        Page { columns: &columns, rows: &rows, rows_before: 0, is_first: true, is_last: true };
+    let piped = render(Format::Csv, &page, Style::default());
+    assert_eq!(piped, "id,name,tags\n1,\"\",\n2,\"\u{1b}[31m\nred\",\n");
+    let shown = render(Format::Csv, &page, Style { is_terminal: true, ..Style::default() });
+    assert_eq!(shown, "id,name,tags\n1,\"\",\n2,\"\\u{1b}[31m\nred\",\n");
+}
+
+#[test]
 fn markdown() {
     let expected = r#"
 | id | name | tags |

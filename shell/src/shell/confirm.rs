@@ -4,17 +4,21 @@ use tholos_grammar::ast::Statement;
 use tholos_grammar::ast::schema::TableChange;
 
 use crate::error::ShellError;
-use crate::line::ask;
+use crate::line::LineReader;
 
-/// Asks, if the statement takes data or schema away; an error unless the answer is yes.
-pub(super) fn confirm(statement: &Statement) -> Result<(), ShellError> {
+/// Asks, if the statement takes data or schema away; an error unless the answer is yes. A line that is no answer at all
+/// came with others, in a paste: it is put back, to be run in its turn.
+pub(super) fn confirm(statement: &Statement, reader: &mut LineReader) -> Result<(), ShellError> {
     let Some(question) = question(statement) else { return Ok(()) };
-    let answer = ask(&format!("{question} Go on? [y/N] "))?;
-    let yes = answer.is_some_and(|answer| {
-        let answer = answer.trim().to_ascii_lowercase();
-        answer == "y" || answer == "yes"
-    });
-    if yes { Ok(()) } else { Err(ShellError::Declined) }
+    let Some(answer) = reader.ask(&format!("{question} Go on? [y/N] "))? else {
+        return Err(ShellError::Declined);
+    };
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => return Ok(()),
+        "n" | "no" | "" => {}
+        _ => reader.put_back(answer),
+    }
+    Err(ShellError::Declined)
 }
 
 /// What is lost.

@@ -8,18 +8,10 @@ use tholos_grammar::consistency::Consistency;
 
 use crate::client::{Outcome, ResultRows};
 use crate::error::ShellError;
-use crate::line::ask_key;
 use crate::output::{self, Format, Page};
 use crate::session::Answer;
+use crate::shell::pager::{Pager, Wanted};
 use crate::shell::{Shell, describe};
-
-/// What a person wants behind a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum More {
-    Page,
-    All,
-    Stop,
-}
 
 impl Shell {
     /// Prints a result, fetching page after page. Between pages a person can stop it, and then no more is fetched.
@@ -39,7 +31,7 @@ impl Shell {
         let mut printed = 0;
         let mut is_first = true;
         let mut format = None;
-        let mut asks = self.is_interactive() && self.sink.is_watched();
+        let mut pager = Pager::of(self);
         loop {
             let next = rows.metadata.paging_state.take();
             let style = self.sink.style();
@@ -53,32 +45,30 @@ impl Shell {
             let format = *format.get_or_insert_with(|| {
                 output::resolve(self.settings.format, self.settings.expand, &page, style)
             });
+            printed += rows.rows.len();
             // A page may be empty and not the last; an empty table would only confuse.
             if is_first || !rows.rows.is_empty() || next.is_none() && format == Format::Json {
                 let text = output::render(format, &page, style);
-                self.print(&text)?;
+                if pager.show(self, &text, next.is_none())? == Wanted::Nothing {
+                    return self.stopped(None);
+                }
             }
-            printed += rows.rows.len();
             is_first = false;
             let Some(state) = next else { break };
             if self.session.interrupts().is_raised() {
                 return Err(ShellError::Interrupted);
             }
-            if asks && !rows.rows.is_empty() {
-                if format == Format::Json {
+            if self.settings.stops_at_pages && !rows.rows.is_empty() {
+                if format == Format::Json && self.is_interactive() {
                     // The array's line ends with what comes next; the question must not stand on it.
                     self.print("\n")?;
                 }
-                match ask_for_more(printed)? {
-                    More::Page => {}
-                    More::All => asks = false,
-                    More::Stop => {
-                        if format == Format::Json {
-                            // What was printed of the array is still to be JSON.
-                            self.print("]\n")?;
-                        }
-                        return self.print_dimmed(&format!("({printed} rows so far; stopped)"));
+                if pager.ask_at_page(self, printed)? == Wanted::Nothing {
+                    if format == Format::Json {
+                        // What was printed of the array is still to be JSON.
+                        self.print("]\n")?;
                     }
+                    return self.stopped(Some(printed));
                 }
             }
             let answer = self.session.execute(text, &self.settings.request(Some(state)))?;
@@ -86,6 +76,7 @@ impl Shell {
             let Outcome::Rows(page) = answer.reply.outcome else { break };
             rows = with_columns(page, &rows);
         }
+        drop(pager);
         if self.has_footer() {
             let footer = self.footer(Some(printed), statement, elapsed);
             self.print("\n")?;
@@ -95,6 +86,14 @@ impl Shell {
             }
         }
         Ok(())
+    }
+
+    /// Says that a person wanted no more.
+    fn stopped(&mut self, printed: Option<usize>) -> Result<(), ShellError> {
+        match printed {
+            Some(printed) => self.print_dimmed(&format!("({printed} rows so far; stopped)")),
+            None => self.print_dimmed("(stopped)"),
+        }
     }
 
     fn print_description(&mut self, text: &str, first: Answer) -> Result<(), ShellError> {
@@ -107,7 +106,8 @@ impl Shell {
             all.rows.append(&mut rows.rows.clone());
         }
         let width = self.sink.style().width;
-        self.print(&describe::render(&all, width))
+        let text = describe::render(&all, width);
+        Pager::of(self).show(self, &text, true).map(|_| ())
     }
 
     /// `(3 rows, 1.2 ms, ONE, 127.0.0.1:9042)`: in scripts only the number of rows, which does not change from run to
@@ -142,15 +142,6 @@ fn with_columns(mut page: ResultRows, before: &ResultRows) -> ResultRows {
         page.metadata.columns.clone_from(&before.metadata.columns);
     }
     page
-}
-
-fn ask_for_more(printed: usize) -> Result<More, ShellError> {
-    let question = format!("--More-- {printed} rows so far; Space: next page, a: all, q: stop ");
-    Ok(match ask_key(&question, " aq")? {
-        Some('a') => More::All,
-        Some(' ') => More::Page,
-        _ => More::Stop,
-    })
 }
 
 fn milliseconds(elapsed: Duration) -> String {

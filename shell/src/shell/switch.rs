@@ -9,6 +9,19 @@ use crate::shell::Shell;
 impl Shell {
     /// Carries out a command that switches a setting or tells it.
     pub(super) fn switch(&mut self, command: Command) -> Result<(), ShellError> {
+        let asks = matches!(
+            command,
+            Command::Consistency(None)
+                | Command::SerialConsistency(None)
+                | Command::Tracing(None)
+                | Command::Paging(None)
+                | Command::Format(None)
+                | Command::ShowVersion
+                | Command::ShowHost
+                | Command::ConnectionInfo
+                | Command::Settings
+                | Command::CaptureStatus
+        );
         let told = match command {
             Command::Consistency(None) => {
                 format!("The consistency level is {}.", self.settings.consistency)
@@ -41,6 +54,8 @@ impl Shell {
             }
             Command::ShowVersion => self.version(),
             Command::ShowHost => self.host(),
+            Command::ConnectionInfo => format!("{}\n{}", self.host(), self.version()),
+            Command::Settings => self.all_settings(),
             Command::ShowSession(id) => return self.show_trace(id),
             Command::CaptureStatus => match self.sink.file() {
                 Some(path) => format!("Results go to {}.", path.display()),
@@ -59,10 +74,35 @@ impl Shell {
             // Every other command is carried out before it comes here.
             _ => return Ok(()),
         };
+        if asks && !self.is_interactive() {
+            return self.print(&format!("{told}\n"));
+        }
         self.say(&told)
     }
 
-    /// Tells a setting: to the person at the terminal, even while results go to a file; scripts need no answer.
+    /// All settings, with the commands that change them.
+    fn all_settings(&self) -> String {
+        let settings = &self.settings;
+        let serial = settings.serial_consistency.map_or("default", |level| level.name());
+        let paging = settings.page_size.map_or("OFF".to_string(), |size| size.to_string());
+        let expand = format!("{:?}", settings.expand).to_uppercase();
+        let keyspace = self.session.keyspace().map_or("none".to_string(), crate::catalogue::quoted);
+        [
+            ("USE", keyspace.as_str()),
+            ("CONSISTENCY", settings.consistency.name()),
+            ("SERIAL CONSISTENCY", serial),
+            ("PAGING", paging.as_str()),
+            ("FORMAT", settings.format.name()),
+            ("EXPAND", expand.as_str()),
+            ("TIMING", on_off(settings.timing)),
+            ("TRACING", on_off(settings.tracing)),
+        ]
+        .map(|(name, value)| format!("{name:<20}{value}"))
+        .join("\n")
+    }
+
+    /// Tells of a setting that was changed: the person at the terminal, even while results go to a file; scripts need no
+    /// answer.
     fn say(&mut self, text: &str) -> Result<(), ShellError> {
         if !self.is_interactive() {
             return Ok(());
@@ -79,9 +119,13 @@ impl Shell {
             None => {}
             Some(Paging::On) => {
                 self.settings.page_size.get_or_insert(INTERACTIVE_PAGE_SIZE);
+                self.settings.stops_at_pages = false;
             }
             Some(Paging::Off) => self.settings.page_size = None,
-            Some(Paging::Size(size)) => self.settings.page_size = Some(size),
+            Some(Paging::Size(size)) => {
+                self.settings.page_size = Some(size);
+                self.settings.stops_at_pages = true;
+            }
         }
         match self.settings.page_size {
             Some(size) => format!("Paging is on, with {size} rows a page."),

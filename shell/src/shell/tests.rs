@@ -23,7 +23,7 @@ fn told(text: &str, index: usize, error: impl FnOnce(Source<'_>, &Item) -> Shell
         item = next_item(text, offset).expect("an item");
         offset = item.next;
     }
-    failure(source, &item, &error(source, &item), false)
+    failure::render(source, &item, &error(source, &item), Drawing::default())
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_failure_shows_its_place() {
             " --> a.cql:2:3",
             "  |",
             "2 |   INSERT INTO t (a)",
-            "  |   ^^^^^^^^^^^^^^^^^"
+            "  |   ^^^^^^"
         ]
     );
     let no_cql = told(text, 2, |source, item| {
@@ -47,6 +47,47 @@ fn a_failure_shows_its_place() {
     assert!(no_cql.contains(" --> a.cql:3:24\n"), "{no_cql}");
     assert!(no_cql.contains("\n  |                        ^^^^"), "{no_cql}");
     assert!(no_cql.contains("did you mean `FROM`?"), "{no_cql}");
+}
+
+/// The server counts in the statement that was sent, the shell tells where that is in the script.
+#[test]
+fn an_error_of_the_server_has_a_caret_under_the_culprit() {
+    let text = "USE k;\n  SELECT 'é', /* ö */ nmae\n  FROM t WHERE kiy = 1;\n";
+    let refused = |place: &str| {
+        let message = format!("{place} no such column");
+        told(text, 1, |_, _| {
+            ClientError::Server(ErrorMessage::new(ErrorKind::Invalid, message)).into()
+        })
+    };
+    let first = refused("line 1:21");
+    assert!(first.starts_with("error: Invalid query (0x2200): no such column\n"), "{first}");
+    assert!(first.contains("a.cql:2:23\n"), "{first}");
+    assert!(first.contains("\n  |                       ^^^^"), "{first}");
+    let second = refused("line 2:16");
+    assert!(second.contains("a.cql:3:16\n"), "{second}");
+    assert!(second.contains("\n  |                ^^^"), "{second}");
+    // A place that is not there is none.
+    assert!(refused("line 7:1").contains("a.cql:2:3\n"));
+    assert!(refused("line one").contains("line one no such column"));
+}
+
+#[test]
+fn the_parser_is_told_of_what_the_shell_knows() {
+    let advice = |text: &str| {
+        let item = next_item(text, 0).expect("an item");
+        let error = parse_statement_at(text, item.span.clone()).expect_err("a mistake");
+        let ShellError::Parse(error) = failure::advised(text, &item, error) else {
+            panic!("another error")
+        };
+        error.hint.unwrap_or_default()
+    };
+    assert_eq!(advice("HLEP"), "did you mean `HELP`?");
+    assert_eq!(
+        advice("\nSELECT * FROM t\n\n  INSERT INTO t (a) VALUES (1);"),
+        "is a ; missing at the end of line 2?"
+    );
+    assert_eq!(advice("SELECT *\n  FORM t;"), "did you mean `FROM`?");
+    assert!(advice(".tables").contains("backslash"));
 }
 
 #[test]
