@@ -226,6 +226,10 @@ impl Fs for LimitedFs {
         self.with_descriptor(|fs| fs.list(dir))
     }
 
+    fn is_empty_dir(&self, dir: &Path) -> io::Result<bool> {
+        self.with_descriptor(|fs| fs.is_empty_dir(dir))
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.with_descriptor(|fs| fs.sync_dir(dir))
     }
