@@ -172,7 +172,7 @@ pub fn is_reversed(written: &TypeName) -> bool {
 /// A type by the name of its class, as old schemas and drivers write it.
 fn of_class(class: &str) -> Result<TypeName, QueryError> {
     let known = marshal::parse_known_class(class).map_err(|error| {
-        QueryError::invalid(format!(
+        QueryError::Syntax(format!(
             "'{class}' is no class name of a type: {error}; use a CQL type such as int, text or a user type, or blob for other bytes"
         ))
     })?;
