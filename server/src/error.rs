@@ -140,7 +140,6 @@ impl QueryError {
         match *error {
             QueryError::Syntax(message) => QueryError::Syntax(placed(message)),
             QueryError::Invalid(message) => QueryError::Invalid(placed(message)),
-            QueryError::Syntax(message) => QueryError::Syntax(placed(message)),
             QueryError::Config(message) => QueryError::Config(placed(message)),
             QueryError::Unauthorized(message) => QueryError::Unauthorized(placed(message)),
             QueryError::NotSupportedYet(what) => {
