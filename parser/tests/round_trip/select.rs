@@ -27,24 +27,47 @@ fn call((function, arguments): (QualifiedName, Vec<Term>)) -> TermKind {
 /// What a part can be taken of: a sign or operator before it would take the part for its own.
 fn whole(term: Term) -> Box<Term> {
     Box::new(match term.kind {
-        TermKind::Arithmetic { .. } | TermKind::Negate(_) | TermKind::Literal(_) => {
-            TermKind::Tuple(vec![term]).into()
-        }
+        TermKind::Arithmetic { .. }
+        | TermKind::Negate(_)
+        | TermKind::Literal(_)
+        | TermKind::Hint(..) => TermKind::Tuple(vec![term]).into(),
         _ => term,
     })
 }
 
-/// What a hint can stand before: a part behind it would be taken of the hinted value.
+/// What a hint can stand before: a part behind it would be taken of the hinted value, and a column in parentheses could
+/// be a type.
 fn hinted(term: Term) -> Box<Term> {
     Box::new(match term.kind {
+        TermKind::Column(_) => TermKind::CountAll.into(),
         TermKind::Arithmetic { .. }
         | TermKind::Field(..)
         | TermKind::Element(..)
         | TermKind::Slice(..)
-        | TermKind::Column(_)
         | TermKind::Negate(_) => TermKind::Tuple(vec![term]).into(),
         _ => term,
     })
+}
+
+/// A map whose first key would not read as a field's name.
+fn map(mut entries: Vec<(Term, Term)>) -> TermKind {
+    if let Some((key, _)) = entries.first_mut()
+        && matches!(key.kind, TermKind::Column(_))
+    {
+        *key = TermKind::CountAll.into();
+    }
+    TermKind::Map(entries)
+}
+
+/// Behind JSON and DISTINCT, a sign or bracket would make that word a column: such an item stands in parentheses.
+fn behind_word(selection: Selection) -> Selection {
+    let Selection::Items(mut items) = selection else { return selection };
+    if let Some(first) = items.first_mut()
+        && first.term.to_string().starts_with(['-', '['])
+    {
+        first.term = TermKind::Tuple(vec![first.term.clone()]).into();
+    }
+    Selection::Items(items)
 }
 
 /// An expression over columns.
@@ -77,7 +100,7 @@ pub(crate) fn expression() -> BoxedStrategy<Term> {
                 )),
                 items(0).prop_map(TermKind::List),
                 items(0).prop_map(TermKind::Set),
-                vec((inner.clone(), inner.clone()), 1..3).prop_map(TermKind::Map),
+                vec((inner.clone(), inner.clone()), 1..3).prop_map(map),
                 vec((name(), inner.clone()), 1..3).prop_map(TermKind::Udt),
                 vec(inner.clone(), 2..4).prop_map(TermKind::Tuple),
             ]
@@ -111,7 +134,7 @@ pub(crate) fn select() -> BoxedStrategy<Select> {
         .prop_map(|(words, selection, table, lists, limits, using)| Select {
             json: words.0,
             distinct: words.1,
-            selection,
+            selection: if words.0 || words.1 { behind_word(selection) } else { selection },
             table,
             relations: lists.0,
             group_by: lists.1,

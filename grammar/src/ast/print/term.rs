@@ -29,7 +29,8 @@ impl fmt::Display for Term {
             TermKind::Tuple(items) => write!(f, "({})", Joined(items, ", ")),
             TermKind::Field(of, field) => {
                 whole(f, of)?;
-                write!(f, ".{field}")
+                // A point right behind a number would be read as part of it.
+                write!(f, "{}.{field}", if is_number(of) { " " } else { "" })
             }
             TermKind::Element(of, key) => {
                 whole(f, of)?;
@@ -82,13 +83,14 @@ fn starts_with_sign(term: &Term) -> bool {
 
 /// What a part is taken of.
 fn whole(f: &mut fmt::Formatter<'_>, term: &Term) -> fmt::Result {
-    let looser = match &term.kind {
-        TermKind::Arithmetic { .. } | TermKind::Negate(_) => true,
-        // A point right behind a number would be read as part of it.
-        TermKind::Literal(Literal::Integer(_) | Literal::Float(_)) => true,
-        _ => false,
-    };
-    if looser { write!(f, "({term})") } else { term.fmt(f) }
+    match &term.kind {
+        TermKind::Arithmetic { .. } | TermKind::Negate(_) => write!(f, "({term})"),
+        _ => term.fmt(f),
+    }
+}
+
+fn is_number(term: &Term) -> bool {
+    matches!(term.kind, TermKind::Literal(Literal::Integer(_) | Literal::Float(_)))
 }
 
 /// `json`, `distinct` and `as` would begin `SELECT JSON`, `SELECT DISTINCT` and an alias.
