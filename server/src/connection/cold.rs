@@ -159,15 +159,18 @@ impl Cold {
         }
     }
 
-    /// The next one that may begin.
+    /// The next one that may begin. One that is to be alone comes first, and waits for those that run.
     fn next(&mut self) -> Option<Job> {
         let first = self.queue.front().filter(|_| !self.alone)?;
-        let may_begin = match first {
-            Job { alone: true, .. } => self.running.is_empty(),
-            Job { wait: Wait::Disk, .. } => true,
-            Job { wait: Wait::Turn, .. } => self.long < MOST_OF_CONNECTION,
+        let may_begin = |job: &Job| match job.wait {
+            Wait::Disk => true,
+            Wait::Turn => self.long < MOST_OF_CONNECTION,
         };
-        let job = if may_begin { self.queue.pop_front() } else { None }?;
+        let at = match first.alone {
+            true => self.running.is_empty().then_some(0),
+            false => self.queue.iter().position(may_begin),
+        };
+        let job = self.queue.remove(at?)?;
         self.alone = job.alone;
         self.long += usize::from(job.wait == Wait::Turn);
         Some(job)
@@ -236,7 +239,7 @@ impl Connection {
             Ok(answer) => self.answer_written(answer, stream, tracing_id, started),
             Err(Failure { error: QueryError::NoMemory, .. }) if !job.alone => {
                 job.alone = true;
-                self.cold.queue.push_back(job);
+                self.cold.queue.push_front(job);
             }
             Err(Failure { error: QueryError::NoRoom, .. }) if self.has_time(started) => {
                 self.stall(&job.envelope(), started);

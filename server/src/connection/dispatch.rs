@@ -267,7 +267,8 @@ impl Connection {
         }
     }
 
-    fn count(&self, session: &Session) {
+    /// Counts a request of the client.
+    pub(super) fn count(&self, session: &Session) {
         let Some((_, client)) = &self.client else { return };
         client.requests.fetch_add(1, Relaxed);
         let known = client.keyspace.load();

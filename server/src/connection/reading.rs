@@ -384,6 +384,9 @@ impl Connection {
     fn hand_over(&mut self, header: Header, request: Vec<u8>) {
         let mut credit = std::mem::replace(&mut self.frame_credit, self.account.nothing());
         credit.set(request.capacity());
+        if let Some(session) = &self.session {
+            self.count(session);
+        }
         self.enqueue(Job::new(header, request, credit, Instant::now(), Wait::Turn));
     }
 
