@@ -157,12 +157,26 @@ fn run_pending(shell: &mut Shell, pending: &mut String) -> Result<Flow, ShellErr
             Err(error @ ShellError::Output(_)) => return Err(error),
             Err(error) => {
                 tell(shell, source, &item, &error);
-                break;
+                // The next statements of a paste have their turn, as they would have line by line.
+                if is_over(&error) {
+                    break;
+                }
             }
         }
     }
     pending.clear();
     Ok(Flow::Continue)
+}
+
+/// Whether what was entered together ends with this failure: it was cancelled, or there is no server.
+fn is_over(error: &ShellError) -> bool {
+    matches!(
+        error,
+        ShellError::Interrupted
+            | ShellError::Client(
+                ClientError::Cancelled | ClientError::Closed | ClientError::Connect { .. }
+            )
+    )
 }
 
 /// Whether an item is a COPY that reads rows from where it was typed.

@@ -196,8 +196,9 @@ fn a_paste_goes_on_behind_questions() {
     // Rows that are pasted behind COPY FROM STDIN are its rows.
     for (begin, end) in [("", ""), ("\u{1b}[200~", "\u{1b}[201~\r")] {
         terminal.wait_for("tholos:k> ");
+        let yes = if begin.is_empty() { "y\n" } else { "" };
         terminal.type_keys(&format!(
-            "{begin}TRUNCATE TABLE t;\ny\nCOPY t (a, b) FROM STDIN;\n1,one\n2,SELECT\n\\.\n\
+            "{begin}TRUNCATE TABLE t;\n{yes}SELECT typo FROM t;\nCOPY t (a, b) FROM STDIN;\n1,one\n2,SELECT\n\\.\n\
              SELECT count(*) FROM t;\n{end}"
         ));
         if !begin.is_empty() {
