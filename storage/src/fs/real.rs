@@ -1,12 +1,12 @@
 //! The file system of the machine.
 //!
-//! Files are opened close-on-exec (std does). Growth by [`File::set_len`] allocates blocks, so that a full disk shows
+//! What is made is for its owner alone: 0600, directories 0700. Files are opened close-on-exec (std does). Growth by [`File::set_len`] allocates blocks, so that a full disk shows
 //! there and not at a later write. A directory is locked by `flock` on a file `LOCK` in it: the system drops the lock
 //! when the process ends, however it ends.
 
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, IoSliceMut};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +24,9 @@ pub struct RealFs;
 /// Name of the lock file in a locked directory.
 const LOCK_FILE: &str = "LOCK";
 
+const FILE_MODE: u32 = 0o600;
+const DIR_MODE: u32 = 0o700;
+
 impl Fs for RealFs {
     fn open(&self, path: &Path, read_only: bool) -> io::Result<Arc<dyn File>> {
         // Looking up a name may have to read directories. Who writes waits anyway.
@@ -35,7 +38,8 @@ impl Fs for RealFs {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
         Ok(Arc::new(RealFile::new(file, path)))
     }
 
@@ -56,7 +60,7 @@ impl Fs for RealFs {
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -87,8 +91,9 @@ impl Fs for RealFs {
 
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
         let path = dir.join(LOCK_FILE);
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        let file = options.open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(file)),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -212,6 +217,21 @@ mod tests {
         let mut byte = [0];
         let mut buffer = [IoSliceMut::new(&mut byte)];
         rustix::io::preadv2(file, &mut buffer, 0, ReadWriteFlags::NOWAIT) != Err(Errno::OPNOTSUPP)
+    }
+
+    #[test]
+    fn files_and_directories_are_for_their_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("a/b");
+        RealFs.create_dir_all(&dir).unwrap();
+        RealFs.create(&dir.join("file")).unwrap();
+        drop(RealFs.lock_dir(&dir).unwrap());
+        let mode =
+            |path: &str| fs::metadata(root.path().join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("a"), mode("a/b")), (0o700, 0o700));
+        assert_eq!((mode("a/b/file"), mode("a/b/LOCK")), (0o600, 0o600));
     }
 
     #[test]
