@@ -1,7 +1,8 @@
 //! The admin port: health, metrics and the node's maintenance over HTTP.
 //!
 //! - `/health`: 200 while the process answers at all.
-//! - `/ready`: 200 while requests are taken; 503 with the reason before and after.
+//! - `/ready`: 200 while requests are taken; 503 with the reason while the node stops (`stopping`), or while its storage
+//!   takes no writes or can't flush (`storage: ...`).
 //! - `/metrics`: Prometheus' text format.
 //!
 //! The rest is for the program's own commands, in JSON, and only for those who can read the data directory: requests

@@ -222,9 +222,13 @@ pub struct ServeArgs {
     /// How the log is written
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// Start although the commit log is damaged: damaged segments are moved away, and what is only in them is lost
+    /// Start although the commit log is damaged, or has writes to unknown tables: such segments are moved away, and what
+    /// is only in them is lost
     #[arg(long)]
     pub set_aside_damaged_log: bool,
+    /// Start although parts of the data directory are missing: they are made anew, empty
+    #[arg(long)]
+    pub recreate_missing: bool,
 }
 
 /// `tholos shell`

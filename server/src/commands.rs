@@ -8,7 +8,7 @@ pub mod sstable;
 pub(crate) mod target;
 mod verify;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -120,6 +120,7 @@ fn serve(args: &ServeArgs) -> ExitCode {
         config,
         in_memory: args.memory,
         set_aside_damaged: args.set_aside_damaged_log,
+        recreate_missing: args.recreate_missing,
     };
     let served = Server::open(options).and_then(|server| {
         let runtime = runtime()?;
@@ -129,7 +130,8 @@ fn serve(args: &ServeArgs) -> ExitCode {
             let _context = runtime.enter();
             runtime.spawn(stop_on_signal(stop.clone())?);
         }
-        println!("{}", ready_line(&server));
+        // Who started it may not listen.
+        let _ = writeln!(std::io::stdout(), "{}", ready_line(&server));
         runtime.block_on(server.run(stop))
     });
     match served {
@@ -151,13 +153,29 @@ fn ready_line(server: &Server) -> String {
     )
 }
 
-/// Stops gracefully at the first signal, at once at the second. Signals are caught when this returns; the future, which
-/// must be made within a runtime, waits for them.
+/// Stops gracefully at the first SIGTERM or SIGINT, at once at the second. SIGHUP, SIGUSR1 and SIGUSR2, which would end
+/// the process, are only told in the log. Signals are caught when this returns; the future, which must be made within a
+/// runtime, waits for them.
 fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>, ServeError> {
     let caught = |kind| signal(kind).map_err(ServeError::Runtime);
     let (terminate, interrupt) =
         (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?);
+    for (name, kind) in [
+        ("SIGHUP", SignalKind::hangup()),
+        ("SIGUSR1", SignalKind::user_defined1()),
+        ("SIGUSR2", SignalKind::user_defined2()),
+    ] {
+        tokio::spawn(ignore(name, caught(kind)?));
+    }
     Ok(wait_for_signals(terminate, interrupt, stop))
+}
+
+async fn ignore(name: &'static str, mut signal: Signal) {
+    while signal.recv().await.is_some() {
+        tracing::info!(
+            "{name} changes nothing: the configuration is read at a start; SIGTERM stops the node"
+        );
+    }
 }
 
 async fn wait_for_signals(mut terminate: Signal, mut interrupt: Signal, stop: CancellationToken) {

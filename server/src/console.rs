@@ -123,7 +123,12 @@ fn open(args: &ConsoleArgs, is_script: bool) -> Result<Server, ServeError> {
         config.admin.enabled = !args.memory;
         config.admin.port = 0;
         config.data_dir = args.data.clone().unwrap_or(config.data_dir);
-        Server::open(ServerOptions { config, in_memory: args.memory, set_aside_damaged: false })
+        Server::open(ServerOptions {
+            config,
+            in_memory: args.memory,
+            set_aside_damaged: false,
+            recreate_missing: false,
+        })
     };
     match args.port {
         Some(port) => open(port),

@@ -88,6 +88,9 @@ pub enum QueryError {
     /// 0x1300, 0x1500 or 0x0000: storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// 0x0000: storage refused a schema change; the schema is as it was.
+    #[error("the schema was not changed: {0}")]
+    SchemaNotChanged(String),
     /// 0x2200: parsed, planned for a later release.
     #[error("not supported yet: {0}")]
     NotSupportedYet(String),
@@ -239,7 +242,7 @@ impl QueryError {
                 argument_types: arguments.clone(),
             },
             QueryError::Located { error, .. } => return error.to_message(attempt, replica),
-            QueryError::Internal(_) => ErrorKind::Server,
+            QueryError::Internal(_) | QueryError::SchemaNotChanged(_) => ErrorKind::Server,
         };
         ErrorMessage::new(kind, self.to_string())
     }
@@ -263,9 +266,10 @@ impl QueryError {
             | QueryError::TooLong => Outcome::Unavailable,
             QueryError::ReadTimeout(_) | QueryError::WriteTimeout(_) => Outcome::Timeout,
             QueryError::Located { error, .. } => error.outcome(),
-            QueryError::Truncate(_) | QueryError::Storage(_) | QueryError::Internal(_) => {
-                Outcome::ServerError
-            }
+            QueryError::Truncate(_)
+            | QueryError::Storage(_)
+            | QueryError::SchemaNotChanged(_)
+            | QueryError::Internal(_) => Outcome::ServerError,
         }
     }
 }

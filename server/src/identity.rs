@@ -1,7 +1,11 @@
-//! Who this node is: its host id and tokens, chosen at the first start and kept ever after.
+//! Who this node is and what it must not forget: its host id and tokens, chosen at the first start and kept ever after;
+//! that its first start is over; and a time that its clock is not to be behind of.
 //!
-//! One JSON record in a journal of its own. A data directory belongs to the node that made it: the tokens say which
-//! data is in it, so they never change by themselves.
+//! A journal of its own, of JSON records that each say everything ([`NodeRecord`]): the last one counts. A data directory
+//! belongs to the node that made it: the tokens say which data is in it, so they never change by themselves.
+//!
+//! The journal is the first file of a new data directory. Until the record says that the first start is over, nothing was
+//! ever written here, and what is missing is made; from then on it is lost (see [`crate::presence`]).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,13 +16,17 @@ use tholos_grammar::token::Token;
 use tholos_storage::StorageError;
 use tholos_storage::fs::Fs;
 use tholos_storage::journal::{Journal, JournalFormat, read_records};
+use tholos_storage::model::Timestamp;
 use tholos_storage::snapshot::read_file;
 use uuid::Uuid;
 
 /// The journal's file in the data directory.
 pub const FILE: &str = "node.journal";
 
-const FORMAT: JournalFormat = JournalFormat { magic: *b"THOLNODE", version: 2 };
+const FORMAT: JournalFormat = JournalFormat::new(*b"THOLNODE", 2);
+
+/// A journal that is longer is rewritten.
+const MAX_JOURNAL_BYTES: u64 = 64 << 10;
 
 /// A node's identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +39,33 @@ pub struct Identity {
     pub cluster_name: String,
 }
 
-impl Identity {
-    /// Reads the identity of a data directory, or chooses one; `random` is where its bits come from.
+/// All that the journal says. Earlier releases wrote the identity alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Who the node is.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// The first start is over: whatever is not there from now on was lost.
+    #[serde(default = "yes")]
+    pub established: bool,
+    /// No timestamp above this was given out, in microseconds since 1970.
+    #[serde(default)]
+    pub clock_ceiling: Timestamp,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The journal, open.
+#[derive(Debug)]
+pub struct NodeStore {
+    journal: Journal,
+    record: NodeRecord,
+}
+
+impl NodeStore {
+    /// Reads the journal of a data directory, or begins one with an identity; `random` is where its bits come from.
     ///
     /// # Errors
     /// The journal can't be read or written, or the directory belongs to a cluster of another name.
@@ -41,45 +74,95 @@ impl Identity {
         dir: &Path,
         cluster_name: &str,
         random: &mut dyn FnMut() -> u64,
-    ) -> Result<Identity, StorageError> {
+    ) -> Result<NodeStore, StorageError> {
         let path = dir.join(FILE);
-        let mut found: Option<Identity> = None;
+        let mut found: Option<NodeRecord> = None;
         let mut journal = Journal::open_or_create(fs, &path, FORMAT, &mut |offset, bytes| {
-            let identity = serde_json::from_slice(bytes).map_err(|error| {
-                StorageError::Corrupt { file: path.clone(), offset, what: error.to_string() }
-            })?;
-            found = Some(identity);
+            found = Some(decode(&path, offset, bytes)?);
             Ok(())
         })?;
-        if let Some(identity) = found {
-            return identity.of_cluster(cluster_name, dir);
-        }
-        let identity = Identity::choose(cluster_name, random);
-        let bytes = serde_json::to_vec(&identity)
-            .map_err(|error| StorageError::Unusable(format!("the node's identity: {error}")))?;
-        journal.append(&bytes)?;
-        Ok(identity)
+        let record = match found {
+            Some(record) => {
+                record.identity.check_cluster(cluster_name, dir)?;
+                record
+            }
+            None => {
+                let identity = Identity::choose(cluster_name, random);
+                tracing::info!(
+                    dir = %dir.display(), host_id = %identity.host_id,
+                    "there is no node in this directory yet: a new one begins here"
+                );
+                let record = NodeRecord { identity, established: false, clock_ceiling: 0 };
+                journal.append(&encode(&record)?)?;
+                record
+            }
+        };
+        Ok(NodeStore { journal, record })
     }
 
-    /// The identity in a data directory, which a node may be using; `None` if it has none yet.
+    /// What it says.
+    pub fn record(&self) -> &NodeRecord {
+        &self.record
+    }
+
+    /// Makes it say that the first start is over.
     ///
     /// # Errors
-    /// The journal can't be read, or is damaged.
-    pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Option<Identity>, StorageError> {
-        let path = dir.join(FILE);
-        if !fs.exists(&path).map_err(|error| StorageError::io("look up", &path, error))? {
-            return Ok(None);
+    /// It can't be written.
+    pub fn establish(&mut self) -> Result<(), StorageError> {
+        if self.record.established {
+            return Ok(());
         }
-        let records = read_records(&path, FORMAT, &read_file(fs, &path)?)?;
-        let Some(record) = records.last() else { return Ok(None) };
-        let corrupt = |error: serde_json::Error| StorageError::Corrupt {
-            file: path.clone(),
-            offset: 0,
-            what: error.to_string(),
-        };
-        serde_json::from_slice(record).map(Some).map_err(corrupt)
+        self.write(NodeRecord { established: true, ..self.record.clone() })
     }
 
+    /// Makes it say that no timestamp above this was given out.
+    ///
+    /// # Errors
+    /// It can't be written: it says what it said before.
+    pub fn keep_clock(&mut self, ceiling: Timestamp) -> Result<(), StorageError> {
+        self.write(NodeRecord { clock_ceiling: ceiling, ..self.record.clone() })
+    }
+
+    fn write(&mut self, record: NodeRecord) -> Result<(), StorageError> {
+        let bytes = encode(&record)?;
+        if self.journal.bytes() > MAX_JOURNAL_BYTES {
+            self.journal.rewrite([bytes.as_slice()])?;
+        } else {
+            self.journal.append(&bytes)?;
+        }
+        self.record = record;
+        Ok(())
+    }
+}
+
+/// What the journal of a data directory says, which a node may be using; `None` if there is none, or nothing in it.
+///
+/// # Errors
+/// The journal can't be read, or is damaged.
+pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Option<NodeRecord>, StorageError> {
+    let path = dir.join(FILE);
+    if !fs.exists(&path).map_err(|error| StorageError::io("look up", &path, error))? {
+        return Ok(None);
+    }
+    let records = read_records(&path, FORMAT, &read_file(fs, &path)?)?;
+    records.last().map(|record| decode(&path, 0, record)).transpose()
+}
+
+fn decode(path: &Path, offset: u64, record: &[u8]) -> Result<NodeRecord, StorageError> {
+    serde_json::from_slice(record).map_err(|error| StorageError::Corrupt {
+        file: path.to_path_buf(),
+        offset,
+        what: error.to_string(),
+    })
+}
+
+fn encode(record: &NodeRecord) -> Result<Vec<u8>, StorageError> {
+    serde_json::to_vec(record)
+        .map_err(|error| StorageError::Unusable(format!("the node's record: {error}")))
+}
+
+impl Identity {
     /// The tokens, as the ring takes them.
     pub fn ring_tokens(&self) -> Vec<Token> {
         self.tokens.iter().copied().map(Token).collect()
@@ -98,9 +181,9 @@ impl Identity {
         Identity { host_id, tokens, cluster_name: cluster_name.to_string() }
     }
 
-    fn of_cluster(self, cluster_name: &str, dir: &Path) -> Result<Identity, StorageError> {
+    fn check_cluster(&self, cluster_name: &str, dir: &Path) -> Result<(), StorageError> {
         if self.cluster_name == cluster_name {
-            return Ok(self);
+            return Ok(());
         }
         Err(StorageError::Unusable(format!(
             "the data in {} belongs to cluster {:?}, the configuration says cluster_name = {cluster_name:?}: \
@@ -117,24 +200,57 @@ mod tests {
 
     use super::*;
 
-    fn open(fs: &Arc<dyn Fs>, name: &str, seed: u64) -> Result<Identity, StorageError> {
+    fn open(fs: &Arc<dyn Fs>, name: &str, seed: u64) -> Result<NodeStore, StorageError> {
         let mut next = seed;
         let mut random = move || {
             next += 0x9e37_79b9;
             next
         };
-        Identity::open(Arc::clone(fs), Path::new("/data"), name, &mut random)
+        NodeStore::open(Arc::clone(fs), Path::new("/data"), name, &mut random)
+    }
+
+    fn memory() -> Arc<dyn Fs> {
+        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::default());
+        fs.create_dir_all(Path::new("/data")).unwrap();
+        fs
     }
 
     #[test]
     fn an_identity_is_chosen_once() {
-        let fs: Arc<dyn Fs> = Arc::new(MemoryFs::default());
-        fs.create_dir_all(Path::new("/data")).unwrap();
-        let first = open(&fs, "a", 1).unwrap();
-        assert_eq!(open(&fs, "a", 2).unwrap(), first);
+        let fs = memory();
+        let first = open(&fs, "a", 1).unwrap().record.identity;
+        assert_eq!(open(&fs, "a", 2).unwrap().record.identity, first);
         assert_eq!(first.tokens.len(), TOKENS_PER_NODE);
         assert_eq!(first.host_id.get_version_num(), 4);
         let error = open(&fs, "b", 3).unwrap_err().to_string();
         assert!(error.contains("cluster_name"), "{error}");
+    }
+
+    #[test]
+    fn what_was_said_last_counts_and_the_journal_stays_short() {
+        let fs = memory();
+        let mut store = open(&fs, "a", 1).unwrap();
+        assert!(!store.record().established);
+        store.establish().unwrap();
+        for micros in 0..1000 {
+            store.keep_clock(micros).unwrap();
+        }
+        assert!(store.journal.bytes() < 2 * MAX_JOURNAL_BYTES);
+        let record = store.record().clone();
+        assert!(record.established && record.clock_ceiling == 999);
+        drop(store);
+        assert_eq!(open(&fs, "a", 1).unwrap().record, record);
+        assert_eq!(read(&*fs, Path::new("/data")).unwrap(), Some(record));
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_release_is_of_a_node_that_was_started() {
+        let fs = memory();
+        let identity = Identity::choose("a", &mut || 7);
+        let bytes = serde_json::to_vec(&identity).unwrap();
+        let path = Path::new("/data").join(FILE);
+        Journal::create(Arc::clone(&fs), &path, FORMAT, [bytes.as_slice()]).unwrap();
+        let record = open(&fs, "a", 1).unwrap().record;
+        assert_eq!(record, NodeRecord { identity, established: true, clock_ceiling: 0 });
     }
 }

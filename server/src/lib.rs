@@ -24,6 +24,7 @@ mod load;
 pub mod metrics;
 pub mod node;
 pub mod prepared;
+pub mod presence;
 pub mod query;
 pub mod schema_store;
 pub mod serve;

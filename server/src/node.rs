@@ -33,7 +33,7 @@ use tholos_storage::schema::change::Touched;
 use tholos_storage::schema::{Keyspace, Schema, SchemaChange, Table, TableId};
 
 pub use self::open::{NodeError, NodeOptions, STORAGE, SystemRandom};
-pub use self::snapshots::{Restored, Which};
+pub use self::snapshots::{Kept, Restored, Which};
 pub use self::system::Client;
 pub use self::traces::Traced;
 use self::traces::Traces;
@@ -64,6 +64,15 @@ pub struct Snapshot {
     pub placements: Placements,
 }
 
+/// A change of the schema that was made.
+#[derive(Debug)]
+pub struct Altered<T> {
+    /// What the effect told.
+    pub told: T,
+    /// Snapshots of tables that were dropped.
+    pub kept: Vec<Kept>,
+}
+
 /// A node.
 pub struct Node {
     config: Config,
@@ -90,6 +99,8 @@ pub struct Node {
     traces: Traces,
     tombstone_log: TombstoneLog,
     stopping: AtomicBool,
+    /// Automatic snapshots taken since the start.
+    auto_snapshots: AtomicU64,
     /// The data directory, locked for as long as the node lives.
     _directory: Box<dyn Send + Sync>,
 }
@@ -193,12 +204,13 @@ impl Node {
     pub fn alter_schema<T>(
         &self,
         effect: impl FnOnce(&Catalogue) -> Result<(Vec<SchemaChange>, T), QueryError>,
-    ) -> Result<T, QueryError> {
+    ) -> Result<Altered<T>, QueryError> {
         let mut store = self.schema.lock();
         let before = self.snapshot.load_full();
         let (changes, told) = effect(&before.catalogue)?;
+        let mut kept = Vec::new();
         if changes.is_empty() {
-            return Ok(told);
+            return Ok(Altered { told, kept });
         }
         let next =
             store.preview(&changes).map_err(|error| QueryError::invalid(error.to_string()))?;
@@ -206,21 +218,24 @@ impl Node {
         let Difference { dropped, created, altered } =
             Difference::between(&before.catalogue.schema, &next, &changes);
         for table in &dropped {
-            self.keep(&before.catalogue.schema, "dropped", &table.table)?;
+            let snapshot = self.keep(&before.catalogue.schema, "dropped", &table.table);
+            kept.extend(snapshot.map_err(QueryError::SchemaNotChanged)?);
         }
         for (i, table) in created.iter().enumerate() {
             if let Err(error) = self.engine().create_table(table.settings()) {
                 self.drop_tables(created.iter().take(i).map(TableOf::id));
-                return Err(error.into());
+                return Err(QueryError::SchemaNotChanged(error.to_string()));
             }
         }
-        let schema = match store.commit(&changes) {
+        let schema = match store.commit(&changes, || self.engine().forgotten_drops()) {
             Ok(schema) => schema,
             Err(error) => {
                 self.drop_tables(created.iter().map(TableOf::id));
                 return Err(match error {
                     SchemaStoreError::Schema(error) => QueryError::invalid(error.to_string()),
-                    SchemaStoreError::Storage(error) => error.into(),
+                    SchemaStoreError::Storage(error) => {
+                        QueryError::SchemaNotChanged(error.to_string())
+                    }
                 });
             }
         };
@@ -232,7 +247,7 @@ impl Node {
         let catalogue = before.catalogue.after(schema, &changes);
         self.snapshot.store(Arc::new(Snapshot { catalogue, placements }));
         self.drop_tables(dropped.iter().map(TableOf::id));
-        Ok(told)
+        Ok(Altered { told, kept })
     }
 
     /// Keeps a trace, for a while.
@@ -250,7 +265,8 @@ impl Node {
     /// # Errors
     /// What was not written stays in the commit log, for the next start.
     pub fn close(&self) -> Result<(), StorageError> {
-        self.engine().close()
+        self.engine().close()?;
+        self.clock.close()
     }
 
     fn drop_tables(&self, ids: impl Iterator<Item = TableId>) {
@@ -397,6 +413,11 @@ fn touched_tables(touched: &Touched<'_>, schema: &Schema) -> BTreeMap<TableId, T
     whole.chain(single).map(|table| (table.id(), table)).collect()
 }
 
+/// What the engine is told of the tables of a schema.
+pub fn table_settings(schema: &Schema) -> Vec<TableSettings> {
+    tables(schema).iter().map(TableOf::settings).collect()
+}
+
 fn tables(schema: &Schema) -> Vec<TableOf> {
     let of = |durable_writes: bool| {
         move |table: &Arc<Table>| TableOf { table: Arc::clone(table), durable_writes }
@@ -414,3 +435,6 @@ fn placements(ring: &Arc<Ring>, schema: &Schema) -> Result<Placements, QueryErro
         QueryError::Config(format!("keyspace {}: {error}", Name::exact(&keyspace)))
     })
 }
+
+#[cfg(test)]
+mod tests;

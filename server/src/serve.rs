@@ -21,6 +21,9 @@ use crate::node::{Node, NodeError, NodeOptions};
 /// How long clients may take to read their last answers when the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How often automatic snapshots are looked through.
+const EXPIRE_SNAPSHOTS: Duration = Duration::from_secs(3600);
+
 /// How to start.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -30,6 +33,8 @@ pub struct ServerOptions {
     pub in_memory: bool,
     /// Move damaged segments of the commit log away and go on, instead of refusing to start.
     pub set_aside_damaged: bool,
+    /// Make parts of the data directory that were lost anew, empty, instead of refusing to start.
+    pub recreate_missing: bool,
 }
 
 /// Why a server did not start or stop as it should.
@@ -91,7 +96,7 @@ impl Server {
     /// A port is taken, the data directory can't be used.
     pub fn open(options: ServerOptions) -> Result<Server, ServeError> {
         let started = Instant::now();
-        let ServerOptions { config, in_memory, set_aside_damaged } = options;
+        let ServerOptions { config, in_memory, set_aside_damaged, recreate_missing } = options;
         let native = listen("the address for drivers", config.listen_address(), "--port")?;
         let admin = if config.admin.enabled {
             Some(listen("the admin address", config.admin_address(), "--admin-port")?)
@@ -108,6 +113,7 @@ impl Server {
             NodeOptions::real(config, told)
         };
         node.set_aside_damaged = set_aside_damaged;
+        node.recreate_missing = recreate_missing;
         let node = Arc::new(Node::open(node)?);
         let admin_file = match admin_address {
             Some(address) if !in_memory => {
@@ -159,7 +165,9 @@ impl Server {
         };
         let accepting =
             tokio::spawn(listener::accept(native, Arc::clone(&self.node), stop.clone()));
+        let expiring = tokio::spawn(expire_snapshots(Arc::clone(&self.node)));
         stop.cancelled().await;
+        expiring.abort();
         self.node.begin_stop();
         if tokio::time::timeout(DRAIN, accepting).await.is_err() {
             tracing::warn!("clients did not read their last answers in time: they are cut off");
@@ -182,8 +190,23 @@ impl Server {
 fn admin_of(node: &Arc<Node>, token: String) -> Admin {
     let exporter = Exporter::new(Arc::clone(node.metrics()), Arc::clone(node) as _);
     let stopping = Arc::clone(node);
-    let not_ready = Box::new(move || stopping.is_stopping().then(|| "stopping".to_string()));
+    let not_ready = Box::new(move || match stopping.is_stopping() {
+        true => Some("stopping".to_string()),
+        false => stopping.engine().trouble().map(|trouble| format!("storage: {trouble}")),
+    });
     Admin { exporter, not_ready, node: Arc::clone(node), token }
+}
+
+/// Looks for automatic snapshots that are too old, at the start and now and then.
+async fn expire_snapshots(node: Arc<Node>) {
+    let mut turns = tokio::time::interval(EXPIRE_SNAPSHOTS);
+    loop {
+        turns.tick().await;
+        let node = Arc::clone(&node);
+        if tokio::task::spawn_blocking(move || node.expire_snapshots()).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// 128 bits that nobody guesses.

@@ -26,7 +26,7 @@ use tholos_server::query::modify::elements::ListPaths;
 use tholos_server::query::modify::mutation::{Existing, WriteRequest, mutations};
 use tholos_server::query::plan::{Plan, Planned};
 use tholos_server::query::planner::{PlanContext, plan};
-use tholos_server::query::values::RequestTime;
+use tholos_server::query::values::{RequestTime, TimestampWatch};
 use tholos_storage::model::entry::RowBuf;
 use tholos_storage::model::mutation::{Mutation, Update};
 use tholos_storage::model::position::{AFTER, BEFORE, STATIC};
@@ -128,7 +128,8 @@ impl Fixture {
     }
 
     fn write(&self, plan: &Plan) -> Result<String, Box<dyn Error>> {
-        let call = CallContext { time: TIME, random: &NoBits };
+        let call =
+            CallContext { time: TIME, random: &NoBits, timestamps: &TimestampWatch::default() };
         let made: Vec<Mutation> = match plan {
             Plan::Modify(plan) => {
                 let request = WriteRequest { values: &[], call, timestamp: TIME.micros };

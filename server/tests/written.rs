@@ -19,7 +19,7 @@ use tholos_server::query::modify::elements::ListPaths;
 use tholos_server::query::modify::mutation::{Existing, WriteRequest, mutations};
 use tholos_server::query::plan::Plan;
 use tholos_server::query::planner::{PlanContext, plan};
-use tholos_server::query::values::{Bound, RequestTime};
+use tholos_server::query::values::{Bound, RequestTime, TimestampWatch};
 use tholos_storage::key::encode_component;
 use tholos_storage::model::entry::RowBuf;
 use tholos_storage::model::mutation::Update;
@@ -261,7 +261,7 @@ fn written(write: &Write, catalogue: &Catalogue) -> Result<Option<Row>, Box<dyn 
             Some(Some(bytes)) => Bound::Bytes(bytes),
         })
         .collect();
-    let call = CallContext { time: TIME, random: &NoBits };
+    let call = CallContext { time: TIME, random: &NoBits, timestamps: &TimestampWatch::default() };
     let request = WriteRequest { values: &values, call, timestamp: TIME.micros };
     let made = mutations(&plan, request, &mut ListPaths::default(), &Nothing)?;
     match made.as_slice() {

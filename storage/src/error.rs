@@ -1,15 +1,17 @@
 //! What can go wrong in storage.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::commitlog::SEGMENTS_JOURNAL;
 use crate::fs::nowait::may_wait;
+use crate::{manifest, snapshot};
 
 /// An error of the storage engine. Every variant says what was hit and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// Bytes on disk are not what was written: a checksum or a structure does not hold.
-    #[error("{} is damaged at offset {offset}: {what}. Nothing was served from it; restore the file from a replica or a snapshot", file.display())]
+    #[error("{} is damaged at offset {offset}: {what}. {}", file.display(), advice(file))]
     Corrupt {
         /// The damaged file.
         file: PathBuf,
@@ -17,6 +19,32 @@ pub enum StorageError {
         offset: u64,
         /// What does not hold.
         what: String,
+    },
+    /// What was there is not there any more. Nothing is made in its place.
+    #[error(
+        "{} is missing, and it was there before: {holds}. Is a volume not mounted, or was it moved? Nothing was changed: \
+         put it back and start again. If it is lost for good, {instead}", file.display()
+    )]
+    Missing {
+        /// The file or directory.
+        file: PathBuf,
+        /// What is in it.
+        holds: String,
+        /// What to do when it is lost for good.
+        instead: &'static str,
+    },
+    /// The commit log has records of a table that the schema does not know.
+    #[error(
+        "{} has writes to a table that the schema does not know and did not drop (id {table}): was the schema's journal put \
+         back from an older copy? Nothing was changed: bring back the one that belongs to this data and start again. If it \
+         is lost for good, start with --set-aside-damaged-log: such segments are kept under another name, and what is only \
+         in them is not there", file.display()
+    )]
+    UnknownInLog {
+        /// The segment of the log.
+        file: PathBuf,
+        /// The table.
+        table: crate::schema::TableId,
     },
     /// The operating system refused.
     #[error("{operation} {} failed: {source}", file.display())]
@@ -42,7 +70,7 @@ pub enum StorageError {
     },
     /// A row that some source holds does not decode.
     #[error(
-        "a stored row is damaged: {0}. Nothing was served from it; restore its file from a replica or a snapshot"
+        "a stored row is damaged: {0}. Nothing was served from it; `tholos verify` names its file, and a snapshot brings its rows back (tholos restore)"
     )]
     Row(#[from] crate::model::row::RowError),
     /// A mutation says something that no table can hold.
@@ -85,6 +113,29 @@ pub enum StorageError {
     /// The data directory is in use, of another format version, or otherwise not usable.
     #[error("{0}")]
     Unusable(String),
+}
+
+/// What to do about a file whose bytes are not what was written.
+pub(crate) fn advice(file: &Path) -> &'static str {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if name.ends_with(".sst") {
+        return "Nothing is served from there, all else goes on; bring its rows back from a snapshot (tholos restore)";
+    }
+    if name.ends_with(".log") {
+        return "Start with --set-aside-damaged-log: writes that are only in the damaged part are lost; bring back what is missing from a snapshot (tholos restore)";
+    }
+    match name {
+        manifest::FILE_NAME => {
+            "Put it back from a copy of this data directory; or move its table's directory away, start with --recreate-missing, and bring the table back from a snapshot (tholos restore)"
+        }
+        SEGMENTS_JOURNAL => {
+            "Put it back from a copy of this data directory; or move the directory that it is in away and start with --recreate-missing: writes that are in no SSTable yet are lost"
+        }
+        snapshot::FILE => "Nothing can be brought back from this snapshot: use another one",
+        _ => {
+            "Put it back from a copy of this data directory; or begin with an empty directory, and bring the tables back from a snapshot (tholos restore)"
+        }
+    }
 }
 
 impl StorageError {

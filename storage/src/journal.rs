@@ -32,8 +32,18 @@ const PAGE_BYTES: u64 = 4 << 10;
 pub struct JournalFormat {
     /// The first bytes of the file.
     pub magic: [u8; 8],
-    /// A file of any other version is refused.
+    /// The version that is written.
     pub version: u32,
+    /// The oldest version that is read: records of such a file are passed on as they are, and its owner is to
+    /// [`rewrite`](Journal::rewrite) it before it appends. Files of other versions are refused.
+    pub oldest: u32,
+}
+
+impl JournalFormat {
+    /// A format of which one version only is read.
+    pub const fn new(magic: [u8; 8], version: u32) -> Self {
+        JournalFormat { magic, version, oldest: version }
+    }
 }
 
 /// Takes a record and its offset.
@@ -52,6 +62,8 @@ pub struct Journal {
     /// An append failed halfway: its bytes are to go before the next one.
     ragged: bool,
     fenced: bool,
+    /// The file has records of an older version.
+    outdated: bool,
 }
 
 impl Journal {
@@ -64,7 +76,8 @@ impl Journal {
     ) -> Result<Journal, StorageError> {
         let (end, allocated) = write_whole(&*fs, path, format, records)?;
         let path = path.to_path_buf();
-        Ok(Journal { fs, path, format, end, allocated, ragged: false, fenced: false })
+        let (ragged, fenced, outdated) = (false, false, false);
+        Ok(Journal { fs, path, format, end, allocated, ragged, fenced, outdated })
     }
 
     /// Opens a journal and passes every record, with its offset, to `visit`. A torn end is cut off; what is read is
@@ -85,7 +98,7 @@ impl Journal {
         let mut bytes =
             vec![0; usize::try_from(len).map_err(|_| corrupt(path, 0, "it is too large"))?];
         file.read_exact_at(&mut bytes, 0).map_err(failed("read"))?;
-        check_header(path, format, &bytes)?;
+        let outdated = check_header(path, format, &bytes)? != format.version;
         // A process may have been killed between a write, or a rename, and its sync: what is acted on from here must not
         // be lost with the machine's power later.
         if !planted!(TrustWhatIsRead) {
@@ -96,8 +109,8 @@ impl Journal {
         remove_leftover(&*fs, path)?;
         let is_marked = matches!(found_at(&bytes, end as usize), Found::Mark);
         let path = path.to_path_buf();
-        let journal =
-            Journal { fs, path, format, end, allocated: len, ragged: false, fenced: false };
+        let (ragged, fenced) = (false, false);
+        let journal = Journal { fs, path, format, end, allocated: len, ragged, fenced, outdated };
         if !is_marked {
             journal.clear_end(&*file)?;
         }
@@ -125,6 +138,10 @@ impl Journal {
     pub fn append(&mut self, record: &[u8]) -> Result<(), StorageError> {
         if self.fenced {
             return Err(StorageError::Fenced { file: self.path.clone() });
+        }
+        if self.outdated {
+            let what = format!("{} has records of an older version", self.path.display());
+            return Err(StorageError::Unusable(what));
         }
         let mut bytes = Vec::with_capacity(record.len() + RECORD_HEADER_BYTES);
         encode_record(&mut bytes, self.end, record)?;
@@ -192,7 +209,7 @@ impl Journal {
         match write_whole(&*self.fs, &self.path, self.format, records) {
             Ok((end, allocated)) => {
                 (self.end, self.allocated) = (end, allocated);
-                self.ragged = false;
+                (self.ragged, self.outdated) = (false, false);
                 Ok(())
             }
             Err(error) => {
@@ -205,6 +222,11 @@ impl Journal {
     /// Whether a sync failed: what is on disk is unknown, and nothing is appended any more.
     pub fn is_fenced(&self) -> bool {
         self.fenced
+    }
+
+    /// Whether its records are of an older version: it is to be rewritten before anything is appended.
+    pub fn is_outdated(&self) -> bool {
+        self.outdated
     }
 
     /// Length of its records in bytes.
@@ -301,7 +323,8 @@ fn found_at(bytes: &[u8], offset: usize) -> Found<'_> {
     }
 }
 
-fn check_header(path: &Path, format: JournalFormat, bytes: &[u8]) -> Result<(), StorageError> {
+/// The version of the file.
+fn check_header(path: &Path, format: JournalFormat, bytes: &[u8]) -> Result<u32, StorageError> {
     let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
         return Err(corrupt(path, 0, "it is shorter than its header"));
     };
@@ -312,15 +335,18 @@ fn check_header(path: &Path, format: JournalFormat, bytes: &[u8]) -> Result<(), 
         return Err(corrupt(path, 0, "it does not begin with the magic bytes of such a file"));
     }
     let version = u32::from_le_bytes(*version);
-    if version != format.version {
+    if !(format.oldest..=format.version).contains(&version) {
+        let read = match format.oldest {
+            oldest if oldest == format.version => oldest.to_string(),
+            oldest => format!("{oldest} to {}", format.version),
+        };
         let what = format!(
-            "{} has format version {version}, this release reads {}: use the release that wrote it",
+            "{} has format version {version}, this release reads {read}: use the release that wrote it",
             path.display(),
-            format.version
         );
         return Err(StorageError::Unusable(what));
     }
-    Ok(())
+    Ok(version)
 }
 
 /// Visits all records and says where they end.

@@ -8,6 +8,7 @@
 //! - [`compaction`]: which files to merge, and what may be forgotten then.
 //! - [`commitlog`], [`sstable`], [`manifest`]: what is on disk.
 //! - [`snapshot`], [`verify`]: copies of tables, and whether everything on disk is what was written.
+//! - [`presence`]: whether everything is there that was there before.
 //! - [`stream`]: parts of tables on their way from node to node.
 //! - [`key`]: byte-comparable encoding of key components.
 //! - [`fs`]: the one way to the disk: the real one, and one that can fail and forget.
@@ -29,6 +30,7 @@ pub mod manifest;
 pub mod memtable;
 pub mod model;
 pub mod planted;
+pub mod presence;
 pub mod read;
 pub mod schema;
 pub mod snapshot;

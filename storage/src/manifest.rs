@@ -19,7 +19,7 @@ use crate::snapshot::read_file;
 use crate::sstable::Statistics;
 use crate::varint::{decode_i64, decode_u64, encode_i64, encode_u64};
 
-const FORMAT: JournalFormat = JournalFormat { magic: *b"THLSmani", version: 3 };
+const FORMAT: JournalFormat = JournalFormat::new(*b"THLSmani", 3);
 /// The journal's name in the table's directory.
 pub const FILE_NAME: &str = "manifest";
 /// A manifest is rewritten when it is longer than this and than four times what it would then be.

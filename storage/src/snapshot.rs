@@ -25,7 +25,7 @@ use crate::schema::{Schema, Table, TableId};
 /// The file that makes a directory a snapshot.
 pub const FILE: &str = "snapshot";
 
-const FORMAT: JournalFormat = JournalFormat { magic: *b"THLSsnap", version: 1 };
+const FORMAT: JournalFormat = JournalFormat { magic: *b"THLSsnap", version: 2, oldest: 1 };
 
 /// Longest name of a snapshot, in bytes.
 const MAX_NAME_BYTES: usize = 200;
@@ -37,10 +37,24 @@ pub struct Snapshot {
     pub name: String,
     /// When it was taken, in microseconds since 1970.
     pub created_at: Timestamp,
+    /// It was taken without being asked for, before a table lost its data: it may go by itself. Earlier releases did not
+    /// tell.
+    #[serde(default)]
+    pub automatic: bool,
     /// The keyspaces, types and tables that are in it, and no others.
     pub schema: Schema,
     /// The tables' files.
     pub tables: Vec<SnapshotTable>,
+}
+
+/// How long automatic snapshots stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotLimits {
+    /// Older ones go, in microseconds; for ever if there is none.
+    pub max_age: Option<i64>,
+    /// Above so many bytes the oldest go, never the newest; if there is none, above a tenth of what would be free on the
+    /// disk without them.
+    pub max_bytes: Option<u64>,
 }
 
 /// A table in a snapshot.
@@ -119,13 +133,30 @@ pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Snapshot, StorageError> {
     let [record] = records.as_slice() else {
         return Err(corrupt("it does not hold exactly one record".into()));
     };
-    serde_json::from_slice(record).map_err(|error| corrupt(error.to_string()))
+    decode(record).map_err(corrupt)
+}
+
+/// What a record says, with the types that it names.
+fn decode(record: &[u8]) -> Result<Snapshot, String> {
+    let snapshot: Snapshot = serde_json::from_slice(record).map_err(|error| error.to_string())?;
+    let schema = snapshot.schema.resolved().map_err(|error| error.to_string())?;
+    Ok(Snapshot { schema, ..snapshot })
 }
 
 /// Makes the directory a snapshot: everything else in it must be there and synced.
 pub(crate) fn write(fs: &Arc<dyn Fs>, dir: &Path, snapshot: &Snapshot) -> Result<(), StorageError> {
-    let record = serde_json::to_vec(snapshot)
-        .map_err(|error| StorageError::Unusable(format!("the snapshot's record: {error}")))?;
+    let by_name = Snapshot { schema: snapshot.schema.by_name(), ..snapshot.clone() };
+    let unusable = |error: String| {
+        StorageError::Unusable(format!(
+            "the record of snapshot {} can't be made: {error}",
+            snapshot.name
+        ))
+    };
+    let record = serde_json::to_vec(&by_name).map_err(|error| unusable(error.to_string()))?;
+    // A snapshot that nobody can read is none.
+    if decode(&record).map_err(unusable)? != *snapshot {
+        return Err(unusable("it says something else when it is read".to_string()));
+    }
     Journal::create(Arc::clone(fs), &dir.join(FILE), FORMAT, [record.as_slice()]).map(drop)
 }
 
@@ -199,7 +230,7 @@ pub fn delete(fs: &dyn Fs, dir: &Path) -> Result<(), StorageError> {
 }
 
 /// Removes a directory with all that is in it.
-fn remove_tree(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
+pub(crate) fn remove_tree(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
     for name in fs.list(dir)? {
         let path = dir.join(name);
         match fs.list(&path) {

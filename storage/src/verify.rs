@@ -55,30 +55,57 @@ pub enum Subject {
     },
     /// The commit log.
     CommitLog,
+    /// A segment of the commit log with writes to a table that is not there.
+    LostTable,
+    /// Something that must be there and is not: what to do when it is lost for good.
+    Missing(&'static str),
     /// A journal of the node.
     Journal,
 }
 
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Problem {
+        match error {
+            StorageError::Missing { file, holds, instead } => Problem {
+                file,
+                offset: None,
+                what: format!("it is missing: {holds}"),
+                subject: Subject::Missing(instead),
+            },
+            StorageError::Corrupt { file, offset, what } => {
+                Problem { file, offset: Some(offset), what, subject: Subject::Journal }
+            }
+            other => Problem {
+                file: PathBuf::new(),
+                offset: None,
+                what: other.to_string(),
+                subject: Subject::Journal,
+            },
+        }
+    }
+}
+
 impl Problem {
     /// What to do about it.
-    pub fn advice(&self) -> &'static str {
-        match &self.subject {
+    pub fn advice(&self) -> String {
+        let advice = match &self.subject {
+            Subject::Missing(instead) => {
+                return format!("the node does not start without it; put it back, or {instead}");
+            }
+            Subject::LostTable => {
+                "the node does not start with it; bring back the schema's journal that belongs to this data, or start with --set-aside-damaged-log: writes that are only in such segments are not there then"
+            }
             Subject::SsTable { keys: Some(_), .. } => {
                 "reads of these keys answer an error, all others go on; bring the rows back from a snapshot (tholos restore)"
             }
             Subject::SsTable { keys: None, .. } => {
                 "no rows are lost; the next compaction of the file makes it good"
             }
-            Subject::Manifest { .. } => {
-                "the node does not start with it; move the table's directory away, start, and restore the table from a snapshot"
+            Subject::Manifest { .. } | Subject::CommitLog | Subject::Journal => {
+                crate::error::advice(&self.file)
             }
-            Subject::CommitLog => {
-                "start with --set-aside-damaged-log: writes that are only in the damaged part are lost, then restore what is missing"
-            }
-            Subject::Journal => {
-                "the node does not start with it; bring the file back from a backup"
-            }
-        }
+        };
+        advice.to_string()
     }
 }
 
@@ -103,13 +130,15 @@ pub struct Verified {
     pub bytes: u64,
 }
 
-/// Verifies all tables and the commit log of an engine's directory.
+/// Verifies all tables and the commit log of an engine's directory. `is_known` says of a table that the log has records
+/// of whether it is there or was dropped.
 ///
 /// # Errors
 /// A directory can't be listed, or a file not be read, or is of another version: the rest was not looked at.
 pub fn verify_storage(
     fs: &dyn Fs,
     dir: &Path,
+    is_known: &dyn Fn(TableId) -> bool,
     watch: &mut dyn Watch,
 ) -> Result<Verified, StorageError> {
     let mut verified = Verified::default();
@@ -123,7 +152,7 @@ pub fn verify_storage(
             verify_table(fs, &table, watch, &mut verified)?;
         }
     }
-    verify_log(fs, &dir.join("commitlog"), watch)?;
+    verify_log(fs, &dir.join("commitlog"), is_known, watch)?;
     Ok(verified)
 }
 
@@ -227,10 +256,16 @@ fn verify_file(
     Ok(damages)
 }
 
-fn verify_log(fs: &dyn Fs, dir: &Path, watch: &mut dyn Watch) -> Result<(), StorageError> {
+fn verify_log(
+    fs: &dyn Fs,
+    dir: &Path,
+    is_known: &dyn Fn(TableId) -> bool,
+    watch: &mut dyn Watch,
+) -> Result<(), StorageError> {
     let mut begun = Vec::new();
-    let found =
-        verify_segments(fs, dir, &mut |path, bytes| begun.push((path.to_path_buf(), bytes)));
+    let found = verify_segments(fs, dir, is_known, &mut |path, bytes| {
+        begun.push((path.to_path_buf(), bytes))
+    });
     for (path, bytes) in begun {
         watch.begin(&path);
         watch.read(bytes);
@@ -240,7 +275,9 @@ fn verify_log(fs: &dyn Fs, dir: &Path, watch: &mut dyn Watch) -> Result<(), Stor
         Ok(damaged) => {
             for segment in damaged {
                 let (file, offset, what) = (segment.file, Some(segment.offset), segment.what);
-                watch.problem(Problem { file, offset, what, subject: subject() });
+                let is_lost = segment.lost_table.is_some();
+                let subject = if is_lost { Subject::LostTable } else { subject() };
+                watch.problem(Problem { file, offset, what, subject });
             }
             Ok(())
         }

@@ -104,13 +104,21 @@ impl Server {
     ///
     /// # Errors
     /// When it does not end in time, or ends with an error.
-    pub fn stop(mut self) -> Result<(), String> {
+    pub fn stop(self) -> Result<(), String> {
         let pid = i32::try_from(self.child.id())
             .ok()
             .and_then(rustix::process::Pid::from_raw)
             .ok_or("no pid")?;
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)
             .map_err(|error| error.to_string())?;
+        self.wait()
+    }
+
+    /// Waits for it to end by itself.
+    ///
+    /// # Errors
+    /// When it does not end in time, or ends with an error.
+    pub fn wait(mut self) -> Result<(), String> {
         let deadline = Instant::now() + STOP_LIMIT;
         while Instant::now() < deadline {
             match self.child.try_wait().map_err(|error| error.to_string())? {

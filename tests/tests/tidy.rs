@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory;
+
 /// Crate and the crates of this workspace that it may depend on.
 const ARROWS: &[(&str, &[&str])] = &[
     ("grammar", &[]),
@@ -231,6 +233,53 @@ fn the_simulated_crates_have_no_clock_and_no_chance_of_their_own() {
         }
     });
     assert!(wrong.is_empty(), "time and chance are inputs here:\n{}", wrong.join("\n"));
+}
+
+/// The long flags of the program and of all its commands.
+fn flags(command: &clap::Command, found: &mut BTreeSet<String>) {
+    found.extend(
+        command.get_arguments().filter_map(|argument| argument.get_long()).map(str::to_string),
+    );
+    command.get_subcommands().for_each(|command| flags(command, found));
+}
+
+/// The words that follow a mark in a text, as far as they may be part of a flag or a command.
+fn words_after<'a>(text: &'a str, mark: &str) -> Vec<&'a str> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c == '-';
+    let rests = text.match_indices(mark).map(|(at, _)| &text[at + mark.len()..]);
+    rests.map(|rest| rest.split(|c| !is_part(c)).next().unwrap_or_default()).collect()
+}
+
+/// What messages tell people to type exists.
+#[test]
+fn flags_and_commands_that_messages_name_exist() {
+    /// Flags of other programs.
+    const OTHERS: &[&str] = &["wait"];
+    let program = tholos_server::cli::Cli::command();
+    let mut known = BTreeSet::from(["help".to_string(), "version".to_string()]);
+    flags(&program, &mut known);
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    each_source(|krate, file, text| {
+        if krate == "tests" || !file.contains("/src/") {
+            return;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for flag in words_after(code, "--").into_iter().filter(|flag| flag.len() > 2) {
+            seen += 1;
+            if !known.contains(flag) && !OTHERS.contains(&flag) {
+                wrong.push(format!("{file}: --{flag}"));
+            }
+        }
+        let quoted = words_after(code, "`tholos ");
+        for command in quoted.into_iter().chain(words_after(code, "(tholos ")) {
+            if !command.is_empty() && program.find_subcommand(command).is_none() {
+                wrong.push(format!("{file}: tholos {command}"));
+            }
+        }
+    });
+    assert!(seen > 10, "nothing was looked at");
+    assert!(wrong.is_empty(), "messages name what is not there:\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -95,7 +95,8 @@ pub struct UserType {
     pub keyspace: Name,
     /// The type's name.
     pub name: Name,
-    /// Fields: name and type.
+    /// Fields: name and type. A record that only names the type has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<(Name, CqlType)>,
 }
 

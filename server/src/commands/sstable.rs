@@ -165,8 +165,8 @@ fn table_of(fs: &dyn Fs, path: &Path) -> Option<Arc<Table>> {
     let id = Uuid::try_parse(dir.file_name()?.to_str()?.rsplit_once('-')?.1).ok()?;
     let root = dir.parent()?.parent()?;
     let schema = match snapshot::read(fs, root) {
-        Ok(snapshot) => snapshot.schema,
-        Err(_) => schema_store::read(fs, root.parent()?.parent()?).ok()?,
+        Ok(snapshot) => Arc::new(snapshot.schema),
+        Err(_) => schema_store::read(fs, root.parent()?.parent()?).ok()?.schema,
     };
     find_table(&schema, id)
 }

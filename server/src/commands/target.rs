@@ -14,7 +14,7 @@ use tholos_storage::fs::real::RealFs;
 use crate::admin::{AdminFile, TOKEN_HEADER};
 use crate::config::Config;
 use crate::error::QueryError;
-use crate::identity::Identity;
+use crate::identity;
 use crate::node::{Node, NodeError, NodeOptions};
 
 /// How long a node may take to accept a connection. Its answer may take as long as the work does.
@@ -71,8 +71,8 @@ impl Target {
             return AdminClient::find(data).map(Target::Running);
         }
         let mut config = Config { data_dir: data.to_path_buf(), ..Config::default() };
-        if let Some(identity) = Identity::read(&RealFs, data)? {
-            config.cluster_name = identity.cluster_name;
+        if let Some(record) = identity::read(&RealFs, data)? {
+            config.cluster_name = record.identity.cluster_name;
         }
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Ok(Target::Here(Box::new(Node::open(NodeOptions::real(config, nowhere))?)))

@@ -9,18 +9,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use tholos_storage::StorageError;
 use tholos_storage::fs::real::RealFs;
+use tholos_storage::schema::TableId;
 use tholos_storage::verify::{Problem, Subject, Verified, Watch, verify_storage};
+use tholos_storage::{StorageError, presence};
 
 use super::dump::hex;
 use super::target::{AdminClient, TargetError, is_in_use};
 use super::{FAILED, counted, failed};
 use crate::admin::{VerifyFile, VerifyRequest};
 use crate::cli::DataArgs;
-use crate::identity::Identity;
-use crate::node::STORAGE;
-use crate::schema_store;
+use crate::identity;
+use crate::node::{STORAGE, table_settings};
+use crate::presence::{check_identity, check_schema};
+use crate::schema_store::{self, Stored};
 
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -41,8 +43,13 @@ fn verify(data: &Path) -> Result<usize, TargetError> {
     }
     let running = is_in_use(data)?;
     let mut report = Report::new();
-    journals(data, &mut report)?;
-    let verified = verify_storage(&RealFs, &data.join(STORAGE), &mut report)?;
+    let known = journals(data, running, &mut report)?;
+    // What came while the directory was read is in the journal by now.
+    let is_known = |id: TableId| {
+        let again = || schema_store::read(&RealFs, data).ok();
+        known.as_ref().is_none_or(|known| known.has(id)) || again().is_some_and(|now| now.has(id))
+    };
+    let verified = verify_storage(&RealFs, &data.join(STORAGE), &is_known, &mut report)?;
     report.clear_line();
     if running && !report.damaged.is_empty() {
         let files = report.damaged.iter().copied().collect();
@@ -66,21 +73,52 @@ fn verify(data: &Path) -> Result<usize, TargetError> {
     Ok(problems)
 }
 
-/// The journals of the node itself.
-fn journals(data: &Path, report: &mut Report) -> Result<(), StorageError> {
-    let mut check = |result: Result<(), StorageError>| match result {
-        Err(StorageError::Corrupt { file, offset, what }) => {
-            report.problem(Problem { file, offset: Some(offset), what, subject: Subject::Journal });
-            Ok(())
+/// The journals of the node itself, and whether all is there that a start wants to find. What the schema says; nothing if
+/// it can't be read.
+fn journals(
+    data: &Path,
+    running: bool,
+    report: &mut Report,
+) -> Result<Option<Stored>, StorageError> {
+    let (mut problems, mut stored) = look(data)?;
+    if running && !problems.is_empty() {
+        // A table may have come or gone meanwhile.
+        let (again, now) = look(data)?;
+        problems.retain(|problem| again.contains(problem));
+        stored = now;
+    }
+    problems.into_iter().for_each(|problem| report.problem(problem));
+    Ok(stored)
+}
+
+fn look(data: &Path) -> Result<(Vec<Problem>, Option<Stored>), StorageError> {
+    let mut problems = Vec::new();
+    match look_as_a_start(data, &mut problems) {
+        Ok(stored) => Ok((problems, stored)),
+        Err(error @ (StorageError::Missing { .. } | StorageError::Corrupt { .. })) => {
+            problems.push(error.into());
+            Ok((problems, None))
         }
-        // A node that was never started, or never had a table.
-        Err(StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            Ok(())
-        }
-        result => result,
-    };
-    check(Identity::read(&RealFs, data).map(drop))?;
-    check(schema_store::read(&RealFs, data).map(drop))
+        Err(error) => Err(error),
+    }
+}
+
+fn look_as_a_start(
+    data: &Path,
+    problems: &mut Vec<Problem>,
+) -> Result<Option<Stored>, StorageError> {
+    check_identity(&RealFs, data)?;
+    let established = identity::read(&RealFs, data)?.is_some_and(|record| record.established);
+    if !established {
+        // No start was ever finished here.
+        return Ok(None);
+    }
+    check_schema(&RealFs, data, established)?;
+    let stored = schema_store::read(&RealFs, data)?;
+    let tables = table_settings(&stored.schema);
+    let missing = presence::missing(&RealFs, &data.join(STORAGE), &tables)?;
+    problems.extend(missing.into_iter().map(Problem::from));
+    Ok(Some(stored))
 }
 
 /// Prints problems as they come, and how far it is.
@@ -155,7 +193,9 @@ fn problem_text(problem: &Problem) -> String {
         }
         Subject::SsTable { keyspace, table, keys: None, .. }
         | Subject::Manifest { keyspace, table } => format!("; {keyspace}.{table}"),
-        Subject::CommitLog | Subject::Journal => String::new(),
+        Subject::CommitLog | Subject::LostTable | Subject::Journal | Subject::Missing(_) => {
+            String::new()
+        }
     };
     format!("{}{offset}: {}{subject}; {}", problem.file.display(), problem.what, problem.advice())
 }

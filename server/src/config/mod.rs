@@ -32,12 +32,15 @@ pub struct Config {
     pub rack: String,
     pub data_dir: PathBuf,
     pub auto_snapshot: bool,
+    pub auto_snapshot_max_age_days: u32,
+    pub auto_snapshot_max_mib: u64,
     pub listen: ListenConfig,
     pub admin: AdminConfig,
     pub commit_log: CommitLogConfig,
     pub memory: MemoryConfig,
     pub compaction: CompactionConfig,
     pub reads: ReadsConfig,
+    pub timestamps: TimestampsConfig,
     pub limits: LimitsConfig,
     pub log: LogConfig,
 }
@@ -69,6 +72,15 @@ pub struct AdminConfig {
 #[allow(missing_docs)]
 pub struct ReadsConfig {
     pub tombstone_warn_threshold: u64,
+}
+
+/// Which timestamps of clients are taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct TimestampsConfig {
+    pub warn_ahead_s: u32,
+    pub refuse_ahead_s: u32,
 }
 
 /// When a write is acknowledged.
@@ -186,12 +198,15 @@ impl Default for Config {
             rack: "rack1".to_string(),
             data_dir: PathBuf::from("./tholos-data"),
             auto_snapshot: true,
+            auto_snapshot_max_age_days: 7,
+            auto_snapshot_max_mib: 0,
             listen: ListenConfig::default(),
             admin: AdminConfig::default(),
             commit_log: CommitLogConfig::default(),
             memory: MemoryConfig::default(),
             compaction: CompactionConfig::default(),
             reads: ReadsConfig::default(),
+            timestamps: TimestampsConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
         }
@@ -222,6 +237,12 @@ impl Default for AdminConfig {
 impl Default for ReadsConfig {
     fn default() -> Self {
         ReadsConfig { tombstone_warn_threshold: 1000 }
+    }
+}
+
+impl Default for TimestampsConfig {
+    fn default() -> Self {
+        TimestampsConfig { warn_ahead_s: 600, refuse_ahead_s: 86_400 }
     }
 }
 

@@ -33,7 +33,7 @@ use crate::execute::replica::{LiveRows, LocalReplica, LogPosition, PointRow, Rep
 use crate::execute::tombstones::TombstoneRead;
 use crate::query::catalogue::Catalogue;
 use crate::query::functions::{CallContext, Random};
-use crate::query::values::{Bound, RequestOptions, RequestTime};
+use crate::query::values::{Bound, RequestOptions, RequestTime, TimestampWatch};
 use crate::system::SystemTables;
 
 /// What executing a statement may use. Made once per request; cheap to make.
@@ -77,12 +77,14 @@ pub struct RequestWatch {
     pub batch_limits: BatchLimits,
     /// Warnings for the client.
     pub warnings: RefCell<Vec<String>>,
+    /// Which timestamps of clients are taken, and one that is worth a warning.
+    pub timestamps: TimestampWatch,
 }
 
 impl<'a> ExecuteContext<'a> {
     /// What functions may use.
     pub fn call(&self) -> CallContext<'a> {
-        CallContext { time: self.time, random: self.random }
+        CallContext { time: self.time, random: self.random, timestamps: &self.watch.timestamps }
     }
 
     /// Writes one partition of a table of `keyspace` at a consistency level. `token` is the partition's.

@@ -112,7 +112,7 @@ fn default_timestamp(cx: &ExecuteContext<'_>) -> Result<Timestamp, QueryError> {
             Timestamp::MIN + 1,
             Timestamp::MAX
         ))),
-        Some(timestamp) => Ok(timestamp),
+        Some(timestamp) => cx.watch.timestamps.check(timestamp, cx.time.micros),
         None => Ok(cx.time.micros),
     }
 }

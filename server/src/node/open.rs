@@ -13,7 +13,7 @@ use tholos_cluster::coordinator::Coordinator;
 use tholos_cluster::ring::{Node as RingNode, Ring, RingError};
 use tholos_storage::StorageError;
 use tholos_storage::commitlog::{CommitLogOptions, SyncMode};
-use tholos_storage::engine::{Clock, Engine, EngineOptions};
+use tholos_storage::engine::{Clock, Engine, EngineOptions, Expected};
 use tholos_storage::fs::memory::MemoryFs;
 use tholos_storage::fs::real::RealFs;
 use tholos_storage::fs::{Fs, create_dir_durably};
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::traces::Traces;
-use super::{Node, SELF, Snapshot, placements, tables};
+use super::{Node, SELF, Snapshot, placements, table_settings};
 use crate::budget::Budget;
 use crate::clock::{HybridClock, SystemWall, Wall};
 use crate::config::{CommitLogMode, Config, cores};
@@ -30,13 +30,14 @@ use crate::error::QueryError;
 use crate::events::EventHub;
 use crate::execute::replica::LocalReplica;
 use crate::execute::tombstones::TombstoneLog;
-use crate::identity::Identity;
+use crate::identity::{NodeRecord, NodeStore};
 use crate::load::Load;
 use crate::metrics::Metrics;
 use crate::prepared::PreparedCache;
+use crate::presence::{check_identity, check_schema};
 use crate::query::catalogue::Catalogue;
 use crate::query::functions::Random;
-use crate::schema_store::SchemaStore;
+use crate::schema_store::{SchemaStore, Stored};
 use crate::system::schema::system_schema;
 
 /// Below the data directory: tables and the commit log.
@@ -58,6 +59,8 @@ pub struct NodeOptions {
     pub native_address: SocketAddr,
     /// Move damaged segments of the commit log away and go on, instead of refusing to start.
     pub set_aside_damaged: bool,
+    /// Make parts of the data directory that were lost anew, empty, instead of refusing to start.
+    pub recreate_missing: bool,
 }
 
 /// Why a node did not open.
@@ -84,6 +87,7 @@ impl NodeOptions {
             random: Box::new(SystemRandom),
             native_address,
             set_aside_damaged: false,
+            recreate_missing: false,
         }
     }
 
@@ -99,16 +103,33 @@ impl NodeOptions {
 impl Node {
     /// Opens a node: locks its data directory, reads who it is and its schema, replays its log.
     ///
+    /// In a new directory, the record of who it is comes first and says at the end that all else is there: whatever is
+    /// missing at a later start was lost.
+    ///
     /// # Errors
-    /// The directory is in use, damaged, or of another cluster.
+    /// The directory is in use, damaged, of another cluster, or lacks something that was there.
     pub fn open(options: NodeOptions) -> Result<Node, NodeError> {
-        let NodeOptions { config, fs, wall, random, native_address, set_aside_damaged } = options;
+        let NodeOptions {
+            config,
+            fs,
+            wall,
+            random,
+            native_address,
+            set_aside_damaged,
+            recreate_missing,
+        } = options;
         let dir = &config.data_dir;
         create_dir_durably(&*fs, dir).map_err(|error| StorageError::io("create", dir, error))?;
         let directory = lock(&*fs, &config)?;
         let mut bits = || random.bits();
-        let identity = Identity::open(Arc::clone(&fs), dir, &config.cluster_name, &mut bits)?;
-        let store = SchemaStore::open(Arc::clone(&fs), dir)?;
+        if !recreate_missing {
+            check_identity(&*fs, dir)?;
+        }
+        let mut journal = NodeStore::open(Arc::clone(&fs), dir, &config.cluster_name, &mut bits)?;
+        let NodeRecord { identity, established, clock_ceiling } = journal.record().clone();
+        let opened_before = established && !recreate_missing;
+        check_schema(&*fs, dir, opened_before)?;
+        let mut store = SchemaStore::open(Arc::clone(&fs), dir)?;
         let ring = Arc::new(Ring::new(vec![RingNode {
             host_id: identity.host_id,
             address: native_address,
@@ -117,13 +138,16 @@ impl Node {
             tokens: identity.ring_tokens(),
         }])?);
         let placements = placements(&ring, store.schema()).map_err(NodeError::Schema)?;
-        let settings: Vec<_> =
-            tables(store.schema()).iter().map(|table| table.settings()).collect();
-        let engine_options = engine_options(&config, set_aside_damaged);
+        let settings = table_settings(store.schema());
+        let mut engine_options = engine_options(&config, set_aside_damaged);
+        let Stored { dropped, knows_all_dropped, .. } = store.stored().clone();
+        engine_options.expected = Expected { opened_before, dropped, knows_all_dropped };
         let engine_clock = Arc::new(EngineClock(Arc::clone(&wall)));
         let engine = Engine::open(Arc::clone(&fs), engine_clock, engine_options, settings)?;
+        store.settle(engine.unknown_tables())?;
+        journal.establish()?;
+        let clock = HybridClock::open(wall, engine.max_timestamp(clock_ceiling), journal)?;
         let catalogue = Catalogue::new(Arc::clone(store.schema()), Arc::new(system_schema()));
-        let clock = HybridClock::new(wall);
         let budget = Arc::new(Budget::new(config.request_bytes()));
         Ok(Node {
             native_address,
@@ -144,6 +168,7 @@ impl Node {
             traces: Traces::default(),
             tombstone_log: TombstoneLog::default(),
             stopping: AtomicBool::new(false),
+            auto_snapshots: AtomicU64::new(0),
             config,
             fs,
             identity,

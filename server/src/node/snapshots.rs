@@ -6,18 +6,34 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::response::event::{ChangeType, SchemaChange as Event, SchemaTarget};
 use tholos_grammar::types::CqlType;
 use tholos_storage::manifest::TableFile;
 use tholos_storage::schema::{Column, Keyspace, Schema, SchemaChange, Table, TableId};
-use tholos_storage::snapshot::{self, Snapshot, SnapshotTable};
+use tholos_storage::snapshot::{self, Snapshot, SnapshotLimits, SnapshotTable};
 use uuid::Uuid;
 
 use super::Node;
 use crate::error::QueryError;
+use crate::query::catalogue::Catalogue;
 use crate::system::schema::SYSTEM_TRACES;
+
+/// Automatic snapshots are looked through for what is too old or too much after so many new ones, too.
+const EXPIRE_EVERY: u64 = 64;
+
+/// An automatic snapshot of a table that lost its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The snapshot.
+    pub snapshot: String,
+    /// `keyspace.table`
+    pub table: String,
+    /// What it keeps on disk.
+    pub bytes: u64,
+}
 
 /// A table that was brought back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,21 +94,71 @@ impl Node {
     ///
     /// # Errors
     /// The snapshot could not be taken, or the table not be emptied: its data is still there.
-    pub fn truncate(&self, table: &Table) -> Result<(), QueryError> {
+    pub fn truncate(&self, table: &Table) -> Result<Option<Kept>, QueryError> {
         if table.keyspace == *SYSTEM_TRACES {
             self.traces.truncate(table.name.as_str());
-            return Ok(());
+            return Ok(None);
         }
         let snapshot = self.snapshot.load_full();
-        self.keep(&snapshot.catalogue.schema, "truncated", table)?;
-        Ok(self.engine().truncate(table.id)?)
+        let kept = self.keep(&snapshot.catalogue.schema, "truncated", table);
+        let kept = kept.map_err(QueryError::Truncate)?;
+        self.engine().truncate(table.id)?;
+        Ok(kept)
+    }
+
+    /// Deletes automatic snapshots that are too old or too many. Blocks on the disk.
+    pub fn expire_snapshots(&self) {
+        let days = i64::from(self.config.auto_snapshot_max_age_days);
+        let max_bytes = self.config.auto_snapshot_max_mib.saturating_mul(1 << 20);
+        let limits = SnapshotLimits {
+            max_age: (days > 0).then_some(days * 86_400 * 1_000_000),
+            max_bytes: (max_bytes > 0).then_some(max_bytes),
+        };
+        match self.engine().expire_snapshots(limits) {
+            Ok(gone) if gone.is_empty() => {}
+            Ok(gone) => tracing::info!(snapshots = gone.join(", "), "deleted automatic snapshots"),
+            Err(error) => tracing::warn!(%error, "automatic snapshots can't be deleted"),
+        }
+    }
+
+    /// What to tell of automatic snapshots that were taken: how to undo it, and how to get the room back.
+    pub fn kept_warning(&self, kept: &[Kept]) -> Option<String> {
+        let first = kept.first()?;
+        let tables: Vec<&str> = kept.iter().take(3).map(|kept| kept.table.as_str()).collect();
+        let more = match kept.len().saturating_sub(tables.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let days = self.config.auto_snapshot_max_age_days;
+        let until = match days {
+            0 => "until they are deleted".to_string(),
+            days => format!("for {days} days, while there is room"),
+        };
+        let bytes: u64 = kept.iter().map(|kept| kept.bytes).sum();
+        let dir = self.engine().snapshots_dir();
+        Some(format!(
+            "the rows of {}{more} are kept {until}: `tholos restore {}` brings them back, `tholos snapshot delete {}` \
+             frees {bytes} bytes (`tholos snapshot list` names all)",
+            tables.join(", "),
+            dir.join(&first.snapshot).display(),
+            first.snapshot,
+        ))
     }
 
     /// Takes the automatic snapshot of a table that is about to lose its data.
-    pub(super) fn keep(&self, schema: &Schema, why: &str, table: &Table) -> Result<(), QueryError> {
+    pub(super) fn keep(
+        &self,
+        schema: &Schema,
+        why: &str,
+        table: &Table,
+    ) -> Result<Option<Kept>, String> {
         let wanted = self.config.auto_snapshot && table.options.allow_auto_snapshot;
-        if !wanted || self.engine().table(table.id)?.is_empty() {
-            return Ok(());
+        let store = self.engine().table(table.id).map_err(|error| error.to_string())?;
+        if !wanted || store.is_empty() {
+            return Ok(None);
+        }
+        if self.auto_snapshots.fetch_add(1, Ordering::Relaxed) % EXPIRE_EVERY == EXPIRE_EVERY - 1 {
+            self.expire_snapshots();
         }
         let schema = part(schema, |other| other.id == table.id);
         let millis = self.clock.wall_micros() / 1000;
@@ -101,16 +167,17 @@ impl Node {
             |path| self.fs.exists(path),
             &format!("{why}-{millis}-{}", table.name.as_str()),
         );
-        match self.engine().snapshot(&name, schema) {
-            Ok(_) => {
+        match self.engine().automatic_snapshot(&name, schema) {
+            Ok(taken) => {
                 tracing::info!(table = %table.name, snapshot = name, "took a snapshot of a table that is {why}");
-                Ok(())
+                let (table, bytes) = (format!("{}.{}", table.keyspace, table.name), taken.bytes());
+                Ok(Some(Kept { snapshot: name, table, bytes }))
             }
-            Err(error) => Err(QueryError::invalid(format!(
+            Err(error) => Err(format!(
                 "{}.{} was not {why}, because no snapshot of it could be taken: {error}. To go on without one, say \
                  ALTER TABLE {}.{} WITH allow_auto_snapshot = false",
                 table.keyspace, table.name, table.keyspace, table.name
-            ))),
+            )),
         }
     }
 
@@ -134,10 +201,11 @@ impl Node {
             )));
         }
         let tables: Vec<&SnapshotTable> = chosen.iter().map(|(table, _)| *table).collect();
-        let created = self.alter_schema(|catalogue| {
+        let plan = |catalogue: &Catalogue| {
             let plan = self.plan_restore(&catalogue.schema, &snapshot, &tables)?;
             Ok((plan.changes, plan.created))
-        })?;
+        };
+        let created = self.alter_schema(plan)?.told;
         for table in &created {
             self.publish(Event {
                 change: ChangeType::Created,
@@ -188,9 +256,6 @@ impl Node {
                 None => plan.create(then, self.new_table_id()),
             }
         }
-        if !plan.created.is_empty() {
-            plan.changes.append(&mut plan.types);
-        }
         Ok(plan)
     }
 
@@ -203,8 +268,6 @@ impl Node {
 #[derive(Default)]
 struct Plan {
     changes: Vec<SchemaChange>,
-    /// Types as they are here, put once more after the tables that use them: so those get these definitions.
-    types: Vec<SchemaChange>,
     keyspaces: Vec<Name>,
     created: Vec<Arc<Table>>,
 }
@@ -235,9 +298,8 @@ impl Plan {
             };
             match now {
                 None => self.changes.push(SchemaChange::PutType(Arc::clone(definition))),
-                Some(now) if reads(&udt(now), &udt(definition)) => {
-                    self.types.push(SchemaChange::PutType(Arc::clone(now)));
-                }
+                // Tables that use it get the definition that is here.
+                Some(now) if reads(&udt(now), &udt(definition)) => {}
                 Some(_) => {
                     return Err(QueryError::invalid(format!(
                         "type {}.{name} has other fields than in the snapshot: rename or drop it, or restore into another \

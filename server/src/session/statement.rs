@@ -24,7 +24,7 @@ use crate::error::{At, Attempt, QueryError};
 use crate::execute::replica::LogPosition;
 use crate::execute::{self, ExecuteContext, RequestWatch};
 use crate::metrics::RequestKind;
-use crate::node::{Node, Snapshot};
+use crate::node::{Altered, Node, Snapshot};
 use crate::prepared::Ready;
 use crate::query::batch::BatchItem;
 use crate::query::catalogue::Catalogue;
@@ -32,7 +32,7 @@ use crate::query::ddl::{self, DataCenter, DdlContext};
 use crate::query::plan::{Plan, SchemaEvent};
 use crate::query::planner::PlanContext;
 use crate::query::select::plan::SelectPlan;
-use crate::query::values::{Bound, RequestOptions, RequestTime};
+use crate::query::values::{Bound, RequestOptions, RequestTime, TimestampWatch};
 
 /// The longest answer that is made in a thread that serves other clients too; the second while memory is short.
 const INLINE_ANSWER: usize = 8 << 20;
@@ -157,18 +157,20 @@ impl<'a> Run<'a> {
                 execute::describe::describe(&cx, plan, out, writer).map(|()| None)
             }),
             Plan::Modify(plan) => {
-                admit(self.node)?;
-                written(execute::modify::modify(&cx, plan)?)
+                admit(self.node, cx.time)?;
+                let position = Some(execute::modify::modify(&cx, plan)?);
+                Ok(Done { position, keyspace: None, warnings: written_warnings(self.node, &watch) })
             }
             Plan::Batch(plan) => {
-                admit(self.node)?;
+                admit(self.node, cx.time)?;
                 let position = Some(execute::modify::batch(&cx, plan)?);
-                Ok(Done { position, keyspace: None, warnings: watch.warnings.take() })
+                Ok(Done { position, keyspace: None, warnings: written_warnings(self.node, &watch) })
             }
             Plan::Truncate(table) => {
-                blocking(|| self.node.truncate(table))
+                let kept = blocking(|| self.node.truncate(table))
                     .map_err(|error| QueryError::Truncate(error.to_string()))?;
-                written(LogPosition::default())
+                let warnings = self.node.kept_warning(kept.as_slice()).into_iter().collect();
+                Ok(Done { position: Some(LogPosition::default()), warnings, ..Done::default() })
             }
             Plan::Use(keyspace) => self.use_keyspace(keyspace),
             Plan::Schema(statement) => self.schema(statement, cx.time, out),
@@ -244,13 +246,15 @@ impl<'a> Run<'a> {
     ) -> Result<Done, QueryError> {
         // The ring is this node alone.
         let data_centers = [DataCenter { name: self.node.config().data_center.clone(), nodes: 1 }];
-        let (event, warnings) = blocking(|| {
+        let Altered { told: (event, mut warnings), kept } = blocking(|| {
+            self.node.clock().cover(time.micros);
             self.node.alter_schema(|catalogue| {
                 let context = self.ddl_context(catalogue, &data_centers, time);
                 let effect = ddl::effect(statement, &context).at(ddl::object(statement))?;
                 Ok((effect.changes, (effect.event, effect.warnings)))
             })
         })?;
+        warnings.extend(self.node.kept_warning(&kept));
         let position = match event {
             Some(event) => {
                 let change = wire_event(&event)?;
@@ -275,15 +279,23 @@ pub(super) fn run_batch(
     options: &RequestOptions<'_>,
     started: Instant,
 ) -> Result<(LogPosition, Vec<String>), QueryError> {
-    admit(node)?;
     let watch = watch(node);
     let cx = context(node, snapshot, options, &[], started, &watch);
+    admit(node, cx.time)?;
     let position = execute::modify::batch_of(&cx, kind, items)?;
-    Ok((position, watch.warnings.take()))
+    Ok((position, written_warnings(node, &watch)))
 }
 
-/// Refuses a write as a whole, before anything of it is done, while memory is full.
-fn admit(node: &Node) -> Result<(), QueryError> {
+/// What to tell the client of a write.
+fn written_warnings(node: &Node, watch: &RequestWatch) -> Vec<String> {
+    let mut warnings = watch.warnings.take();
+    warnings.extend(watch.timestamps.warning(node.clock().wall_micros()));
+    warnings
+}
+
+/// Refuses a write as a whole, before anything of it is done, while memory is full. Its timestamp outlives a restart.
+fn admit(node: &Node, time: RequestTime) -> Result<(), QueryError> {
+    node.clock().cover(time.micros);
     if node.engine().admits_writes() { Ok(()) } else { Err(QueryError::NoRoom) }
 }
 
@@ -324,6 +336,7 @@ fn watch(node: &Node) -> RequestWatch {
     RequestWatch {
         tombstone_threshold: config.reads.tombstone_warn_threshold,
         batch_limits: config.limits.batch_limits(),
+        timestamps: TimestampWatch::new(&config.timestamps),
         inline_bytes,
         ..RequestWatch::default()
     }

@@ -56,7 +56,8 @@ impl Running {
         config.admin.port = 0;
         config.commit_log.segment_mib = 1;
         change(&mut config);
-        let options = ServerOptions { config, in_memory, set_aside_damaged: false };
+        let options =
+            ServerOptions { config, in_memory, set_aside_damaged: false, recreate_missing: false };
         let server = Server::open(options).unwrap();
         let (address, admin) = (server.native_address(), server.admin_address());
         let node = Arc::clone(server.node());

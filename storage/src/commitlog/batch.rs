@@ -15,6 +15,11 @@ pub trait Replayer {
     /// Whether a record is needed: it is not if it is in an SSTable, or its table is gone.
     fn wants(&self, table: TableId, position: LogPosition) -> bool;
 
+    /// Whether a table is neither there nor known to be gone, so that leaving out its records would lose them.
+    fn is_lost(&self, _table: TableId) -> bool {
+        false
+    }
+
     /// About how many bytes of records a batch shall have.
     fn batch_bytes(&self) -> usize;
 

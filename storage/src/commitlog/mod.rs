@@ -38,6 +38,7 @@ pub use self::figures::CommitLogStats;
 pub use self::options::{CommitLogOptions, ReplayReport, SetAside, SyncDriver, SyncMode};
 use self::replay::Replay;
 pub use self::replay::read_segment;
+pub use self::segments::JOURNAL_NAME as SEGMENTS_JOURNAL;
 use self::segments::Segments;
 use self::shared::Shared;
 pub use self::verify::{DamagedSegment, verify_segments};
@@ -95,7 +96,7 @@ impl CommitLog {
         };
         let damaged = replay.run(&segments)?;
         let Replay { mut report, mut accounting, rescued, .. } = replay;
-        let first = segments.reserved();
+        let first = segments.reserved().max(options.first_segment);
         let reserved = segments.reserve(first)?;
         accounting.begin(first);
         accounting.take_released();
@@ -245,6 +246,16 @@ impl CommitLog {
         self.shared.buffer.lock().accounting.flushed(table, up_to);
     }
 
+    /// The oldest segment that a restart would read; 0 if that can't be told, because the disk takes no more.
+    pub fn oldest_segment(&self) -> u64 {
+        let mut writer = self.shared.writer.lock();
+        if writer.segments.settle().is_err() {
+            return 0;
+        }
+        let live = writer.segments.live().first().map(|(segment, _)| *segment);
+        live.unwrap_or_else(|| self.shared.buffer.lock().end().segment)
+    }
+
     /// Tables to flush to bring the log below its size limit: those with records in the oldest segments. Empty while
     /// the log is within its limit.
     pub fn needs_flush(&self) -> Vec<TableId> {
@@ -256,6 +267,14 @@ impl CommitLog {
             None | Some(0) => Vec::new(),
             Some(excess) => buffer.accounting.tables_of_oldest(excess),
         }
+    }
+
+    /// Whether it takes writes.
+    ///
+    /// # Errors
+    /// `DiskFull` for now, `Fenced` for good.
+    pub fn health(&self) -> Result<(), StorageError> {
+        self.shared.buffer.lock().health.check()
     }
 
     /// Figures of this moment.

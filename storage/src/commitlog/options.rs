@@ -1,5 +1,6 @@
 //! How a commit log works, and what its replay found.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,7 +45,11 @@ pub struct CommitLogOptions {
     pub pending_bytes: usize,
     /// Write zeros over a new segment before its first use, so that syncs never have to allocate.
     pub zero_fill: bool,
-    /// Move a damaged segment away and go on, instead of refusing to start. Writes in it are lost here: repair.
+    /// Ids of new segments are at least this: above every position up to which a table is flushed, or a later replay
+    /// would take their records for flushed. It matters when the log was made anew.
+    pub first_segment: u64,
+    /// Move a segment that is damaged, or has records of a table that is lost, away and go on, instead of refusing to
+    /// start. Writes in it are lost here: repair.
     pub set_aside_damaged: bool,
 }
 
@@ -57,6 +62,7 @@ impl Default for CommitLogOptions {
             total_bytes: 2 << 30,
             pending_bytes: 64 << 20,
             zero_fill: true,
+            first_segment: 0,
             set_aside_damaged: false,
         }
     }
@@ -71,7 +77,9 @@ pub struct ReplayReport {
     pub records: u64,
     /// Bytes of valid frames.
     pub bytes: u64,
-    /// Damaged segments moved away.
+    /// Tables that have records in them, wanted or not.
+    pub tables: BTreeSet<TableId>,
+    /// Segments moved away: damaged, or with records of a table that is lost.
     pub set_aside: Vec<SetAside>,
 }
 
@@ -80,7 +88,7 @@ pub struct ReplayReport {
 pub struct SetAside {
     /// Where it is now.
     pub file: PathBuf,
-    /// Where the first damage is.
+    /// Where the first damage is; 0 if it is whole.
     pub offset: u64,
     /// Tables that have valid records in it, before or after the damage: they need repair.
     pub tables: Vec<TableId>,

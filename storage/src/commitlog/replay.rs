@@ -15,6 +15,7 @@ use super::segments::Segments;
 use crate::StorageError;
 use crate::fs::Fs;
 use crate::model::mutation::Mutation;
+use crate::schema::TableId;
 
 /// A replay in progress.
 pub(super) struct Replay<'a> {
@@ -34,7 +35,9 @@ struct Read {
     path: PathBuf,
     end: End,
     has_frames: bool,
-    tables: BTreeSet<crate::schema::TableId>,
+    tables: BTreeSet<TableId>,
+    /// It has records of a table that is lost.
+    has_lost: bool,
 }
 
 impl Replay<'_> {
@@ -50,6 +53,7 @@ impl Replay<'_> {
         let mut damaged = Vec::new();
         for (index, read) in reads.into_iter().enumerate() {
             let at = match read.end {
+                _ if read.has_lost => 0,
                 End::Sealed => {
                     // Killed before its sync: the next segment must not begin, while this one may still lose its end.
                     if index == last_with_frames {
@@ -67,10 +71,15 @@ impl Replay<'_> {
             if !self.options.set_aside_damaged {
                 return Err(damage(&read.path, at));
             }
-            tracing::error!(file = %read.path.display(), offset = at, "a damaged commit log segment is set aside");
+            let why = if read.has_lost {
+                "it has writes to tables that are not known"
+            } else {
+                "it is damaged"
+            };
+            tracing::error!(file = %read.path.display(), offset = at, "a commit log segment is set aside: {why}");
             self.accounting.forget(read.segment);
             damaged.push(read.segment);
-            let tables = read.tables.into_iter().collect();
+            let tables = read.tables.into_iter().filter(|id| !self.replayer.is_lost(*id)).collect();
             self.report.set_aside.push(SetAside { file: read.path, offset: u64::from(at), tables });
         }
         self.rescued.retain(|(segment, _)| damaged.contains(segment));
@@ -84,6 +93,9 @@ impl Replay<'_> {
                 if set_aside && source.kind() == io::ErrorKind::NotFound =>
             {
                 (Vec::new(), false)
+            }
+            Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(lost_segment(&path));
             }
             file => {
                 let file = file?;
@@ -107,12 +119,17 @@ impl Replay<'_> {
             return Err(damage(&path, offset));
         }
         let has_frames = end == End::Sealed || !frames.is_empty();
-        let mut read = Read { segment, path, end, has_frames, tables: BTreeSet::new() };
+        let is_lost = |frame: &Frame<'_>| {
+            frame.encoded().flatten().any(|record| self.replayer.is_lost(record.table))
+        };
+        let has_lost = set_aside && frames.iter().any(is_lost);
+        let mut read = Read { segment, path, end, has_frames, tables: BTreeSet::new(), has_lost };
         let mut batch = Batch::new(segment, Arc::from(read.path.as_path()), Arc::clone(&file));
         for frame in frames {
             self.replay_frame(&mut read, &mut batch, frame)?;
         }
         self.hand_out(&mut batch)?;
+        self.report.tables.extend(&read.tables);
         Ok(read)
     }
 
@@ -123,14 +140,17 @@ impl Replay<'_> {
         frame: Frame<'_>,
     ) -> Result<(), StorageError> {
         self.report.bytes += u64::from(frame.end() - frame.offset);
-        // A damaged segment is moved away: what is applied of it must be logged anew.
-        let may_be_moved = self.options.set_aside_damaged && read.end != End::Sealed;
+        // A segment that is moved away: what is applied of it must be logged anew.
+        let may_be_moved =
+            self.options.set_aside_damaged && (read.end != End::Sealed || read.has_lost);
         let mut last_table = None;
         for record in frame.encoded() {
             let record = record.map_err(|offset| malformed(&read.path, offset))?;
             let table = record.table;
             if last_table != Some(table) {
-                read.tables.insert(table);
+                if read.tables.insert(table) && !read.has_lost && self.replayer.is_lost(table) {
+                    return Err(StorageError::UnknownInLog { file: read.path.clone(), table });
+                }
                 last_table = Some(table);
             }
             self.report.records += 1;
@@ -207,9 +227,17 @@ pub fn read_segment(
 }
 
 fn damage(path: &Path, offset: u32) -> StorageError {
-    let what = "a commit log frame is not what was written, and the log goes on after it. To start without the writes \
-                in the damaged part, have this segment set aside (set_aside_damaged), then repair its tables";
+    let what = "a commit log frame is not what was written, and the log goes on after it";
     StorageError::Corrupt { file: path.to_path_buf(), offset: u64::from(offset), what: what.into() }
+}
+
+fn lost_segment(path: &Path) -> StorageError {
+    StorageError::Missing {
+        file: path.to_path_buf(),
+        holds: "it is a segment of the commit log, with writes that are in no SSTable yet"
+            .to_string(),
+        instead: "start with --set-aside-damaged-log: the writes that were only in it are lost",
+    }
 }
 
 pub(super) fn read_file(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, StorageError> {

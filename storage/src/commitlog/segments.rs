@@ -18,9 +18,9 @@ use crate::journal::{Journal, JournalFormat, read_records};
 use crate::snapshot::read_file;
 use crate::varint::{decode_u64, encode_u64};
 
-pub(super) const JOURNAL_FORMAT: JournalFormat = JournalFormat { magic: *b"THLSsegs", version: 2 };
+pub(super) const JOURNAL_FORMAT: JournalFormat = JournalFormat::new(*b"THLSsegs", 2);
 /// The journal's name in the log's directory.
-pub(super) const JOURNAL_NAME: &str = "segments";
+pub const JOURNAL_NAME: &str = "segments";
 /// So many ids are reserved at once.
 const RESERVED_AHEAD: u64 = 64;
 /// Free files beyond this number are removed.

@@ -92,7 +92,10 @@ impl Shared {
                 released.into_iter().for_each(|segment| writer.segments.release(segment));
                 let reserved = writer.segments.reserve(end.segment + 1);
                 let mut buffer = self.buffer.lock();
-                buffer.health = Health::Fine;
+                if buffer.health != Health::Fine {
+                    tracing::info!("the commit log takes writes again");
+                    buffer.health = Health::Fine;
+                }
                 // Running out of ids is noticed by appends; until then there is time to try again.
                 buffer.reserved = reserved.unwrap_or(buffer.reserved);
                 drop(buffer);

@@ -1,14 +1,16 @@
 //! Verification of the log's files, without replaying them. Works beside a running node too: what looks damaged because
 //! it was being written is looked at a second time.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::frame::{End, FILE_HEADER_BYTES, frame_at, walk};
+use super::frame::{End, FILE_HEADER_BYTES, Frame, frame_at, walk};
 use super::replay::{check_file_header, find_end, read_file};
 use super::segments::live_segments;
 use crate::StorageError;
 use crate::fs::Fs;
+use crate::schema::TableId;
 
 /// A segment whose bytes are not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,29 +21,34 @@ pub struct DamagedSegment {
     pub offset: u64,
     /// What does not hold.
     pub what: String,
+    /// Nothing is damaged, but records of this table are of no use: it is lost.
+    pub lost_table: Option<TableId>,
 }
 
 /// Checks the log in a directory: every frame's checksum, that records decode, and that the log ends only where it can.
-/// `progress` is told of every segment file with its length.
+/// `progress` is told of every segment file with its length, `is_known` says of
+/// a table whether it is there or was dropped.
 ///
 /// # Errors
 /// The journal of segments can't be read or is damaged; `Io`.
 pub fn verify_segments(
     fs: &dyn Fs,
     dir: &Path,
+    is_known: &dyn Fn(TableId) -> bool,
     progress: &mut dyn FnMut(&Path, u64),
 ) -> Result<Vec<DamagedSegment>, StorageError> {
-    let suspects = damaged_segments(fs, dir, progress)?;
+    let suspects = damaged_segments(fs, dir, is_known, progress)?;
     if suspects.is_empty() {
         return Ok(suspects);
     }
-    let again = damaged_segments(fs, dir, &mut |_, _| {})?;
+    let again = damaged_segments(fs, dir, is_known, &mut |_, _| {})?;
     Ok(suspects.into_iter().filter(|suspect| again.contains(suspect)).collect())
 }
 
 fn damaged_segments(
     fs: &dyn Fs,
     dir: &Path,
+    is_known: &dyn Fn(TableId) -> bool,
     progress: &mut dyn FnMut(&Path, u64),
 ) -> Result<Vec<DamagedSegment>, StorageError> {
     let mut damaged = Vec::new();
@@ -52,6 +59,7 @@ fn damaged_segments(
             file: path.clone(),
             offset,
             what: what.to_string(),
+            lost_table: None,
         };
         let file = match read_file(fs, &path) {
             Ok(file) => file,
@@ -87,16 +95,28 @@ fn damaged_segments(
                 ));
             }
         }
-        if let Err(offset) = decode_all(&file, segment) {
+        let mut tables = BTreeSet::new();
+        if let Err(offset) = decode_all(&file, segment, &mut tables) {
             damaged
                 .push(at(u64::from(offset), "a record is malformed although its checksum matches"));
+        }
+        for table in tables.into_iter().filter(|table| !is_known(*table)) {
+            let what = format!(
+                "it has writes to a table that the schema does not know and did not drop (id {table})"
+            );
+            damaged.push(DamagedSegment { lost_table: Some(table), ..at(0, &what) });
         }
     }
     Ok(damaged)
 }
 
-/// Decodes every record; the offset of one that is none.
-fn decode_all(file: &[u8], segment: u64) -> Result<(), u32> {
-    walk(file, segment, false, &mut |frame| frame.records().try_for_each(|record| record.map(drop)))
-        .map(drop)
+/// Decodes every record, and notes its table; the offset of one that is none.
+fn decode_all(file: &[u8], segment: u64, tables: &mut BTreeSet<TableId>) -> Result<(), u32> {
+    let visit = &mut |frame: Frame<'_>| {
+        frame.records().try_for_each(|record| {
+            tables.insert(record?.1.table);
+            Ok(())
+        })
+    };
+    walk(file, segment, false, visit).map(drop)
 }

@@ -16,6 +16,8 @@ pub(super) struct Signals {
     flush: Condvar,
     compact: Condvar,
     room: Condvar,
+    /// Why the last flush and the last compaction failed, if they did.
+    failures: Mutex<[Option<String>; 2]>,
 }
 
 #[derive(Default)]
@@ -37,6 +39,15 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 enum Work {
     Flush,
     Compact,
+}
+
+impl Work {
+    fn name(self) -> &'static str {
+        match self {
+            Work::Flush => "flushes",
+            Work::Compact => "compactions",
+        }
+    }
 }
 
 impl Signals {
@@ -77,6 +88,37 @@ impl Signals {
             }
         }
         !is_full()
+    }
+
+    /// Why flushes fail, if the last one did.
+    pub(super) fn flush_failure(&self) -> Option<String> {
+        self.failures.lock()[Work::Flush as usize].clone()
+    }
+
+    /// Notes how a step went. The log is told when that changes, not at every try.
+    pub(super) fn note_flush(&self, result: &Result<bool, StorageError>) {
+        self.note(Work::Flush, result);
+    }
+
+    fn note(&self, work: Work, result: &Result<bool, StorageError>) {
+        let mut failures = self.failures.lock();
+        let before = &mut failures[work as usize];
+        match result {
+            // Nothing was tried.
+            Ok(false) => {}
+            Ok(true) => {
+                if before.take().is_some() {
+                    tracing::info!("{} work again", work.name());
+                }
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if before.as_ref() != Some(&error) {
+                    tracing::error!(%error, "{} fail and are tried again", work.name());
+                }
+                *before = Some(error);
+            }
+        }
     }
 
     fn is_stopped(&self) -> bool {
@@ -137,17 +179,7 @@ fn run(inner: &Weak<Inner>, signals: &Signals, work: Work) {
                 Work::Compact => COMPACT_IDLE,
             },
             Some(Err(_)) if signals.is_stopped() => return,
-            Some(Err(error)) => {
-                match work {
-                    Work::Flush => {
-                        tracing::error!(%error, "a flush failed and will be tried again")
-                    }
-                    Work::Compact => {
-                        tracing::error!(%error, "a compaction failed and will be tried again");
-                    }
-                }
-                AFTER_FAILURE
-            }
+            Some(Err(_)) => AFTER_FAILURE,
         };
         if !signals.wait(work, limit) {
             return;
@@ -170,6 +202,9 @@ fn work_off(
             Work::Flush => inner.flush_step(),
             Work::Compact => inner.compaction_step(),
         };
+        if !signals.is_stopped() {
+            signals.note(work, &step);
+        }
         match step {
             Ok(true) => {}
             Ok(false) => return Some(Ok(())),

@@ -120,6 +120,12 @@ impl TableStore {
         Ok(up_to)
     }
 
+    /// Records of the table before `position` are none of its own.
+    pub(super) fn skip_log(&self, position: LogPosition) -> Result<(), StorageError> {
+        let edit = ManifestEdit { flushed: Some(position), ..ManifestEdit::default() };
+        self.manifest.lock().apply(edit)
+    }
+
     /// Removes the files of a dropped table: SSTables as soon as nobody reads them, the rest at once.
     pub(super) fn remove_files(&self, context: &Context) {
         let _manifest = self.manifest.lock();

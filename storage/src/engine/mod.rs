@@ -26,7 +26,7 @@ mod state;
 mod stats;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +39,9 @@ use parking_lot::Mutex;
 use self::background::Signals;
 use self::context::Context;
 pub use self::hold::PurgeHold;
-pub use self::options::{BackgroundDriver, Clock, EngineOptions, MAX_BLOCK_KIB, TableSettings};
+pub use self::options::{
+    BackgroundDriver, Clock, EngineOptions, Expected, MAX_BLOCK_KIB, TableSettings,
+};
 pub use self::receive::{ReceivedStream, StreamReceiver};
 pub use self::send::{SentStream, StreamSender};
 pub use self::stats::{DamagedRange, EngineStats, JobStats, SsTableStats, TableStats};
@@ -47,6 +49,7 @@ pub use self::table::TableStore;
 use crate::StorageError;
 use crate::commitlog::{CommitLog, LogPosition};
 use crate::manifest::FileNumber;
+use crate::model::Timestamp;
 use crate::model::mutation::Mutation;
 use crate::schema::TableId;
 use crate::sstable::Damage;
@@ -60,8 +63,10 @@ struct Inner {
     context: Context,
     log: CommitLog,
     tables: ArcSwap<Tables>,
-    /// Held while tables come and go.
-    changing: Mutex<()>,
+    /// Held while tables come and go. Has those that went, each with the last segment that may have records of it.
+    changing: Mutex<BTreeMap<TableId, u64>>,
+    /// Tables whose records a replay left out, although they were not known to be dropped.
+    unknown: BTreeSet<TableId>,
     /// Held while a snapshot comes or goes.
     snapshots: Mutex<()>,
     signals: Arc<Signals>,
@@ -80,11 +85,16 @@ impl Engine {
     /// # Errors
     /// `Corrupt` and `Io` for what is in its directory.
     pub fn create_table(&self, settings: TableSettings) -> Result<Arc<TableStore>, StorageError> {
-        let _changing = self.0.changing.lock();
+        let mut dropped = self.0.changing.lock();
         if let Some(table) = self.0.tables.load().get(&settings.id) {
             return Ok(Arc::clone(table));
         }
         let table = Arc::new(TableStore::open(&self.0.context, settings)?);
+        if dropped.contains_key(&table.id()) {
+            // What the log still has of the table that had this id before is not this one's.
+            table.skip_log(self.0.log.end())?;
+            dropped.remove(&table.id());
+        }
         self.0.with_tables(|tables| tables.insert(table.id(), Arc::clone(&table)));
         Ok(table)
     }
@@ -105,14 +115,29 @@ impl Engine {
     /// # Errors
     /// `UnknownTable`; a file that could not be removed is only logged.
     pub fn drop_table(&self, id: TableId) -> Result<(), StorageError> {
-        let _changing = self.0.changing.lock();
+        let mut dropped = self.0.changing.lock();
         let table = self.table(id)?;
         self.0.with_tables(|tables| tables.remove(&id));
         table.mark_dropped();
+        dropped.insert(id, self.0.log.end().segment);
         self.0.log.mark_flushed(id, LogPosition::END);
         table.remove_files(&self.0.context);
         self.0.signals.made_room();
         Ok(())
+    }
+
+    /// Tables that were dropped and of which the log has no more records, not even for a restart: nobody needs to know of
+    /// them any more. Each is named once. Writes what the log has to write of its segments.
+    pub fn forgotten_drops(&self) -> BTreeSet<TableId> {
+        let mut dropped = self.0.changing.lock();
+        let oldest = self.0.log.oldest_segment();
+        let gone = dropped.extract_if(.., |_, last| *last < oldest);
+        gone.map(|(id, _)| id).collect()
+    }
+
+    /// Tables whose records the replay left out, although they were not known to be dropped.
+    pub fn unknown_tables(&self) -> &BTreeSet<TableId> {
+        &self.0.unknown
     }
 
     /// Removes all data of a table.
@@ -253,7 +278,9 @@ impl Engine {
     /// # Errors
     /// What reading and writing meets; nothing is lost by it.
     pub fn background_step(&self) -> Result<bool, StorageError> {
-        Ok(self.0.flush_step()? || self.0.compaction_step()?)
+        let flushed = self.0.flush_step();
+        self.0.signals.note_flush(&flushed);
+        Ok(flushed? || self.0.compaction_step()?)
     }
 
     /// Stops writes and background work, writes everything to SSTables and syncs the log.
@@ -292,6 +319,21 @@ impl Engine {
         let state = self.table(id)?.state.load_full();
         let Some(file) = state.file(number) else { return Ok(None) };
         file.table.verify_with(Some(crate::model::row::check)).map(Some)
+    }
+
+    /// Why writes are not taken, or soon will not be, if that is so: the log takes none, or flushes fail.
+    pub fn trouble(&self) -> Option<String> {
+        match self.0.log.health() {
+            Err(error) => Some(error.to_string()),
+            Ok(()) => self.0.signals.flush_failure().map(|error| format!("flushes fail: {error}")),
+        }
+    }
+
+    /// The highest timestamp in all tables, where every one above `limit` counts as `limit`; `MIN` if there is none.
+    pub fn max_timestamp(&self, limit: Timestamp) -> Timestamp {
+        let tables = self.0.tables.load();
+        let highest = tables.values().map(|table| table.max_timestamp().min(limit)).max();
+        highest.unwrap_or(Timestamp::MIN)
     }
 
     /// The SSTables of all tables, of each with the newest data first.

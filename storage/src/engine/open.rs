@@ -8,23 +8,27 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use super::background::{self, Signals};
 use super::context::Context;
 use super::options::{BackgroundDriver, Clock, EngineOptions, TableSettings};
-use super::replay::replay;
+use super::replay::{Replayed, replay};
 use super::table::TableStore;
 use super::{Engine, Inner, Tables};
-use crate::StorageError;
 use crate::fs::limited::LimitedFs;
 use crate::fs::{Fs, create_dir_durably};
+use crate::schema::TableId;
+use crate::snapshot::remove_tree;
+use crate::{StorageError, presence};
 
 impl Engine {
     /// Opens the engine: locks the data directory, reads the manifests of the tables, removes what a crash left over,
     /// and replays the log. Files are opened when they are first read.
     ///
     /// # Errors
-    /// `Unusable` when another process has the directory; `Corrupt` and `Io` for what is on disk.
+    /// `Unusable` when another process has the directory; `Missing` and `UnknownInLog` for what was expected otherwise;
+    /// `Corrupt` and `Io` for what is on disk.
     pub fn open(
         fs: Arc<dyn Fs>,
         clock: Arc<dyn Clock>,
@@ -32,20 +36,28 @@ impl Engine {
         tables: impl IntoIterator<Item = TableSettings>,
     ) -> Result<Engine, StorageError> {
         let fs: Arc<dyn Fs> = Arc::new(LimitedFs::new(fs, options.open_files));
+        let tables: Vec<TableSettings> = tables.into_iter().collect();
+        if options.expected.opened_before {
+            refuse_if_missing(&*fs, &options, &tables)?;
+        }
         let lock = lock_dir(&*fs, &options)?;
         let context = Context::new(fs, clock, options);
+        remove_dropped_dirs(&context);
         let mut stores = Tables::new();
         for settings in tables {
             let store = TableStore::open(&context, settings)?;
             stores.insert(store.id(), Arc::new(store));
         }
         warn_of_unknown_dirs(&context, &stores);
-        let log = replay(&context, &stores)?;
+        let Replayed { log, unknown } = replay(&context, &stores)?;
+        let gone = context.options.expected.dropped.iter().chain(&unknown);
+        let gone = gone.map(|id| (*id, log.end().segment)).collect();
         let inner = Arc::new(Inner {
             context,
             log,
             tables: ArcSwap::from_pointee(stores),
-            changing: Mutex::new(()),
+            changing: Mutex::new(gone),
+            unknown,
             snapshots: Mutex::new(()),
             signals: Arc::new(Signals::default()),
             threads: Mutex::new(Vec::new()),
@@ -61,6 +73,23 @@ impl Engine {
     }
 }
 
+fn refuse_if_missing(
+    fs: &dyn Fs,
+    options: &EngineOptions,
+    tables: &[TableSettings],
+) -> Result<(), StorageError> {
+    let mut missing = presence::missing(fs, &options.data_dir, tables)?;
+    let more = missing.len().saturating_sub(1);
+    match missing.first_mut() {
+        None => return Ok(()),
+        Some(StorageError::Missing { holds, .. }) if more > 0 => {
+            holds.push_str(&format!(" (so are {more} others: tholos verify names them)"));
+        }
+        Some(_) => {}
+    }
+    Err(missing.swap_remove(0))
+}
+
 fn lock_dir(fs: &dyn Fs, options: &EngineOptions) -> Result<Box<dyn Send + Sync>, StorageError> {
     let dir = &options.data_dir;
     create_dir_durably(fs, dir).map_err(|error| StorageError::io("create", dir, error))?;
@@ -71,6 +100,23 @@ fn lock_dir(fs: &dyn Fs, options: &EngineOptions) -> Result<Box<dyn Send + Sync>
         )),
         _ => StorageError::io("lock", dir, error),
     })
+}
+
+/// What a crash left over of tables that were dropped.
+fn remove_dropped_dirs(context: &Context) {
+    let dropped = &context.options.expected.dropped;
+    if dropped.is_empty() {
+        return;
+    }
+    for dir in unknown_table_dirs(&*context.fs, &context.options.data_dir, &BTreeSet::new()) {
+        let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let id = name.rsplit_once('-').and_then(|(_, id)| Uuid::try_parse(id).ok()).map(TableId);
+        if id.is_some_and(|id| dropped.contains(&id))
+            && let Err(error) = remove_tree(&*context.fs, &dir)
+        {
+            tracing::warn!(dir = %dir.display(), %error, "a dropped table's directory stays for now");
+        }
+    }
 }
 
 /// A table's directory that no table of the schema names was left over by a crash during DROP, or comes from elsewhere.

@@ -1,5 +1,6 @@
 //! What an engine and its tables are told.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,6 +44,19 @@ pub struct EngineOptions {
     pub replay_threads: usize,
     /// Who flushes and compacts.
     pub background: BackgroundDriver,
+    /// What is there from before.
+    pub expected: Expected,
+}
+
+/// What an engine must find in its directory.
+#[derive(Clone, Debug, Default)]
+pub struct Expected {
+    /// It was open before: its directories, the log and the tables are there, and are not made anew.
+    pub opened_before: bool,
+    /// Tables that were dropped: what the log and the disk still have of them is of no use.
+    pub dropped: BTreeSet<TableId>,
+    /// Those are all that were dropped, so that a record of any other table that is not there ends the start.
+    pub knows_all_dropped: bool,
 }
 
 impl EngineOptions {
@@ -60,6 +74,7 @@ impl EngineOptions {
             open_files: 512,
             replay_threads: 1,
             background: BackgroundDriver::Threads,
+            expected: Expected::default(),
         }
     }
 }

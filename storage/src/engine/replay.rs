@@ -10,7 +10,7 @@
 
 mod crew;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,7 +19,9 @@ use super::Tables;
 use super::context::Context;
 use super::table::TableStore;
 use crate::StorageError;
-use crate::commitlog::{Batch, CommitLog, LogPosition, LogRecord, ReplayReport, Replayer};
+use crate::commitlog::{
+    Batch, CommitLog, CommitLogOptions, LogPosition, LogRecord, ReplayReport, Replayer,
+};
 use crate::planted::planted;
 use crate::schema::TableId;
 
@@ -31,18 +33,21 @@ const BATCHES_PER_FILL: usize = 16;
 const PARTS_PER_THREAD: usize = 2;
 
 /// Replays the log of an engine into its tables, then opens it.
-pub(super) fn replay(context: &Context, tables: &Tables) -> Result<CommitLog, StorageError> {
+///
+/// # Errors
+/// What is damaged, missing or unknown. Nothing of the log is lost then.
+pub(super) fn replay(context: &Context, tables: &Tables) -> Result<Replayed, StorageError> {
     let targets = Targets::new(context, tables);
     let (log, report) = match context.options.replay_threads {
-        0 | 1 => open_log(context, &mut InOrder { targets: &targets })?,
+        0 | 1 => open_log(&targets, &mut InOrder { targets: &targets })?,
         threads => Crew::new(&targets).run(threads, |crew| {
-            open_log(context, &mut Parallel { targets: &targets, crew, threads })
+            open_log(&targets, &mut Parallel { targets: &targets, crew, threads })
         })?,
     };
     for aside in &report.set_aside {
         tracing::error!(
             file = %aside.file.display(), offset = aside.offset, tables = ?aside.tables,
-            "a damaged segment of the commit log was set aside: repair these tables"
+            "a segment of the commit log was set aside: repair these tables"
         );
     }
     if report.records > 0 {
@@ -51,15 +56,31 @@ pub(super) fn replay(context: &Context, tables: &Tables) -> Result<CommitLog, St
     for table in tables.values() {
         log.mark_flushed(table.id(), table.flushed());
     }
-    Ok(log)
+    let dropped = &context.options.expected.dropped;
+    let is_unknown = |id: &TableId| !tables.contains_key(id) && !dropped.contains(id);
+    let unknown: BTreeSet<TableId> = report.tables.into_iter().filter(is_unknown).collect();
+    if !unknown.is_empty() && report.set_aside.is_empty() {
+        tracing::warn!(tables = ?unknown, "records of tables that are not there were left out: they were dropped");
+    }
+    Ok(Replayed { log, unknown })
+}
+
+/// A log that was replayed.
+pub(super) struct Replayed {
+    pub(super) log: CommitLog,
+    /// Tables whose records were left out, although they were not known to be dropped.
+    pub(super) unknown: BTreeSet<TableId>,
 }
 
 fn open_log(
-    context: &Context,
+    targets: &Targets<'_>,
     replayer: &mut dyn Replayer,
 ) -> Result<(CommitLog, ReplayReport), StorageError> {
-    let fs = Arc::clone(&context.fs);
-    CommitLog::open(fs, &context.log_dir(), context.options.commit_log, replayer)
+    let context = targets.context;
+    let flushed = targets.tables.values().map(|(_, flushed)| flushed.segment + 1).max();
+    let first_segment = flushed.unwrap_or(0);
+    let options = CommitLogOptions { first_segment, ..context.options.commit_log };
+    CommitLog::open(Arc::clone(&context.fs), &context.log_dir(), options, replayer)
 }
 
 /// Where records go.
@@ -73,6 +94,12 @@ impl<'a> Targets<'a> {
     fn new(context: &'a Context, tables: &'a Tables) -> Self {
         let tables = tables.iter().map(|(id, table)| (*id, (&**table, table.flushed()))).collect();
         Targets { context, tables }
+    }
+
+    fn is_lost(&self, table: TableId) -> bool {
+        let expected = &self.context.options.expected;
+        let is_known = self.tables.contains_key(&table) || expected.dropped.contains(&table);
+        expected.knows_all_dropped && !is_known
     }
 
     fn wants(&self, table: TableId, position: LogPosition) -> bool {
@@ -109,6 +136,10 @@ struct InOrder<'a> {
 impl Replayer for InOrder<'_> {
     fn wants(&self, table: TableId, position: LogPosition) -> bool {
         self.targets.wants(table, position)
+    }
+
+    fn is_lost(&self, table: TableId) -> bool {
+        self.targets.is_lost(table)
     }
 
     fn batch_bytes(&self) -> usize {
@@ -156,6 +187,10 @@ impl Parallel<'_, '_> {
 impl Replayer for Parallel<'_, '_> {
     fn wants(&self, table: TableId, position: LogPosition) -> bool {
         self.targets.wants(table, position)
+    }
+
+    fn is_lost(&self, table: TableId) -> bool {
+        self.targets.is_lost(table)
     }
 
     fn batch_bytes(&self) -> usize {

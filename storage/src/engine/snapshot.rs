@@ -20,7 +20,7 @@ use crate::manifest::{self, ManifestEdit, TableFile};
 use crate::model::Timestamp;
 use crate::model::token_range::TokenRanges;
 use crate::schema::{Schema, TableId};
-use crate::snapshot::{self, Listed, Snapshot, SnapshotTable};
+use crate::snapshot::{self, Listed, Snapshot, SnapshotLimits, SnapshotTable};
 use crate::sstable::Inspector;
 
 /// Where links can't reach, files are copied in pieces of this size.
@@ -38,6 +38,23 @@ impl Engine {
     /// `Unusable` for a name that is taken or no name; `UnknownTable`; what flushing, linking and writing meets. There
     /// is no snapshot then.
     pub fn snapshot(&self, name: &str, schema: Schema) -> Result<Snapshot, StorageError> {
+        self.take_snapshot(name, schema, false)
+    }
+
+    /// [`snapshot`](Self::snapshot) that nobody asked for: [`expire_snapshots`](Self::expire_snapshots) removes it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn automatic_snapshot(&self, name: &str, schema: Schema) -> Result<Snapshot, StorageError> {
+        self.take_snapshot(name, schema, true)
+    }
+
+    fn take_snapshot(
+        &self,
+        name: &str,
+        schema: Schema,
+        automatic: bool,
+    ) -> Result<Snapshot, StorageError> {
         snapshot::check_name(name)?;
         let _one_at_a_time = self.0.snapshots.lock();
         let (context, dir) = (&self.0.context, self.snapshots_dir().join(name));
@@ -53,7 +70,7 @@ impl Engine {
             // What a crash left of one.
             snapshot::delete(&**fs, &dir)?;
         }
-        let taken = self.link_tables(name, schema, &dir);
+        let taken = self.link_tables(name, schema, automatic, &dir);
         if taken.is_err()
             && let Err(error) = snapshot::delete(&**fs, &dir)
         {
@@ -66,6 +83,7 @@ impl Engine {
         &self,
         name: &str,
         schema: Schema,
+        automatic: bool,
         dir: &Path,
     ) -> Result<Snapshot, StorageError> {
         let context = &self.0.context;
@@ -80,7 +98,7 @@ impl Engine {
             tables.push(self.table(id)?.link_files(context, dir)?);
         }
         let created_at = context.clock.now_micros();
-        let snapshot = Snapshot { name: name.to_string(), created_at, schema, tables };
+        let snapshot = Snapshot { name: name.to_string(), created_at, automatic, schema, tables };
         snapshot::write(&context.fs, dir, &snapshot)?;
         Ok(snapshot)
     }
@@ -107,6 +125,39 @@ impl Engine {
             )));
         }
         snapshot::delete(&**fs, &dir)
+    }
+
+    /// Removes automatic snapshots that are too old, or too many bytes with those that are newer. Their names.
+    ///
+    /// # Errors
+    /// `Io`; what was removed until then is gone.
+    pub fn expire_snapshots(&self, limits: SnapshotLimits) -> Result<Vec<String>, StorageError> {
+        let context = &self.0.context;
+        let whole = self.snapshots()?.into_iter().filter_map(|(_, snapshot)| snapshot.ok());
+        let mut found: Vec<Snapshot> = whole.filter(|snapshot| snapshot.automatic).collect();
+        found.sort_by_key(|snapshot| {
+            std::cmp::Reverse((snapshot.created_at, snapshot.name.clone()))
+        });
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let total: u64 = found.iter().map(Snapshot::bytes).sum();
+        let dir = &context.options.data_dir;
+        let free = context.fs.available_bytes(dir);
+        let free =
+            free.map_err(|error| StorageError::io("ask for the free space of", dir, error))?;
+        let max_bytes = limits.max_bytes.unwrap_or_else(|| free.saturating_add(total) / 10);
+        let (now, mut bytes, mut gone) = (context.clock.now_micros(), 0, Vec::new());
+        for (place, snapshot) in found.iter().enumerate() {
+            bytes += snapshot.bytes();
+            let age = now.saturating_sub(snapshot.created_at);
+            let is_old = limits.max_age.is_some_and(|max_age| age > max_age);
+            if is_old || (place > 0 && bytes > max_bytes) {
+                self.delete_snapshot(&snapshot.name)?;
+                gone.push(snapshot.name.clone());
+            }
+        }
+        Ok(gone)
     }
 
     /// Makes files from elsewhere part of a table, all in one manifest edit: linked, or copied where links can't reach.

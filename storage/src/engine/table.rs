@@ -20,7 +20,7 @@ use crate::manifest::{FileNumber, Manifest, TableFile};
 use crate::memtable::{Memtable, NotApplied};
 use crate::model::entry::Direction;
 use crate::model::mutation::Mutation;
-use crate::model::{ColumnId, Seconds};
+use crate::model::{ColumnId, Seconds, Timestamp};
 use crate::read::figures::{PointOutcome, ReadFigures};
 use crate::read::floors::Floors;
 use crate::read::live::LiveRows;
@@ -289,6 +289,14 @@ impl TableStore {
             file.table.damage_log().found().into_iter().map(range).collect()
         };
         self.state.load().files.iter().flat_map(of).collect()
+    }
+
+    /// The highest timestamp in it; `MIN` if it is empty.
+    pub(super) fn max_timestamp(&self) -> Timestamp {
+        let state = self.state.load();
+        let memory = state.memtables().map(|memtable| memtable.timestamps().1);
+        let files = state.files.iter().map(|file| file.meta.statistics.max_timestamp);
+        memory.chain(files).max().unwrap_or(Timestamp::MIN)
     }
 
     /// Bytes that are to be compacted.

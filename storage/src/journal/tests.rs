@@ -3,7 +3,7 @@ use crate::fs::create_dir_durably;
 use crate::fs::faulty::{Crash, Failure, FaultyFs, Operation};
 use crate::fs::memory::MemoryFs;
 
-const FORMAT: JournalFormat = JournalFormat { magic: *b"THLStest", version: 1 };
+const FORMAT: JournalFormat = JournalFormat::new(*b"THLStest", 1);
 
 fn read(fs: &FaultyFs, path: &Path) -> Result<Vec<Vec<u8>>, StorageError> {
     let mut records = Vec::new();

@@ -7,10 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::user_types::{MAX_TYPE_DEPTH, MAX_TYPE_PARTS, mentions};
+use crate::schema::{Keyspace, Schema, SchemaChange};
 use tholos_grammar::name::Name;
-use tholos_grammar::types::{CqlType, UserType};
-
-use crate::schema::{Column, Keyspace, Schema, SchemaChange, Table};
 
 /// A change does not fit the schema.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +26,16 @@ pub enum SchemaError {
     /// It drops a type that something uses.
     #[error("type {0}.{1} is used by {2}: drop that first")]
     TypeInUse(Name, Name, String),
+    /// A type is nested too deep.
+    #[error(
+        "{0} is nested deeper than the {MAX_TYPE_DEPTH} levels that a type may have, those of the user types in it counted: use fewer levels"
+    )]
+    TooDeep(String),
+    /// A type has too many parts.
+    #[error(
+        "{0} comes to more than the {MAX_TYPE_PARTS} parts that a type may have, those of the user types in it counted each time: use the inner types less often, or keep them in columns of their own"
+    )]
+    TooLarge(String),
 }
 
 impl Schema {
@@ -54,7 +63,8 @@ impl Schema {
             }
             SchemaChange::PutTable(table) => {
                 let keyspace = next.keyspace_mut(&table.keyspace)?;
-                keyspace.tables.insert(table.name.clone(), Arc::clone(table));
+                let table = keyspace.resolved_table(table)?;
+                keyspace.tables.insert(table.name.clone(), table);
             }
             SchemaChange::DropTable(keyspace, name) => {
                 let gone = next.keyspace_mut(keyspace)?.tables.remove(name);
@@ -62,10 +72,11 @@ impl Schema {
             }
             SchemaChange::PutType(definition) => {
                 let keyspace = next.keyspace_mut(&definition.keyspace)?;
-                let known = keyspace.types.insert(definition.name.clone(), Arc::clone(definition));
+                let resolved = keyspace.resolved_type(definition)?;
+                let known = keyspace.types.insert(definition.name.clone(), resolved);
                 // Nothing uses a type that was not there.
                 if known.is_some() {
-                    keyspace.resolve_types();
+                    keyspace.resolve_types()?;
                 }
             }
             SchemaChange::DropType(keyspace, name) => {
@@ -143,35 +154,6 @@ impl Keyspace {
         }
     }
 
-    /// Brings every type and table to the newest definitions of the types they use.
-    fn resolve_types(&mut self) {
-        // A type may use types that use types: as many rounds as there are levels, at most one for each type.
-        for _ in 0..self.types.len() {
-            let known = self.types.clone();
-            let mut changed = false;
-            for definition in self.types.values_mut() {
-                let fields: Vec<(Name, CqlType)> = definition
-                    .fields
-                    .iter()
-                    .map(|(name, cql_type)| (name.clone(), resolved(cql_type, &known)))
-                    .collect();
-                if fields != definition.fields {
-                    *definition = Arc::new(UserType { fields, ..UserType::clone(definition) });
-                    changed = true;
-                }
-            }
-            if !changed {
-                break;
-            }
-        }
-        for table in self.tables.values_mut() {
-            let resolved = table.with_types(&self.types);
-            if resolved != **table {
-                *table = Arc::new(resolved);
-            }
-        }
-    }
-
     /// A table or type that uses the type of that name.
     fn user_of(&self, name: &Name) -> Option<String> {
         let by_type = self
@@ -181,82 +163,21 @@ impl Keyspace {
         let by_table = self
             .tables
             .values()
-            .find(|table| table.columns().any(|column| mentions(&column.cql_type, name)));
+            .find(|table| table.all_columns().any(|column| mentions(&column.cql_type, name)));
         by_type
             .map(|other| format!("type {}.{}", self.name, other.name))
             .or_else(|| by_table.map(|table| format!("table {}.{}", self.name, table.name)))
     }
 }
 
-impl Table {
-    fn with_types(&self, known: &BTreeMap<Name, Arc<UserType>>) -> Table {
-        let columns = |columns: &[Column]| -> Vec<Column> {
-            let resolve = |column: &Column| Column {
-                cql_type: resolved(&column.cql_type, known),
-                ..column.clone()
-            };
-            columns.iter().map(resolve).collect()
-        };
-        Table {
-            partition_key: columns(&self.partition_key),
-            clustering: columns(&self.clustering),
-            statics: columns(&self.statics),
-            regulars: columns(&self.regulars),
-            ..self.clone()
-        }
-    }
-}
-
-/// The type with every user type in it replaced by its newest definition.
-fn resolved(cql_type: &CqlType, known: &BTreeMap<Name, Arc<UserType>>) -> CqlType {
-    let inner = |inner: &CqlType| Box::new(resolved(inner, known));
-    match cql_type {
-        CqlType::Native(native) => CqlType::Native(*native),
-        CqlType::List { element, frozen } => {
-            CqlType::List { element: inner(element), frozen: *frozen }
-        }
-        CqlType::Set { element, frozen } => {
-            CqlType::Set { element: inner(element), frozen: *frozen }
-        }
-        CqlType::Map { key, value, frozen } => {
-            CqlType::Map { key: inner(key), value: inner(value), frozen: *frozen }
-        }
-        CqlType::Tuple(elements) => {
-            CqlType::Tuple(elements.iter().map(|element| resolved(element, known)).collect())
-        }
-        CqlType::Udt { definition, frozen } => {
-            let newest = known.get(&definition.name).unwrap_or(definition);
-            CqlType::Udt { definition: Arc::clone(newest), frozen: *frozen }
-        }
-        CqlType::Vector { element, dimensions } => {
-            CqlType::Vector { element: inner(element), dimensions: *dimensions }
-        }
-    }
-}
-
-fn mentions(cql_type: &CqlType, name: &Name) -> bool {
-    match cql_type {
-        CqlType::Native(_) => false,
-        CqlType::List { element, .. }
-        | CqlType::Set { element, .. }
-        | CqlType::Vector { element, .. } => mentions(element, name),
-        CqlType::Map { key, value, .. } => mentions(key, name) || mentions(value, name),
-        CqlType::Tuple(elements) => elements.iter().any(|element| mentions(element, name)),
-        CqlType::Udt { definition, .. } => {
-            definition.name == *name
-                || definition.fields.iter().any(|(_, cql_type)| mentions(cql_type, name))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tholos_grammar::types::Native;
+    use tholos_grammar::types::{CqlType, Native, UserType};
     use uuid::Uuid;
 
     use super::*;
     use crate::schema::options::TableOptions;
-    use crate::schema::{ColumnKind, TableId};
+    use crate::schema::{Column, ColumnKind, Table, TableId};
 
     fn keyspace(name: &str) -> SchemaChange {
         let replication = [("class".to_string(), "SimpleStrategy".to_string())].into();

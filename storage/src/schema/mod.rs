@@ -5,6 +5,7 @@
 
 pub mod change;
 pub mod options;
+pub mod user_types;
 
 use std::collections::BTreeMap;
 use std::fmt;

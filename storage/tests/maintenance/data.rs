@@ -91,22 +91,31 @@ pub(crate) fn schema() -> Schema {
 
 /// Writes rows of a round to some partitions of a table.
 pub(crate) fn write(engine: &Engine, table: TableId, round: u32) {
-    for number in 0..6_i64 {
-        let partition = [&token_prefix(number * 1000 - 2500)[..], &[1, number as u8, 0]].concat();
-        let timestamp = i64::from(round);
-        let mut row = RowBuilder::new();
-        row.liveness(Liveness { timestamp, ttl: 0, expires_at: 0 });
-        let value = &round.to_be_bytes();
-        row.cell(CellRef { column: 1, path: None, timestamp, state: CellState::Live, value });
-        let row = row.finish();
-        let update = |clustering| Update::Row {
-            position: [COMPONENT, clustering, ROW].into_iter().collect(),
-            row: row.clone(),
-        };
-        let updates = (0..8).map(update).collect();
-        engine.apply(&Mutation { table, partition: partition.as_slice().into(), updates }).unwrap();
+    for number in 0..6 {
+        engine.apply(&mutation(table, number, round)).unwrap();
     }
     engine.sync_log().unwrap();
+}
+
+/// Rows of a round in one partition.
+pub(crate) fn mutation(table: TableId, number: u8, round: u32) -> Mutation {
+    let token = i64::from(number) * 1000 - 2500;
+    let partition = [&token_prefix(token)[..], &[1, number, 0]].concat();
+    let timestamp = i64::from(round);
+    let mut row = RowBuilder::new();
+    row.liveness(Liveness { timestamp, ttl: 0, expires_at: 0 });
+    let value = &round.to_be_bytes();
+    row.cell(CellRef { column: 1, path: None, timestamp, state: CellState::Live, value });
+    let row = row.finish();
+    let update = |clustering| Update::Row {
+        position: [COMPONENT, clustering, ROW].into_iter().collect(),
+        row: row.clone(),
+    };
+    Mutation {
+        table,
+        partition: partition.as_slice().into(),
+        updates: (0..8).map(update).collect(),
+    }
 }
 
 /// Rows of a write.

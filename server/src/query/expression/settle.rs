@@ -10,7 +10,7 @@ use super::{Evaluated, Expr, ExprKind, assignable, literal};
 use crate::error::{At, QueryError};
 use crate::query::functions::{self, ArgumentType, CallContext, Function, Random};
 use crate::query::plan::ColumnSpec;
-use crate::query::values::RequestTime;
+use crate::query::values::{RequestTime, TimestampWatch};
 
 impl Planner<'_, '_, '_> {
     /// The expression of a draft, for a receiver.
@@ -286,7 +286,8 @@ fn composed(receiver: &ColumnSpec, kind: ExprKind) -> Result<Expr, QueryError> {
 /// Evaluates an expression that depends on neither values nor time.
 fn fold_constant(expr: Expr) -> Result<Expr, QueryError> {
     let time = RequestTime { micros: 0, seconds: 0 };
-    let context = CallContext { time, random: &NoRandom };
+    let timestamps = &TimestampWatch::default();
+    let context = CallContext { time, random: &NoRandom, timestamps };
     let bytes: Option<Box<[u8]>> = match expr.evaluate(&[], context)? {
         Evaluated::Bytes(bytes) => Some(bytes.into_owned().into()),
         Evaluated::Null | Evaluated::Unset => None,

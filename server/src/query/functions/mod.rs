@@ -35,7 +35,7 @@ use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::Value;
 
 use crate::error::QueryError;
-use crate::query::values::RequestTime;
+use crate::query::values::{RequestTime, TimestampWatch};
 
 /// Where random bits come from: a node's generator, or a seeded one in tests.
 pub trait Random: Sync {
@@ -50,6 +50,8 @@ pub struct CallContext<'a> {
     pub time: RequestTime,
     /// Random bits.
     pub random: &'a dyn Random,
+    /// Which timestamps of clients are taken.
+    pub timestamps: &'a TimestampWatch,
 }
 
 /// What planning knows of an argument's type before the function is chosen.

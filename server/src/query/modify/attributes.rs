@@ -136,7 +136,7 @@ impl Attributes {
                     Timestamp::MIN + 1,
                     Timestamp::MAX
                 ))),
-                Ok(timestamp) => Ok(Some(timestamp)),
+                Ok(timestamp) => context.timestamps.check(timestamp, context.time.micros).map(Some),
                 Err(_) => Err(QueryError::invalid(
                     "the timestamp of USING TIMESTAMP is empty: give microseconds since 1970",
                 )),
