@@ -7,7 +7,7 @@ use tholos_grammar::protocol::header::Version;
 use tholos_grammar::protocol::request::parameters::QueryParameters;
 use tholos_grammar::protocol::response::error::ErrorKind;
 use tholos_storage::fs::Fs;
-use tholos_storage::fs::faulty::{Failure, FaultyFs};
+use tholos_storage::fs::faulty::{Crash, Failure, FaultyFs};
 
 use super::{Node, NodeOptions};
 use crate::clock::ManualWall;
@@ -27,7 +27,9 @@ struct Runs {
 
 impl Runs {
     fn new() -> Runs {
-        let config = Config { data_dir: "/data".into(), ..Config::default() };
+        let mut config = Config { data_dir: "/data".into(), ..Config::default() };
+        // The file system remembers all that is written to it.
+        config.commit_log.segment_mib = 1;
         Runs { fs: FaultyFs::new(), wall: Arc::new(ManualWall::at(NOON)), config }
     }
 
@@ -40,6 +42,12 @@ impl Runs {
         };
         let node = Node::open(options).unwrap_or_else(|error| panic!("{error}"));
         Session::new(Arc::new(node), Version::V5)
+    }
+
+    /// Ends a run as `kill -9` does.
+    fn kill(&mut self, session: Session) {
+        self.fs = self.fs.crash(Crash::KeepAll);
+        drop(session);
     }
 
     /// A node with a table `k.t (p, v)`.
@@ -68,19 +76,18 @@ fn values(session: &mut Session) -> Vec<String> {
 
 #[test]
 fn a_clock_that_was_set_back_does_not_make_new_writes_lose() {
-    let runs = Runs::new();
+    let mut runs = Runs::new();
     let mut session = runs.with_table();
     run(&mut session, "INSERT INTO k.t (p, v) VALUES (1, 1)");
     session.node().close().unwrap();
     for value in ["2", "3"] {
-        drop(session);
+        runs.kill(session);
         runs.wall.advance(-2 * 3_600_000_000);
         session = runs.start();
         run(&mut session, &format!("UPDATE k.t SET v = {value} WHERE p = 1"));
-        // This run is not closed: it ends as if killed.
         assert_eq!(values(&mut session), [value]);
     }
-    drop(session);
+    runs.kill(session);
     // Years back.
     runs.wall.set(DAY_MICROS);
     session = runs.start();
@@ -98,7 +105,7 @@ fn a_clients_timestamp_does_not_set_the_clock() {
     let mut session = runs.with_table();
     let far = NOON + 1000 * DAY_MICROS;
     run(&mut session, &format!("INSERT INTO k.t (p, v) VALUES (1, 1) USING TIMESTAMP {far}"));
-    drop(session);
+    runs.kill(session);
     let session = runs.start();
     let ahead = session.node().clock().next().micros - NOON;
     assert!(ahead <= crate::clock::STEP_MICROS + 1, "{ahead}");
@@ -175,7 +182,7 @@ fn a_schema_change_that_storage_refuses_is_a_server_error() {
 
 #[test]
 fn hostile_types_are_refused_or_read_again() {
-    let runs = Runs::new();
+    let mut runs = Runs::new();
     let mut session = runs.with_table();
     let nested = |levels: usize, inner: &str| {
         format!("{}{inner}{}", "frozen<tuple<".repeat(levels), ">>".repeat(levels))
@@ -208,7 +215,7 @@ fn hostile_types_are_refused_or_read_again() {
     let schema = Arc::clone(&session.node().snapshot().catalogue.schema);
     run(&mut session, "INSERT INTO k.deep (p) VALUES (1)");
     let snapshot = session.node().create_snapshot(Some("deep"), super::Which::default()).unwrap();
-    drop(session);
+    runs.kill(session);
     let mut session = runs.start();
     assert_eq!(session.node().snapshot().catalogue.schema, schema);
     run(&mut session, "DROP TABLE k.deep");
@@ -216,4 +223,32 @@ fn hostile_types_are_refused_or_read_again() {
     session.node().restore(&dir, super::Which::default()).unwrap();
     let rows = session.execute_text("SELECT p FROM k.deep").unwrap().0;
     assert!(matches!(rows, TextOutcome::Rows(rows) if rows.rows.len() == 1));
+}
+
+/// Whatever was done when the power went, the next start finds all that must be there.
+#[test]
+fn a_first_start_a_create_and_a_drop_may_end_at_any_point() {
+    let runs = Runs::new();
+    let mut session = runs.with_table();
+    run(&mut session, "INSERT INTO k.t (p, v) VALUES (1, 1)");
+    run(&mut session, "CREATE TABLE k.u (p int PRIMARY KEY)");
+    run(&mut session, "INSERT INTO k.u (p) VALUES (1)");
+    run(&mut session, "DROP TABLE k.u");
+    run(&mut session, "INSERT INTO k.t (p, v) VALUES (2, 2)");
+    for prefix in 0..=runs.fs.recorded() {
+        let crash = match prefix % 2 {
+            0 => Crash::KeepSynced,
+            _ => Crash::Random { seed: prefix as u64 },
+        };
+        let fs = runs.fs.crash_at(prefix, crash);
+        let again = Runs { fs, wall: Arc::clone(&runs.wall), config: runs.config.clone() };
+        let mut session = again.start();
+        let schema = Arc::clone(&session.node().snapshot().catalogue.schema);
+        if schema.keyspaces.values().any(|keyspace| keyspace.tables.contains_key("t")) {
+            run(&mut session, "INSERT INTO k.t (p, v) VALUES (3, 3)");
+            assert!(values(&mut session).contains(&"3".to_string()), "at {prefix}");
+        }
+    }
+    let rows = values(&mut session);
+    assert_eq!(rows.len(), 2);
 }
