@@ -82,15 +82,9 @@ pub struct HybridClock {
 }
 
 impl HybridClock {
-    /// A clock over this wall, that goes on after `last` and keeps its ceiling in `store`.
-    ///
-    /// # Errors
-    /// The ceiling can't be written.
-    pub fn open(
-        wall: impl Wall + 'static,
-        last: Timestamp,
-        store: NodeStore,
-    ) -> Result<HybridClock, StorageError> {
+    /// A clock over this wall, that goes on after `last` and keeps its ceiling in `store`. A node whose disk is full starts
+    /// without.
+    pub fn open(wall: impl Wall + 'static, last: Timestamp, store: NodeStore) -> HybridClock {
         let behind = last.saturating_sub(wall.micros());
         if behind > MAX_SILENT_LAG_MICROS {
             tracing::warn!(
@@ -106,12 +100,8 @@ impl HybridClock {
             raise_above: AtomicI64::new(0),
             raising: AtomicBool::new(false),
         };
-        ceiling.raise(wall.micros().max(last))?;
-        Ok(HybridClock {
-            wall: Box::new(wall),
-            last: AtomicI64::new(last),
-            ceiling: Arc::new(ceiling),
-        })
+        ceiling.raise_or_tell(wall.micros().max(last));
+        HybridClock { wall: Box::new(wall), last: AtomicI64::new(last), ceiling: Arc::new(ceiling) }
     }
 
     /// Makes sure that a timestamp it gave out is below the ceiling on disk, before anything is written with it. Nearly
@@ -225,7 +215,7 @@ mod tests {
 
     fn open(fs: &Arc<dyn Fs>, wall: impl Wall + 'static, last: Timestamp) -> HybridClock {
         let store = NodeStore::open(Arc::clone(fs), Path::new("/data"), "a", &mut || 1).unwrap();
-        HybridClock::open(wall, last, store).unwrap()
+        HybridClock::open(wall, last, store)
     }
 
     fn kept(fs: &Arc<dyn Fs>) -> Timestamp {

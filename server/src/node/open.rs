@@ -146,7 +146,7 @@ impl Node {
         let engine = Engine::open(Arc::clone(&fs), engine_clock, engine_options, settings)?;
         store.settle(engine.unknown_tables())?;
         journal.establish()?;
-        let clock = HybridClock::open(wall, engine.max_timestamp(clock_ceiling), journal)?;
+        let clock = HybridClock::open(wall, engine.max_timestamp(clock_ceiling), journal);
         let catalogue = Catalogue::new(Arc::clone(store.schema()), Arc::new(system_schema()));
         let budget = Arc::new(Budget::new(config.request_bytes()));
         Ok(Node {
