@@ -83,7 +83,7 @@ fn refuse_if_missing(
     match missing.first_mut() {
         None => return Ok(()),
         Some(StorageError::Missing { holds, .. }) if more > 0 => {
-            holds.push_str(&format!(" (so are {more} others: tholos verify names them)"));
+            holds.push_str(&format!(" (and {more} more: tholos verify names all)"));
         }
         Some(_) => {}
     }
