@@ -125,31 +125,37 @@ fn writes_beyond_memory_wait_and_reads_go_on() {
         config.memory.memtable_mib = 1;
         config.commit_log.mode = CommitLogMode::Periodic;
     });
-    // Compressed, many of them come in one turn, between which alone a writer is slowed down.
-    let mut client = Client::connect(running.address, Version::V5);
-    client.open(Some(Compression::Lz4));
+    let mut client = running.client(Version::V5);
     client.effect(KEYSPACE);
     client.effect("CREATE TABLE k.large (a int PRIMARY KEY, b blob)");
     let insert = prepare(&mut client, "INSERT INTO k.large (a, b) VALUES (?, ?)");
     let select = prepare(&mut client, "SELECT a FROM k.large WHERE a = ?");
     let value = vec![0; 64 << 10];
     let stalled = || running.node.metrics().stalled_writes.load(Ordering::Relaxed);
+    // A writer is slowed down between its turns: only many at once are ahead of that. Compressed, their writes come in
+    // few turns.
+    let mut writers: Vec<Client> =
+        (0..16).map(|_| running.client_with(Version::V5, Some(Compression::Lz4))).collect();
     // Flushes are quick here: it may take some rounds until one of them is too slow.
     for round in 0.. {
         assert!(round < 50, "no write had to wait");
-        for i in 0..400_i16 {
-            let mut values = ValueList::positional();
-            values.push(RawValue::Bytes(&i32::from(i).to_be_bytes())).unwrap();
-            values.push(RawValue::Bytes(&value)).unwrap();
-            client.queue(i, &execute(&insert, &values));
-            client.queue(1_000 + i, &execute(&select, &ints(&[-1])));
+        for (first, writer) in (0..).step_by(25).zip(&mut writers) {
+            for i in 0..25_i16 {
+                let mut values = ValueList::positional();
+                values.push(RawValue::Bytes(&(first + i32::from(i)).to_be_bytes())).unwrap();
+                values.push(RawValue::Bytes(&value)).unwrap();
+                writer.queue(i, &execute(&insert, &values));
+                writer.queue(1_000 + i, &execute(&select, &ints(&[-1])));
+            }
         }
-        client.flush();
-        for _ in 0..800 {
-            client.answer(|stream, message| {
-                let Response::Result(result) = message.response else { panic!("{message:?}") };
-                assert_eq!(matches!(result, QueryResult::Void), stream < 1_000);
-            });
+        writers.iter_mut().for_each(Client::flush);
+        for writer in &mut writers {
+            for _ in 0..50 {
+                writer.answer(|stream, message| {
+                    let Response::Result(result) = message.response else { panic!("{message:?}") };
+                    assert_eq!(matches!(result, QueryResult::Void), stream < 1_000);
+                });
+            }
         }
         if stalled() > 0 {
             break;
