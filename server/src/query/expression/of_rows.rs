@@ -2,6 +2,7 @@
 
 use tholos_grammar::ast::term::{Term, TermKind};
 use tholos_grammar::types::{CqlType, Native};
+use tholos_storage::schema::Table;
 
 use super::draft::DraftKind;
 use super::planner::Planner;
@@ -10,7 +11,7 @@ use crate::error::{At, QueryError};
 use crate::query::plan::ColumnSpec;
 use crate::query::select::plan::Place;
 
-impl Planner<'_, '_, '_> {
+impl<'c, 't> Planner<'_, 'c, 't> {
     /// `count(*)`
     pub(super) fn count_all<'a>(&mut self) -> Result<DraftKind<'a>, QueryError> {
         self.push("count");
@@ -137,10 +138,8 @@ impl Planner<'_, '_, '_> {
 
     /// `token()` of the row's partition key, or of anything that could be the key.
     pub(super) fn token<'a>(&mut self, arguments: &'a [Term]) -> Result<DraftKind<'a>, QueryError> {
-        let Some(row) = &self.row else {
-            return Err(QueryError::invalid("token() can't stand here"));
-        };
-        let table = row.table();
+        let table = self.table()?;
+        let of_row = self.row.is_some();
         let key = &table.partition_key;
         let specs: Vec<ColumnSpec> =
             key.iter().map(|column| ColumnSpec::of(table, column)).collect();
@@ -156,7 +155,7 @@ impl Planner<'_, '_, '_> {
         if arguments.len() != specs.len() {
             return Err(wrong(&format!("{} values", arguments.len())));
         }
-        let whole_key = arguments.iter().zip(&specs).all(|(argument, spec)| {
+        let whole_key = of_row && arguments.iter().zip(&specs).all(|(argument, spec)| {
             matches!(&argument.kind, TermKind::Column(name) if *name == spec.name.as_str())
         });
         self.push("system.token(");
@@ -166,13 +165,33 @@ impl Planner<'_, '_, '_> {
             ExprKind::Token
         } else {
             let mut values = Vec::with_capacity(specs.len());
-            for (draft, spec) in drafts.into_iter().zip(&specs) {
-                let receiver = spec.part(self.receiver_name(), spec.cql_type.clone());
+            for (place, (draft, spec)) in drafts.into_iter().zip(&specs).enumerate() {
+                let name = match of_row {
+                    true => self.receiver_name().to_string(),
+                    false => format!("arg{place}(system.token)"),
+                };
+                let receiver = spec.part(name, spec.cql_type.clone());
                 values.push(self.settle(draft, &receiver)?);
             }
             ExprKind::TokenOf(values)
         };
         Ok(DraftKind::Typed(Expr { cql_type: Native::Bigint.into(), kind }))
+    }
+
+    /// The table that is selected from, or that a value is for.
+    fn table<'x>(&self) -> Result<&'x Table, QueryError>
+    where
+        'c: 'x,
+        't: 'x,
+    {
+        if let Some(row) = &self.row {
+            return Ok(row.table());
+        }
+        let (keyspace, name) = (self.base.keyspace.as_str(), self.base.table.as_str());
+        let known = self.binder.context.catalogue.table(keyspace, name);
+        known.map(|table| &**table).ok_or_else(|| {
+            QueryError::invalid("token() can't stand here: there is no table whose key it takes")
+        })
     }
 
     fn check_row(&self, name: &str, what: &str) -> Result<(), QueryError> {

@@ -206,7 +206,7 @@ impl<'p, 'c, 't> Planner<'p, 'c, 't> {
         match (name, arguments) {
             ("count" | "min" | "max" | "sum" | "avg", _) => self.aggregate(name, arguments).at(at),
             ("writetime" | "maxwritetime" | "ttl", _) => self.metadata(name, arguments).at(at),
-            ("token", _) if self.row.is_some() => self.token(arguments).at(at),
+            ("token", _) => self.token(arguments).at(at),
             _ => {
                 self.write(format_args!("system.{name}("));
                 let drafts = self.arguments(name, arguments)?;

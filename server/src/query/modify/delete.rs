@@ -6,7 +6,7 @@ use super::attributes::Attributes;
 use super::operations::{Writes, delete};
 use super::update::check_rows;
 use super::{ModifyKind, ModifyPlan, changed_table};
-use crate::error::{At, QueryError};
+use crate::error::QueryError;
 use crate::query::expression::Binder;
 use crate::query::restriction::plan::restrict;
 use crate::query::restriction::relation;
@@ -27,13 +27,12 @@ pub fn plan(statement: &Delete, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
         delete(target, &table, binder, &mut writes)?;
     }
     let attributes = Attributes::bind_for(&statement.using, &table, binder)?;
-    let at = statement.table.name.span;
     let relations = relation::bind(&statement.relations, &table, binder)?;
-    let (partitions, clustering) = restrict(relations, &table)?.into_keys(&table).at(at)?;
+    let (partitions, clustering) = restrict(relations, &table)?.into_keys(&table)?;
     let kind = match statement.targets.is_empty() {
         true => ModifyKind::DeleteRows,
         false => {
-            check_rows(&clustering, &writes, &table, "DELETE").at(at)?;
+            check_rows(&clustering, &writes, &table, "DELETE")?;
             ModifyKind::DeleteColumns
         }
     };

@@ -34,9 +34,8 @@ pub fn plan(statement: &Insert, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
             "IF NOT EXISTS of INSERT (lightweight transactions)".to_owned(),
         ));
     }
-    let at = statement.table.name.span;
     let (json, inserted) = match &statement.source {
-        InsertSource::Values(values) => (None, columns(values, &table, binder).at(at)?),
+        InsertSource::Values(values) => (None, columns(values, &table, binder)?),
         InsertSource::Json { json, default_unset } => {
             let receiver = ColumnSpec {
                 keyspace: table.keyspace.clone(),
@@ -50,7 +49,7 @@ pub fn plan(statement: &Insert, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
         }
     };
     let Inserted { partitions, clustering, writes } = inserted;
-    check_clustering(&clustering, &writes, &table).at(at)?;
+    check_clustering(&clustering, &writes, &table)?;
     let attributes = Attributes::bind_for(&statement.using, &table, binder)?;
     let (statics, regulars) = writes.sorted();
     Ok(ModifyPlan {
@@ -88,7 +87,7 @@ fn columns(
             ));
             return Err(error.at(name.span));
         }
-        let value = binder.bind(term, &ColumnSpec::of(table, column)).at(term.span)?;
+        let value = binder.bind(term, &ColumnSpec::of(table, column))?;
         values_of.set(column, value).at(name.span)?;
     }
     values_of.sorted()

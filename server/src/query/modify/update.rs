@@ -6,7 +6,7 @@ use tholos_storage::schema::Table;
 use super::attributes::Attributes;
 use super::operations::{Writes, assign};
 use super::{ModifyKind, ModifyPlan, changed_table};
-use crate::error::{At, QueryError};
+use crate::error::QueryError;
 use crate::query::expression::Binder;
 use crate::query::restriction::Clustering;
 use crate::query::restriction::plan::restrict;
@@ -28,10 +28,9 @@ pub fn plan(statement: &Update, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
     for written in &statement.assignments {
         assign(written, &table, binder, &mut writes)?;
     }
-    let at = statement.table.name.span;
     let relations = relation::bind(&statement.relations, &table, binder)?;
-    let (partitions, clustering) = restrict(relations, &table)?.into_keys(&table).at(at)?;
-    check_rows(&clustering, &writes, &table, "UPDATE").at(at)?;
+    let (partitions, clustering) = restrict(relations, &table)?.into_keys(&table)?;
+    check_rows(&clustering, &writes, &table, "UPDATE")?;
     let (statics, regulars) = writes.sorted();
     Ok(ModifyPlan {
         table,
