@@ -146,7 +146,6 @@ impl<'a> Run<'a> {
         };
         let watch = RequestWatch { room: self.room.clone(), ..watch(self.node) };
         let cx = context(self.node, self.snapshot, &options, &values, self.started, &watch);
-        let written = |position| Ok(Done { position: Some(position), ..Done::default() });
         match &planned.plan {
             Plan::Select(plan) => self
                 .rows(&options, out, |writer, out| {
