@@ -346,7 +346,11 @@ fn unnumbered(table: &Table) -> Table {
     let Table { partition_key, clustering, statics, regulars, dropped, .. } = &mut table;
     let all = [partition_key, clustering, statics, regulars];
     all.into_iter().flatten().for_each(|column: &mut Column| column.id = 0);
-    dropped.values_mut().for_each(|dropped| dropped.column.id = 0);
+    for dropped in dropped.values_mut() {
+        dropped.column.id = 0;
+        // A description always says when a column was dropped.
+        dropped.keeps_newer = true;
+    }
     table
 }
 

@@ -155,7 +155,9 @@ impl Sample {
 fn named(error: &StorageError, damaged: &Path) -> Fate {
     match error {
         StorageError::Corrupt { file, .. } => assert_eq!(file, damaged, "{error}"),
-        StorageError::Io { file, .. } => assert_eq!(file, damaged, "{error}"),
+        StorageError::Io { file, .. } | StorageError::Missing { file, .. } => {
+            assert_eq!(file, damaged, "{error}");
+        }
         StorageError::Unusable(what) => {
             assert!(what.contains(&*damaged.to_string_lossy()), "{error}");
         }
