@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{Cli, Command, ConfigCommand, ServeArgs};
 use crate::config::{Config, DEFAULT_TOML, LogFormat};
 use crate::console;
+use crate::query::STACK_BYTES;
 use crate::serve::{ServeError, Server, ServerOptions};
 use crate::version::{CQL_VERSION, RELEASE_VERSION, VERSION};
 
@@ -89,6 +90,7 @@ pub(crate) fn runtime() -> Result<Runtime, ServeError> {
     Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(DISK_THREADS)
+        .thread_stack_size(STACK_BYTES)
         .thread_name("tholos")
         .build()
         .map_err(ServeError::Runtime)

@@ -21,3 +21,7 @@ pub mod restriction;
 pub mod select;
 pub mod suggest;
 pub mod values;
+
+/// Stack of the threads that serve requests. Parsing, planning and evaluating go down into a term by recursion: the
+/// deepest that the parser takes needs half of this in a build without optimisation, and little in others.
+pub(crate) const STACK_BYTES: usize = 8 << 20;

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use tholos_parser::limits::{MAX_NESTING, MAX_OPERATORS};
 use tholos_parser::parse_statement;
 
+use crate::query::STACK_BYTES;
 use crate::query::planner::{Effort, PlanContext, plan};
 use crate::testing::Bench;
 
@@ -140,6 +141,11 @@ fn planning_is_linear_in_the_statement() {
 
 #[test]
 fn what_is_planned_is_what_is_written() {
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(deepest_terms);
+    thread.unwrap().join().unwrap();
+}
+
+fn deepest_terms() {
     let mut bench = bench();
     bench.run("INSERT INTO t (k, c, a) VALUES (1, 1, 3)");
     let sum = format!("SELECT a{} FROM t", " + a".repeat(MAX_OPERATORS as usize));

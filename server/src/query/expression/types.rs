@@ -117,7 +117,7 @@ impl Resolver<'_> {
     /// `frozen<...>` freezes what is inside it as well, so `frozen<list<set<int>>>` needs no second `frozen`.
     fn explicitly_frozen(&self, inner: &TypeName, depth: usize) -> Result<CqlType, QueryError> {
         if let TypeName::Native(native) = inner {
-            return Err(QueryError::invalid(format!(
+            return Err(QueryError::Syntax(format!(
                 "frozen<> takes a collection, tuple or user type, and {native} is none: leave frozen<> out"
             )));
         }
