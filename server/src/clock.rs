@@ -262,6 +262,7 @@ mod tests {
         let fs = memory();
         let wall = Arc::new(ManualWall::at(0));
         let clock = open(&fs, Arc::clone(&wall), 0);
+        clock.cover(clock.next().micros);
         let before = kept(&fs);
         for _ in 0..1000 {
             wall.advance(STEP_MICROS / 4000);

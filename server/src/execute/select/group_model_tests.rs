@@ -245,6 +245,8 @@ impl Query {
         let width = shape.partition.len();
         let columns = width + shape.clustering.len();
         self.group = self.group.map(|extra| width + extra).filter(|group| *group <= columns);
+        // Refused beside aggregates of everything, which make one row.
+        self.per_partition = self.per_partition.filter(|_| self.group.is_some());
         self
     }
 
