@@ -19,7 +19,7 @@ use crate::budget::Credit;
 use crate::error::QueryError;
 use crate::execute::RequestWatch;
 use crate::execute::paging::{PagingState, fingerprint};
-use crate::query::expression::Aggregate;
+use crate::query::expression::{Aggregate, Expr, ExprKind};
 use crate::query::restriction::evaluate::Evaluator;
 use crate::query::select::plan::{Projection, SelectPlan};
 
@@ -412,7 +412,7 @@ impl<'a> Page<'a> {
         position: &[u8],
     ) -> Result<Flow, QueryError> {
         let key = match &self.plan.group_by {
-            Some(slots) => group_key(slots, view)?,
+            Some(groups) => group_key(groups, view, self.evaluator)?,
             None => Vec::new(),
         };
         if self.group.as_ref().is_some_and(|group| group.key != key) {
@@ -507,10 +507,18 @@ fn write(value: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), QueryError> {
     push_value(value, out).map_err(|error| QueryError::invalid(error.to_string()))
 }
 
-fn group_key(slots: &[usize], view: &RowView<'_>) -> Result<Vec<u8>, QueryError> {
+fn group_key<'x, 'r: 'x>(
+    groups: &'x [Expr],
+    view: &RowView<'r>,
+    evaluator: Evaluator<'x>,
+) -> Result<Vec<u8>, QueryError> {
     let mut key = Vec::new();
-    for slot in slots {
-        write(view.group_value(*slot)?.as_deref(), &mut key)?;
+    for group in groups {
+        let value = match group.kind {
+            ExprKind::Column(slot) => view.group_value(slot)?,
+            _ => project::evaluate(group, view, evaluator)?,
+        };
+        write(value.as_deref(), &mut key)?;
     }
     Ok(key)
 }

@@ -126,8 +126,8 @@ pub struct Function {
 }
 
 impl Function {
-    /// Calls it. `None` is null, and any null argument makes null, but for those of JSON and `mask_*`. Arguments are valid values of
-    /// [`Function::arguments`]: whoever bound them checked that.
+    /// Calls it. `None` is null, and any null argument makes null, but for those of JSON and `mask_*`. Arguments are valid
+    /// values of [`Function::arguments`]: whoever bound them checked that.
     ///
     /// # Errors
     /// [`QueryError::Function`] when the function does not take this value.

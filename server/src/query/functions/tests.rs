@@ -1,5 +1,7 @@
 //! Functions as statements call them.
 
+use tholos_storage::read::budget::ReadBudget;
+
 use crate::testing::Bench;
 
 fn bench() -> Bench {
@@ -370,4 +372,39 @@ fn text_forms_of_casts_are_those_of_java() {
             ("to_json(ip)", "\"0:0:0:0:0:0:0:1\""),
         ],
     );
+}
+
+#[test]
+fn groups_of_times() {
+    let mut bench = Bench::new();
+    bench.run(
+        "CREATE TABLE g (k int, c timestamp, n int, v int, PRIMARY KEY (k, c, n));
+         INSERT INTO g (k, c, n, v) VALUES (1, '2016-09-27 16:10:33', 1, 1);
+         INSERT INTO g (k, c, n, v) VALUES (1, '2016-09-27 16:26:00', 1, 2);
+         INSERT INTO g (k, c, n, v) VALUES (1, '2016-09-27 17:00:00', 1, 3);
+         INSERT INTO g (k, c, n, v) VALUES (1, '2016-09-28 16:00:00', 1, 4);
+         INSERT INTO g (k, c, n, v) VALUES (2, '2016-09-27 16:00:00', 1, 5)",
+    );
+    assert_eq!(
+        bench.show("SELECT k, floor(c, 1h), sum(v) FROM g GROUP BY k, floor(c, 1h)"),
+        "1 2016-09-27 16:00:00.000+0000 3; 1 2016-09-27 17:00:00.000+0000 3; \
+         1 2016-09-28 16:00:00.000+0000 4; 2 2016-09-27 16:00:00.000+0000 5"
+    );
+    assert_eq!(bench.show("SELECT sum(v) FROM g WHERE k = 1 GROUP BY to_date(c) LIMIT 5"), "6; 4");
+    assert_eq!(
+        bench.paged("SELECT sum(v) FROM g GROUP BY k, floor(c, 1d)", 1, ReadBudget::UNLIMITED),
+        [["6"], ["4"], ["5"]]
+    );
+    for (groups, expected) in [
+        ("floor(c, 1h), k", "a function as its last element only"),
+        ("k, floor(c, 1h), n", "a function as its last element only"),
+        ("k, abs(n)", "only functions that keep the order"),
+        ("k, floor(c, ?)", "the function takes a clustering column, and literals beside it"),
+        ("k, c + 1h", "only functions that keep the order"),
+        ("floor(c, 1h)", "must follow their order in the PRIMARY KEY"),
+        ("k, count(*)", "GROUP BY count"),
+    ] {
+        let error = bench.error(&format!("SELECT sum(v) FROM g GROUP BY {groups}"));
+        assert!(error.contains(expected), "{groups}: {error}");
+    }
 }

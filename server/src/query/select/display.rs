@@ -27,7 +27,7 @@ impl fmt::Display for SelectPlan {
         }
         self.fmt_way(f)?;
         if let Some(groups) = &self.group_by {
-            let names = groups.iter().map(|slot| self.slot_name(*slot));
+            let names = groups.iter().map(|expr| self.shown(expr).to_string());
             write!(f, "\n  group: {}", names.collect::<Vec<_>>().join(", "))?;
         }
         if let Some(limit) = &self.per_partition_limit {

@@ -2,11 +2,12 @@
 //!
 //! - [`plan`]: what a plan is; [`display`]: how it prints.
 //! - [`restriction`](crate::query::restriction): WHERE; what of it does not lead to the rows becomes [`filters`].
-//! - [`order`]: ORDER BY and GROUP BY; [`selection`]: the select list.
+//! - [`order`]: ORDER BY and DISTINCT; [`group`]: GROUP BY; [`selection`]: the select list.
 //!
 //! Invariant: markers are numbered in the order of the text, so each part is bound where it stands.
 
 pub mod display;
+mod group;
 mod order;
 pub mod plan;
 mod selection;
@@ -63,7 +64,8 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
     }
     let filters = filters(std::mem::take(&mut restrictions.rest), &mut slots);
     let order = order::plan_order(&select.order_by, &table, &restrictions)?;
-    let group_by = order::plan_group_by(&select.group_by, &table, &restrictions, &mut slots)?;
+    let group_by =
+        group::plan_group_by(&select.group_by, &table, &restrictions, &mut binder, &mut slots)?;
     if order.merge_partitions && group_by.is_some() {
         return Err(QueryError::invalid(
             "GROUP BY makes groups within partitions, and ORDER BY with IN on the partition key mixes the rows of several: leave ORDER BY out, or read one partition at a time",

@@ -1,7 +1,6 @@
-//! ORDER BY, GROUP BY and DISTINCT: what they may name.
+//! ORDER BY and DISTINCT: what they may name.
 
 use tholos_grammar::ast::select::Ordering;
-use tholos_grammar::ast::term::{Term, TermKind};
 use tholos_grammar::name::Name;
 use tholos_storage::schema::{Column, Table};
 
@@ -59,7 +58,7 @@ pub(super) fn plan_order(
     Ok(Order { reversed: reversed.unwrap_or(false), merge_partitions: !keys.is_one() })
 }
 
-/// Columns may be left out of ORDER BY and GROUP BY where they have one value anyway.
+/// Columns may be left out of ORDER BY where they have one value anyway.
 fn skip_to(
     place: usize,
     next: &mut usize,
@@ -108,66 +107,6 @@ fn clustering_order(table: &Table) -> String {
         .collect();
     let columns = if columns.is_empty() { "none".to_string() } else { columns.join(", ") };
     format!("clustering order of {}.{}: {columns}", table.keyspace, table.name)
-}
-
-/// GROUP BY: a prefix of the primary key, without columns that have one value anyway.
-pub(super) fn plan_group_by(
-    groups: &[Term],
-    table: &Table,
-    restrictions: &Restrictions<'_>,
-    slots: &mut Slots<'_>,
-) -> Result<Option<Vec<usize>>, QueryError> {
-    if groups.is_empty() {
-        return Ok(None);
-    }
-    let key: Vec<&Column> = table.partition_key.iter().chain(&table.clustering).collect();
-    let partition_columns = table.partition_key.len();
-    let single_valued = |place: usize| match place.checked_sub(partition_columns) {
-        Some(column) => restrictions.clustering.is_single(column),
-        None => matches!(&restrictions.access, Access::Keys(keys) if keys.is_one()),
-    };
-    let mut next = 0;
-    let mut columns = Vec::with_capacity(groups.len());
-    for group in groups {
-        let place = group_place(group, &key, next, table, single_valued).at(group.span)?;
-        next = place + 1;
-        columns.extend(key.get(place).map(|column| slots.of(column)));
-    }
-    if next < partition_columns {
-        return Err(QueryError::invalid(
-            "GROUP BY must name all columns of the partition key before anything else: groups don't span partitions",
-        ));
-    }
-    Ok(Some(columns))
-}
-
-/// The place in the primary key of a column of GROUP BY; `next` is the first that may be named.
-fn group_place(
-    group: &Term,
-    key: &[&Column],
-    next: usize,
-    table: &Table,
-    single_valued: impl Fn(usize) -> bool,
-) -> Result<usize, QueryError> {
-    let TermKind::Column(name) = &group.kind else {
-        return Err(QueryError::NotSupportedYet(
-            "GROUP BY on a function; group by columns of the primary key".to_string(),
-        ));
-    };
-    let Some(place) = key.iter().position(|column| column.name == *name) else {
-        if table.column(name.as_str()).is_none() {
-            return Err(unknown_column(name, table));
-        }
-        return Err(QueryError::invalid(format!(
-            "GROUP BY {name}: only columns of the primary key make groups"
-        )));
-    };
-    if place < next || !(next..place).all(single_valued) {
-        return Err(QueryError::invalid(format!(
-            "GROUP BY {name}: columns must follow their order in the PRIMARY KEY, and only those restricted with = may be left out"
-        )));
-    }
-    Ok(place)
 }
 
 /// DISTINCT shows partitions: columns of the partition key (all of them, unless partitions are named), and static columns.

@@ -37,8 +37,8 @@ pub struct SelectPlan {
     pub merge_partitions: bool,
     /// DISTINCT: one row for each partition.
     pub distinct: bool,
-    /// GROUP BY: slots of the key columns whose values make a group; `None` without GROUP BY.
-    pub group_by: Option<Vec<usize>>,
+    /// GROUP BY: expressions whose values make a group, of columns of the key; `None` without GROUP BY.
+    pub group_by: Option<Vec<Expr>>,
     /// PER PARTITION LIMIT
     pub per_partition_limit: Option<Expr>,
     /// LIMIT
