@@ -14,9 +14,7 @@ class Reads(Restrictions):
         """Everything, with timestamps and TTLs."""
         items = [Fragment(c.name, [], frozenset([c.name])) for c in self.schema.cols]
         for c in self.schema.of('static', 'regular'):
-            if c.type.name != 'counter' and not (
-                c.type.name == 'udt' and c.type.multi and 'udt-writetime' in self.avoid
-            ):
+            if c.type.name != 'counter':
                 items += [Fragment('%s(%s)' % (f, c.name), [], frozenset([c.name])) for f in ('writetime', 'ttl')]
         return Step('dump', [Part('SELECT ', items, least=1), Part(' FROM ' + TABLE, [Fragment('')])])
 
@@ -39,6 +37,10 @@ class Reads(Restrictions):
             return Fragment('CAST(%s AS %s)' % (n, self.pick(list(POOLS))), [], here)
         if x < 0.94:
             return Fragment('token(%s)' % ', '.join(p.name for p in self.schema.of('pk')))
+        if x < 0.95:
+            same = [d.name for d in self.schema.cols if d.type == t]
+            names = [self.pick(same) for _ in range(self.r.randint(1, 3))]
+            return Fragment('(%s<%s>)[%s]' % (self.pick(['list', 'list', 'set']), t.freeze().cql(), ', '.join(names)))
         if x < 0.96:
             k = Type(self.pick(list(POOLS)))
             return Fragment('(%s)' % k.cql()) + self.hole(random_value(self.r, k))
@@ -56,7 +58,8 @@ class Reads(Restrictions):
             f = Fragment('writetime(%s[' % n, [], here) + self.any(e) + '])'
             return f
         lo, hi = [self.any(e) if self.chance(0.75) else Fragment('') for _ in range(2)]
-        return Fragment(n + '[', [], here) + lo + ' .. ' + hi + ']'
+        f = Fragment(n + '[', [], here) + lo + ' .. ' + hi + ']'
+        return self.pick(['writetime(', 'ttl(', 'maxwritetime(']) + f + ')' if self.chance(0.2) else f
 
     def function(self, c, depth):
         here, t, n = frozenset([c.name]), c.type, c.name
@@ -174,8 +177,8 @@ class Reads(Restrictions):
         elif x < 0.9:
             keys = s.of('pk') + s.of('ck')
             group = [Fragment(c.name, [], frozenset([c.name])) for c in keys[: self.r.randint(1, len(keys))]]
-            if self.chance(0.1) and group:
-                last = keys[len(group) - 1]
+            last = keys[len(group) - 1]
+            if self.chance(0.5 if last.type.name in ('timestamp', 'date', 'timeuuid', 'time') else 0.05):
                 group[-1] = Fragment(
                     'floor(%s, %s)' % (last.name, self.pick(['1d', '1h', '1mo'])), [], frozenset([last.name])
                 )
@@ -190,6 +193,10 @@ class Reads(Restrictions):
                 Fragment(c.name, [], frozenset([c.name]))
                 for c in s.of('pk') + [c for c in s.of('static') if self.chance(0.5)]
             ]
+            if self.chance(0.25):
+                items = [self.aggregate() for _ in range(self.r.choice([1, 2]))] + items[: self.r.randint(0, 2)]
+                keys = s.of('pk') + (s.of('ck')[:1] if self.chance(0.1) else [])
+                group = [Fragment(c.name, [], frozenset([c.name])) for c in keys[: self.r.randint(0, len(keys))]]
         if self.chance(0.04):
             json = 'JSON '
         items = [f + ' AS x%d' % i if self.chance(0.05) and f.text != '*' else f for i, f in enumerate(items)]

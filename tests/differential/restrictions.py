@@ -1,6 +1,7 @@
 """Values in every spelling, and relations of WHERE: what reads and writes have in common."""
 
 import struct
+from decimal import Decimal
 
 from statements import EMPTY_VALUE, HOLE, UNSET_VALUE, Fragment, join
 from values import EMPTY_OK, NULL, NUMERIC, Type, Value, random_native, random_value
@@ -11,7 +12,10 @@ class Restrictions:
 
     def fill(self, c):
         n = self.r.randint(2, 4) if c.kind in ('pk', 'ck') else 5
-        self.domain[c.name] = [random_value(self.r, c.type) for _ in range(n)]
+        found = [random_value(self.r, c.type) for _ in range(n)]
+        if c.type.name == 'decimal' and 'equal-decimals' in self.avoid:
+            found = list({Decimal(v.lit): v for v in found}.values())
+        self.domain[c.name] = found
 
     def chance(self, p):
         return self.r.random() < p
@@ -29,7 +33,9 @@ class Restrictions:
         return Fragment(HOLE, [(v, bound)])
 
     def exotic(self, v, t):
-        k = self.r.randrange(5)
+        k = self.r.randrange(6)
+        if k == 5 and t.name == 'bigint':
+            return 'token(' + join(', ', [self.hole(self.value(c)) for c in self.schema.of('pk')]) + ')'
         if k == 0:
             return '(%s)' % t.cql() + Fragment(HOLE, [(v, False)])
         if k == 1 and v.js:
@@ -49,7 +55,7 @@ class Restrictions:
     def value(self, c, nulls=0.0):
         """A value for a column."""
         x = self.r.random()
-        if x < nulls and not (c.type.multi and 'null-collection' in self.avoid):
+        if x < nulls:
             return NULL if not self.prep or self.chance(0.5) else UNSET_VALUE
         if x > 0.985 and self.prep and c.type.name in EMPTY_OK:
             return EMPTY_VALUE
@@ -57,7 +63,7 @@ class Restrictions:
             return random_value(self.r, random_native(self.r))  # of a wrong type
         if c.name in self.domain and (c.kind in ('pk', 'ck') or self.chance(0.8)):
             return self.pick(self.domain[c.name])
-        return random_value(self.r, c.type, 0.0 if c.type.multi and 'null-collection' in self.avoid else 0.02)
+        return random_value(self.r, c.type, 0.02)
 
     def of(self, c, nulls=0.0):
         return self.hole(self.value(c, nulls), c.type)

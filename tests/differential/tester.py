@@ -6,7 +6,6 @@ import re
 import time
 from collections import Counter
 
-import values
 from client import Answer, Failure
 from compare import DATA, differ, normal, text_of
 from generate import Generator
@@ -20,7 +19,6 @@ class Tester:
         self.tables, self.avoid = 0, set()
         self.stats, self.buckets, self.known = Counter(), {}, self.load_known()
         self.known_hits = Counter()
-        values.avoid(self.avoid)
         self.out = open(args.out, 'a') if args.out else None
 
     def load_known(self):

@@ -273,16 +273,6 @@ def compose(t, parts):
     return Value(lit if ok_lit else '', raw, js if ok_js else '', all(p.bindable for p in parts))
 
 
-def avoid(names):
-    """Leaves out values that only show faults already known."""
-    if 'decimal-key' in names:
-        POOLS['decimal'] = [v for v in POOLS['decimal'] if v.lit not in ('0.0', '1.0', '1.00', '1E+3')]
-    SHORT[0] = 'short-tuple' not in names
-
-
-SHORT = [True]  # tuples and user types with trailing fields left out
-
-
 def sort_key(t):
     """How a server orders values of this type, or None where that is not worth saying here."""
     if t.name in ('tinyint', 'smallint', 'int', 'bigint', 'varint', 'time', 'timestamp'):
@@ -313,7 +303,7 @@ def random_value(r, t, nulls=0.0):
         return sorted_value(r, t)
     if t.name in ('tuple', 'udt'):
         n = len(t.args)
-        if SHORT[0] and r.random() < 0.1:
+        if r.random() < 0.1:
             n = r.randint(1, n)  # trailing fields left out
         return compose(t, [random_value(r, a, 0.15) for a in t.args[:n]])
     return compose(t, [random_value(r, t.args[0]) for _ in range(t.size)])

@@ -3,9 +3,9 @@
 import struct
 
 from restrictions import Restrictions
-from schemas import COUNTER
+from schemas import COUNTER, column_type
 from statements import HOLE, TABLE, UNSET_VALUE, Column, Fragment, Part, Schema, Step, join
-from values import NULL, POOLS, Type, Value, random_type, random_value
+from values import NULL, POOLS, Type, Value, random_value
 
 TIMESTAMPS = [10, 10, 20, 20, 30, 40]
 TTLS = [1000, 50000, 100000]
@@ -68,7 +68,7 @@ class Writes(Restrictions):
         for c in cols + others:
             v = (
                 NULL
-                if c.kind not in ('pk', 'ck') and self.chance(0.1) and 'null-collection' not in self.avoid
+                if c.kind not in ('pk', 'ck') and self.chance(0.1)
                 else self.value(c)
             )
             name = (
@@ -78,11 +78,7 @@ class Writes(Restrictions):
             )
             body.append('"%s": %s' % (name, v.js or 'null'))
         text = "'{%s}'" % ', '.join(body).replace("'", "''")
-        tail = (
-            ' DEFAULT UNSET'
-            if 'null-collection' in self.avoid
-            else self.pick(['', '', ' DEFAULT NULL', ' DEFAULT UNSET'])
-        )
+        tail = self.pick(['', '', ' DEFAULT NULL', ' DEFAULT UNSET'])
         raw = text[1:-1].replace("''", "'").encode()
         f = Fragment('INSERT INTO %s JSON ' % TABLE) + self.hole(Value(text, raw)) + tail
         return self.op(
@@ -141,6 +137,8 @@ class Writes(Restrictions):
         chosen = [self.pick(cols) for _ in range(self.r.choice([1, 1, 2, 3]))]
         if self.chance(0.99):
             chosen = list({c.name: c for c in chosen}.values())
+        elif self.chance(0.5):
+            chosen = chosen[:1] * self.r.choice([2, 2, 3])
         where = self.partition(True) if kinds == ['static'] and self.chance(0.8) else self.row_where()
         return self.op(
             'update',
@@ -190,10 +188,30 @@ class Writes(Restrictions):
             else self.pick([self.update] * 8 + [self.delete, self.insert])()
         )
 
+    def one_row(self):
+        """Updates of one row, most of them of the same collections: their order shows."""
+        where = self.partition(True) + [self.rel(c, ['=']) for c in self.schema.of('ck')]
+        cols = [c for c in self.schema.of('regular', 'static') if c.type.multi] or self.schema.of('regular', 'static')
+        chosen = self.r.sample(cols, min(len(cols), 2))
+
+        def update():
+            assigned = self.pick([chosen[:1], chosen[-1:], chosen])
+            parts = [
+                Part('UPDATE ' + TABLE, [Fragment('')]),
+                Part(' SET ', [self.assignment(c) for c in assigned], least=1),
+                Part(' WHERE ', where, ' AND '),
+            ]
+            return self.op('update', parts)
+
+        return [update() for _ in range(self.r.randint(2, 4))]
+
     def batch(self):
         native = self.chance(0.5)
         self.prep = self.chance(0.5)
-        subs = [self.modification() for _ in range(self.r.randint(1, 5))]
+        if self.schema.of('regular', 'static') and self.chance(0.4):
+            subs = self.one_row()
+        else:
+            subs = [self.modification() for _ in range(self.r.randint(1, 5))]
         kind = 2 if self.counter and self.chance(0.9) else self.r.choice([0, 1]) if self.chance(0.98) else 2
         if native:
             for s in subs:
@@ -227,7 +245,9 @@ class Writes(Restrictions):
         cols = list(s.cols)
         if x < 0.5:
             c = Column(
-                'a%d' % self.r.randint(0, 2), random_type(self.r, s.udts), self.pick(['regular', 'regular', 'static'])
+                'a%d' % self.r.randint(0, 2),
+                column_type(self.r, s.udts, self.avoid),
+                self.pick(['regular', 'regular', 'static']),
             )
             text = 'ALTER TABLE %s ADD %s %s%s' % (TABLE, c.name, c.type.cql(), ' static' if c.kind == 'static' else '')
             if c.name not in self.domain:
