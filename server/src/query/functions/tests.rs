@@ -2,6 +2,7 @@
 
 use tholos_storage::read::budget::ReadBudget;
 
+use crate::query::values::Bound;
 use crate::testing::Bench;
 
 fn bench() -> Bench {
@@ -395,14 +396,33 @@ fn groups_of_times() {
         bench.paged("SELECT sum(v) FROM g GROUP BY k, floor(c, 1d)", 1, ReadBudget::UNLIMITED),
         [["6"], ["4"], ["5"]]
     );
+    for groups in ["to_date(floor(c, 1h))", "cast(c AS date)", "(floor(c, 1d))"] {
+        let shown = bench.show(&format!("SELECT sum(v) FROM g WHERE k = 1 GROUP BY {groups}"));
+        assert_eq!(shown, "6; 4", "{groups}");
+    }
+    let planned =
+        bench.plan("SELECT sum(v) FROM g WHERE k = ? GROUP BY floor(c, ?) LIMIT ?").unwrap();
+    let markers: Vec<_> =
+        planned.markers.iter().map(|marker| marker.cql_type.to_string()).collect();
+    assert_eq!(markers, ["int", "duration", "int"]);
+    let half_an_hour = [&[0u8, 0][..], &[0xfb, 0x46, 0x30, 0xb8, 0xa0, 0x00][..]].concat();
+    let (k, limit) = (1i32.to_be_bytes(), 9i32.to_be_bytes());
+    let values = [&k[..], &half_an_hour, &limit].map(Bound::Bytes);
+    let page = bench.page(&planned, &values, None, None, ReadBudget::UNLIMITED).unwrap();
+    assert_eq!(page.rows, [["3"], ["3"], ["4"]]);
     for (groups, expected) in [
         ("floor(c, 1h), k", "a function as its last element only"),
         ("k, floor(c, 1h), n", "a function as its last element only"),
         ("k, abs(n)", "only functions that keep the order"),
-        ("k, floor(c, ?)", "the function takes a clustering column, and literals beside it"),
+        ("k, floor(c, 1h, c)", "the function takes a clustering column, and literals or markers"),
+        ("k, to_date(now())", "the function takes a clustering column, and literals or markers"),
+        ("k, floor(c, 1h), floor(c, 1h)", "a function as its last element only"),
+        ("k, v", "only columns of the primary key make groups"),
+        ("k, n, floor(c, 1h)", "must follow their order in the PRIMARY KEY"),
+        ("token(k)", "groups are made by columns, and by functions of clustering columns"),
         ("k, c + 1h", "only functions that keep the order"),
         ("floor(c, 1h)", "must follow their order in the PRIMARY KEY"),
-        ("k, count(*)", "GROUP BY count"),
+        ("k, count(*)", "GROUP BY count: aggregates are of groups, and can't make them"),
     ] {
         let error = bench.error(&format!("SELECT sum(v) FROM g GROUP BY {groups}"));
         assert!(error.contains(expected), "{groups}: {error}");
