@@ -12,7 +12,7 @@ use tholos_storage::key::decode_component;
 use tholos_storage::model::entry::{Content, Entry, RowRef};
 use tholos_storage::model::position::{AFTER, BEFORE, COMPONENT, HEADER, ROW, STATIC, token_of};
 use tholos_storage::model::row::{CellRef, RowItem};
-use tholos_storage::model::{CellState, ColumnId, Deletion, Liveness, WRITTEN_KEYS};
+use tholos_storage::model::{CellState, ColumnId, Deletion, Liveness, WRITTEN_KEYS, written_key};
 use tholos_storage::schema::{Column, Table};
 use tholos_storage::sstable::Damage;
 
@@ -44,7 +44,9 @@ impl<'t> Dump<'t> {
         let dropped = table.into_iter().flat_map(|table| table.dropped.values());
         let columns = table.into_iter().flat_map(Table::columns);
         let columns = dropped.map(|dropped| &dropped.column).chain(columns);
-        let columns = columns.map(|column| (column.id, column)).collect();
+        let clustering = table.into_iter().flat_map(|table| (0u16..).zip(&table.clustering));
+        let as_written = clustering.map(|(place, column)| (written_key(place), column));
+        let columns = columns.map(|column| (column.id, column)).chain(as_written).collect();
         Dump { keys: KeyText::new(table), columns, json, partition: Vec::new() }
     }
 
@@ -146,10 +148,8 @@ impl<'t> Dump<'t> {
 
     fn name(&self, column: ColumnId) -> String {
         match self.columns.get(&column) {
-            Some(column) => column.name.to_string(),
-            None if column >= WRITTEN_KEYS => {
-                format!("clustering column {} as written", column - WRITTEN_KEYS)
-            }
+            Some(known) if column >= WRITTEN_KEYS => format!("{} as written", known.name),
+            Some(known) => known.name.to_string(),
             None => format!("column {column}"),
         }
     }

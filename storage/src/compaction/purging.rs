@@ -6,7 +6,7 @@ use crate::StorageError;
 use crate::model::entry::{Content, Entry, RowBuf, RowRef};
 use crate::model::purge::Purge;
 use crate::model::row::{RowBuilder, RowError, RowItem};
-use crate::model::{CellState, ColumnId, Deletion, Seconds, Timestamp};
+use crate::model::{CellState, ColumnId, Deletion, Seconds, Timestamp, WRITTEN_KEYS};
 use crate::read::floors::{self, Floors};
 
 /// What may be forgotten at all.
@@ -139,7 +139,7 @@ impl<'a> PurgingWriter<'a> {
         Purge { now, gc_before, max_purgeable }
     }
 
-    /// Whether anything in the row is old enough or expired; most rows pass as they are.
+    /// Whether anything in the row is old enough, expired or pointless; most rows pass as they are.
     fn concerns(&self, row: RowRef<'_>) -> Result<bool, RowError> {
         let PurgeSettings { now, gc_before } = self.settings;
         let (header, items) = row.parts()?;
@@ -148,10 +148,15 @@ impl<'a> PurgingWriter<'a> {
         {
             return Ok(true);
         }
+        let mut is_bare = header.liveness.is_none();
         for item in items {
             let item = item?;
-            let dropped = |columns: &Arc<[ColumnId]>| !columns.contains(&item.column());
-            if self.columns.as_ref().is_some_and(dropped) {
+            if item.column() >= WRITTEN_KEYS && is_bare {
+                return Ok(true);
+            }
+            let dropped =
+                |columns: &Arc<[ColumnId]>| columns.binary_search(&item.column()).is_err();
+            if item.column() < WRITTEN_KEYS && self.columns.as_ref().is_some_and(dropped) {
                 return Ok(true);
             }
             let concerns = match item {
@@ -165,6 +170,7 @@ impl<'a> PurgingWriter<'a> {
             if concerns {
                 return Ok(true);
             }
+            is_bare = false;
         }
         Ok(false)
     }

@@ -29,8 +29,9 @@ pub type Seconds = i64;
 pub type ColumnId = u32;
 
 /// Ids from here on are of cells that hold a clustering value as it was written, where the key has one form for all
-/// values that are equal to it: 1.50, where the key says 1.5. Such cells never make a row exist, and no column of a table
-/// has such an id.
+/// values that are equal to it: 1.50, where the key says 1.5, and no bytes for 1.5 itself. Such cells never make a row exist,
+/// and no column of a table has such an id. Whatever may make a row exist has them beside it, written at the same time: so
+/// compaction may forget them where nothing else of the row is left.
 pub const WRITTEN_KEYS: ColumnId = ColumnId::MAX - 0xffff;
 
 /// The id for the clustering column of that number.

@@ -19,6 +19,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod walk;
+#[cfg(test)]
+mod written_key_tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -191,7 +191,7 @@ impl<'r> RowView<'r> {
         if layout.has_written_keys {
             for (slot, source) in plan.slots.iter().zip(&mut sources) {
                 if let (Place::Clustering(place), Source::Simple(cell)) = (slot.place, *source) {
-                    let written = cell.is_live(now).then_some(cell.value);
+                    let written = Some(cell.value).filter(|v| cell.is_live(now) && !v.is_empty());
                     let value = written.or(clustering.value(place));
                     *source = value.map_or(Source::Null, Source::Key);
                 }

@@ -130,7 +130,7 @@ impl RowWriter<'_> {
         let plan = self.plan;
         let table = &plan.table;
         let has_forms = table.clustering.iter().any(|column| keys::has_forms(&column.cql_type));
-        if has_forms && !table.is_counter() {
+        if has_forms && plan.kind != ModifyKind::DeleteColumns {
             for (position, written) in plan.clustering.rows_as_written(table, self.evaluator())? {
                 let row = self.row(&plan.regulars, partition, &position, inserts, &written)?;
                 push_row(updates, position, row);

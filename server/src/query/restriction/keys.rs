@@ -78,7 +78,8 @@ impl Clustering {
         Ok(positions)
     }
 
-    /// As [`rows`](Self::rows), with the clustering values that the key would give back in another form.
+    /// As [`rows`](Self::rows), with the clustering values that have forms: what the key gives back as it is says so by no
+    /// bytes, for an earlier write may have said something else.
     ///
     /// # Errors
     /// As [`rows`](Self::rows).
@@ -92,9 +93,12 @@ impl Clustering {
             let position = keys::encode_clustering(table, &borrowed(&row), ROW)?;
             let mut written = WrittenKeys::new();
             for (place, (column, value)) in (0u16..).zip(table.clustering.iter().zip(&row)) {
-                if keys::loses_form(&column.cql_type, value)? {
-                    written.push((written_key(place), value.to_vec()));
+                if !keys::has_forms(&column.cql_type) {
+                    continue;
                 }
+                let loses_form = keys::loses_form(&column.cql_type, value)?;
+                let value = if loses_form { value.to_vec() } else { Vec::new() };
+                written.push((written_key(place), value));
             }
             rows.push((position, written));
         }

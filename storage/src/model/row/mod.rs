@@ -29,7 +29,7 @@
 //! of the same multi-cell column. The stamp is the liveness, or the first cell's timestamp and expiry; if a complex
 //! deletion comes before any cell, one microsecond above it (that is how an assignment writes them).
 //!
-//! Columns from [`WRITTEN_KEYS`] on hold clustering values as they were written.
+//! Columns from [`WRITTEN_KEYS`] on hold clustering values as they were written; they make no row exist.
 //!
 //! Invariants: items ascend by (column, path), a complex deletion before the cells of its column; each kind is the first
 //! that fits in the order 0, 5-7, 1-3; nothing is held that the row's own or its column's deletion deletes (spec 1.4).
