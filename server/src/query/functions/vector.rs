@@ -83,7 +83,8 @@ pub(super) fn call(
                     "a vector of zeros has no direction: use similarity_euclidean() for it",
                 ));
             }
-            (1.0 + dot() / (square_a.sqrt() * square_b.sqrt())) / 2.0
+            // The cosine is a float by itself, as in Cassandra: the same bits come out.
+            f64::from((1.0 + (dot() / (square_a * square_b).sqrt()) as f32) / 2.0)
         }
     };
     Ok(Some((similarity as f32).to_be_bytes().to_vec()))
