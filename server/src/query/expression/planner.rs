@@ -346,9 +346,9 @@ impl<'p, 'c, 't> Planner<'p, 'c, 't> {
         let start = self.name.len();
         let draft = self.draft(of)?;
         let inner = self.typed(draft, of)?;
-        let key = match &inner.cql_type {
-            CqlType::Map { key, .. } => (**key).clone(),
-            CqlType::Set { element, .. } => (**element).clone(),
+        let (part, key) = match &inner.cql_type {
+            CqlType::Map { key, .. } => ("key", (**key).clone()),
+            CqlType::Set { element, .. } => ("value", (**element).clone()),
             other => {
                 return Err(QueryError::invalid(format!(
                     "{} has type {other}: [...] takes elements of sets and maps only",
@@ -356,7 +356,7 @@ impl<'p, 'c, 't> Planner<'p, 'c, 't> {
                 )));
             }
         };
-        let receiver = self.base.part(format!("key({})", self.named_since(start)), key);
+        let receiver = self.base.part(format!("{part}({})", self.named_since(start)), key);
         Ok((inner, receiver))
     }
 

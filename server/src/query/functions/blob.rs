@@ -57,8 +57,10 @@ pub(super) fn from_blob(function: &Function, bytes: &[u8]) -> Result<Vec<u8>, Qu
     let ty = &function.returns;
     match validate(ty, bytes).and_then(|()| canonical(ty, bytes)) {
         Ok(value) => Ok(value.into_owned()),
-        Err(error) => Err(function.refuse(&format!(
-            "the blob of {} bytes is no value of type {ty}: {error}",
+        // As in Cassandra, the statement is to blame: this is no failure of the function.
+        Err(error) => Err(QueryError::invalid(format!(
+            "{}(): the blob of {} bytes is no value of type {ty}: {error}",
+            function.name,
             bytes.len()
         ))),
     }

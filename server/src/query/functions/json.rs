@@ -53,7 +53,8 @@ fn write_bytes(ty: &CqlType, bytes: Option<&[u8]>, out: &mut String) -> Result<(
 pub(super) fn from_json(function: &Function, text: &[u8]) -> Result<Option<Vec<u8>>, QueryError> {
     let text = std::str::from_utf8(text).map_err(|error| function.refuse(&error.to_string()))?;
     let ty = &function.returns;
-    let Some(bytes) = json::from_json(text, ty, "from_json()")? else { return Ok(None) };
+    let bytes = json::from_json(text, ty).map_err(|error| function.refuse(&error))?;
+    let Some(bytes) = bytes else { return Ok(None) };
     let ordered = canonical(ty, &bytes).map_err(|error| function.refuse(&error.to_string()))?;
     Ok(Some(ordered.into_owned()))
 }

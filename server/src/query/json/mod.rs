@@ -23,14 +23,13 @@ use crate::query::functions::CallContext;
 use crate::query::suggest::nearest;
 use crate::query::values::Bound;
 
-/// The bytes of a value of type `ty` that JSON text says; `None` for its null. `what` receives it, for messages.
+/// The bytes of a value of type `ty` that JSON text says; `None` for its null.
 ///
 /// # Errors
-/// [`QueryError::Invalid`] for text that is no JSON, and JSON that is no value of the type.
-pub fn from_json(text: &str, ty: &CqlType, what: &str) -> Result<Option<Vec<u8>>, QueryError> {
-    let json = parse::parse(text)
-        .map_err(|error| QueryError::invalid(format!("{what}: this is no JSON: {error}")))?;
-    value::encode(&json, ty).map_err(|error| QueryError::invalid(format!("{what}: {error}")))
+/// In words, for text that is no JSON, and JSON that is no value of the type.
+pub fn from_json(text: &str, ty: &CqlType) -> Result<Option<Vec<u8>>, String> {
+    let json = parse::parse(text).map_err(|error| format!("this is no JSON: {error}"))?;
+    value::encode(&json, ty)
 }
 
 /// The document of an INSERT JSON. Its values are the bound values of the statement's keys and writes: marker *n* of

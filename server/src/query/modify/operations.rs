@@ -114,10 +114,11 @@ pub struct Writes {
 }
 
 impl Writes {
-    /// Adds what is written to a column. Element writes to one column come together.
+    /// Adds what is written to a column. Element writes to one column come together, and deleting all of it is all
+    /// there is to do.
     ///
     /// # Errors
-    /// [`QueryError::Invalid`] when the column is written as a whole and something else besides.
+    /// [`QueryError::Syntax`], as in Cassandra, when the column is set as a whole and something else besides.
     pub fn add(&mut self, column: &Column, write: Write) -> Result<(), QueryError> {
         let writes = match column.kind {
             ColumnKind::Static => &mut self.statics,
@@ -144,7 +145,12 @@ impl Writes {
                 known.extend(more);
                 Ok(())
             }
-            _ => Err(QueryError::invalid(format!(
+            (known, Write::Delete) => {
+                *known = Write::Delete;
+                Ok(())
+            }
+            (Write::Delete, _) => Ok(()),
+            _ => Err(QueryError::Syntax(format!(
                 "multiple incompatible settings of column {}: set it once",
                 column.name
             ))),
@@ -160,7 +166,8 @@ impl Writes {
 /// Plans one assignment of UPDATE's SET.
 ///
 /// # Errors
-/// [`QueryError::Invalid`]: the column is unknown, part of the key, written twice, or its type has no such operation.
+/// [`QueryError::Invalid`]: the column is unknown, part of the key, or its type has no such operation.
+/// [`QueryError::Syntax`]: it is set twice.
 pub fn assign(
     written: &Assignment,
     table: &Table,
@@ -342,9 +349,12 @@ fn delete_element(
     let name = &column.name;
     let spec = ColumnSpec::of(table, column);
     match &column.cql_type {
-        CqlType::Map { key: element, frozen: false, .. }
-        | CqlType::Set { element, frozen: false } => {
-            let spec = spec.part(format!("key({name})"), (**element).clone());
+        CqlType::Map { key: of, frozen: false, .. } => {
+            let spec = spec.part(format!("key({name})"), (**of).clone());
+            Ok(ElementWrite::RemoveKey(binder.bind(key, &spec)?))
+        }
+        CqlType::Set { element, frozen: false } => {
+            let spec = spec.part(format!("value({name})"), (**element).clone());
             Ok(ElementWrite::RemoveKey(binder.bind(key, &spec)?))
         }
         CqlType::List { frozen: false, .. } => {

@@ -50,6 +50,7 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
     let mut slots = Slots::new(&table);
 
     let selection = selection::plan(select, &table, &mut binder, &mut slots)?;
+    let requested = slots.as_slice().len();
     let first_marker = binder.markers().len();
     let relations = relation::bind(&select.relations, &table, &mut binder)?;
     let where_markers = first_marker..binder.markers().len();
@@ -72,7 +73,7 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
         ));
     }
     if select.distinct {
-        order::check_distinct(&order, &table, &restrictions.access, &slots, &selection)?;
+        order::check_distinct(&order, &table, &restrictions.access, &slots, requested)?;
     }
     let aggregates = selection.aggregates;
     let selection = if select.json { selection.into_json(&table) } else { selection };

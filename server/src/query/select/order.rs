@@ -5,7 +5,6 @@ use tholos_grammar::name::Name;
 use tholos_storage::schema::{Column, Table};
 
 use super::plan::Place;
-use super::selection::Selection;
 use super::slots::Slots;
 use super::unknown_column;
 use crate::error::{At, QueryError};
@@ -110,12 +109,13 @@ fn clustering_order(table: &Table) -> String {
 }
 
 /// DISTINCT shows partitions: columns of the partition key (all of them, unless partitions are named), and static columns.
+/// The first `requested` slots are what the select list reads, as columns or inside of functions.
 pub(super) fn check_distinct(
     order: &Order,
     table: &Table,
     access: &Access,
     slots: &Slots<'_>,
-    selection: &Selection,
+    requested: usize,
 ) -> Result<(), QueryError> {
     if order.merge_partitions {
         return Err(QueryError::invalid(
@@ -136,12 +136,7 @@ pub(super) fn check_distinct(
     }
     for (place, column) in table.partition_key.iter().enumerate() {
         let place = Place::PartitionKey(place);
-        let requested = slots
-            .as_slice()
-            .iter()
-            .enumerate()
-            .any(|(index, slot)| slot.place == place && selection.shows(index));
-        if !requested {
+        if !slots.as_slice()[..requested].iter().any(|slot| slot.place == place) {
             return Err(QueryError::invalid(format!(
                 "SELECT DISTINCT must request all partition key columns, and {} is missing",
                 column.name

@@ -23,11 +23,6 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// Whether a slot is shown as it is.
-    pub(super) fn shows(&self, slot: usize) -> bool {
-        self.items.iter().any(|item| item.kind == ExprKind::Column(slot))
-    }
-
     /// SELECT JSON: the whole row as one column, a JSON object.
     pub(super) fn into_json(self, table: &Table) -> Selection {
         let names = self.columns.iter().map(|column| column.name.as_str().into()).collect();
