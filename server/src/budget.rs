@@ -259,12 +259,12 @@ mod tests {
         let (_, [one, other]) = accounts::<2>(100);
         let count = Arc::new(Count(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&count));
-        let mut cx = Context::from_waker(&waker);
+        let cx = Context::from_waker(&waker);
         let held = one.take(50).unwrap();
-        assert!(other.poll_take(40, &mut cx).is_pending());
-        assert!(other.poll_take(40, &mut cx).is_pending());
+        assert!(other.poll_take(40, &cx).is_pending());
+        assert!(other.poll_take(40, &cx).is_pending());
         drop(held);
         assert_eq!(count.0.load(Ordering::Relaxed), 1, "once, however often it asked");
-        assert!(other.poll_take(40, &mut cx).is_ready());
+        assert!(other.poll_take(40, &cx).is_ready());
     }
 }

@@ -89,11 +89,10 @@ fn hostile_statements_are_answered_and_nobody_waits() {
     }
     for cql in hostile() {
         let shown = cql.get(..80).unwrap_or(&cql).to_string();
-        for answer in [one.query(&cql, &options).err(), one.prepare(&cql).err()] {
+        let answers = [one.query(&cql, &options).err(), one.prepare(&cql).err()];
+        for error in answers.into_iter().flatten() {
             // Rows, or an error that the server finds in the statement: anything but silence.
-            if let Some(error) = answer {
-                assert!(error.server_kind().is_some(), "{shown}: {error}");
-            }
+            assert!(error.server_kind().is_some(), "{shown}: {error}");
         }
         other.query("SELECT a FROM ks.t WHERE k = 7", &options).unwrap_or_else(|error| {
             panic!("beside {shown}: {error}");

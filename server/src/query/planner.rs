@@ -51,7 +51,7 @@ impl Effort {
         self.steps.set(steps);
         match self.deadline {
             Some(deadline)
-                if steps % STEPS_PER_LOOK_AT_CLOCK == 0 && Instant::now() >= deadline =>
+                if steps.is_multiple_of(STEPS_PER_LOOK_AT_CLOCK) && Instant::now() >= deadline =>
             {
                 Err(QueryError::Overloaded(format!(
                     "planning the statement did not end in the time that a request may take ({steps} terms were planned): nothing was done; send smaller statements, or bind values instead of writing them"

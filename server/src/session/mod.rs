@@ -330,7 +330,7 @@ impl Session {
         let mut statements: Vec<(Arc<Ready>, BoundValues<'_>)> =
             Vec::with_capacity(batch.statements.len());
         for statement in &batch.statements {
-            if statements.len() % STATEMENTS_PER_LOOK_AT_CLOCK == 0 {
+            if statements.len().is_multiple_of(STATEMENTS_PER_LOOK_AT_CLOCK) {
                 self.check_time(started)?;
             }
             let ready = match statement.statement {

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::CopyError;
 use super::options::CopyCommand;
@@ -79,12 +79,12 @@ impl Rejects {
 
 /// A new file of that name, or with a number behind it: what an import before rejected may not be mended yet, or be what
 /// is imported just now.
-fn new_file(path: &PathBuf) -> io::Result<(PathBuf, File)> {
-    let mut name = path.clone();
+fn new_file(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut name = path.to_path_buf();
     for number in 2.. {
         match OpenOptions::new().write(true).create_new(true).open(&name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let mut next = path.clone().into_os_string();
+                let mut next = path.as_os_str().to_owned();
                 next.push(format!(".{number}"));
                 name = next.into();
             }

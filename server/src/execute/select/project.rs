@@ -41,7 +41,7 @@ impl<'x, 'r: 'x> Row<'x> for RowView<'r> {
     ) -> Result<Option<Cow<'x, [u8]>>, QueryError> {
         let live = self.live_cells(slot)?;
         let several = self.slots.get(slot).is_some_and(|slot| slot.cql_type.is_multi_cell());
-        let chosen = live.iter().filter(|cell| is_of(cells, cell));
+        let mut chosen = live.iter().filter(|cell| is_of(cells, cell));
         let number = |cell: &CellRef<'_>| match fact {
             CellFact::Ttl => self.ttl(cell).map(|ttl| ttl.to_be_bytes().to_vec()),
             _ => Some(cell.timestamp.to_be_bytes().to_vec()),
@@ -55,7 +55,7 @@ impl<'x, 'r: 'x> Row<'x> for RowView<'r> {
                 Some(fields) => of_fields(fields, &live, number),
                 None => chosen.map(number).collect(),
             },
-            _ => return Ok(chosen.last().and_then(number).map(Cow::Owned)),
+            _ => return Ok(chosen.next_back().and_then(number).map(Cow::Owned)),
         };
         list(&numbers)
     }

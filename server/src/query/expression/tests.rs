@@ -38,12 +38,15 @@ fn around(n: usize, open: &str, inner: &str, close: &str) -> String {
     format!("{}{inner}{}", open.repeat(n), close.repeat(n))
 }
 
+/// A name, the greatest number, and the statement of a number.
+type Growing = (&'static str, usize, fn(usize) -> String);
+
 /// Statements whose size grows with a number that goes up to what the parser takes.
-fn growing() -> Vec<(&'static str, usize, Box<dyn Fn(usize) -> String>)> {
+fn growing() -> Vec<Growing> {
     let deep = usize::from(MAX_NESTING) / 2 - 2;
     let long = MAX_OPERATORS as usize / 2;
-    let of = |what: &'static str, most: usize, statement: fn(usize) -> String| {
-        (what, most, Box::new(statement) as Box<dyn Fn(usize) -> String>)
+    let of = |what: &'static str, most: usize, statement: fn(usize) -> String| -> Growing {
+        (what, most, statement)
     };
     vec![
         of("sum", long, |n| format!("SELECT a{} FROM t", " + a".repeat(n))),

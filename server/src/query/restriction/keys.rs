@@ -175,7 +175,7 @@ impl Clustering {
         &'a self,
         table: &'a Table,
         evaluator: Evaluator<'a>,
-    ) -> Result<SmallVec<[(&'a SliceBound, bool, Values<'a>); 2]>, QueryError> {
+    ) -> Result<SmallVec<[BoundValues<'a>; 2]>, QueryError> {
         let bounds = [(&self.slice.lower, true), (&self.slice.upper, false)];
         let bounds = bounds.into_iter().filter_map(|(bound, above)| Some((bound.as_ref()?, above)));
         bounds
@@ -187,6 +187,9 @@ impl Clustering {
             .collect()
     }
 }
+
+/// A bound of a slice, whether it is the lower one, and its values.
+type BoundValues<'a> = (&'a SliceBound, bool, Values<'a>);
 
 /// A range of tokens with its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
