@@ -4,7 +4,7 @@
 //! - [`planner`]: one pass over a term, which gives a [`draft`] of it; [`settle`]: a draft becomes an [`Expr`] of the type
 //!   that receives it; [`of_rows`]: what only a select list has; [`name`]: what a result's column is called.
 //! - [`Expr`]: a planned term. What needs no marker, no row and no impure function is encoded when it is planned.
-//! - [`evaluate`]: from values, and perhaps a [`Row`], to bytes; [`gather`]: expressions over groups of rows.
+//! - [`evaluate`]: from values, and perhaps a [`Row`](row::Row), to bytes; [`gather`]: expressions over groups of rows.
 //! - [`resolve_type`]: types as written to types of the catalogue; [`assignable`]: which stand in for which.
 //!
 //! Invariants: what [`Expr::evaluate`] yields is a valid value of the expression's type, with sets and maps inside it in
