@@ -3,7 +3,7 @@
 //! Every node prints itself as canonical CQL (`Display`), and parsing that text gives the same tree again.
 //! One file per group of statements, as in the parser crate: [`select`], [`modify`], [`schema`], [`access`],
 //! [`describe`], with the shared parts in [`ident`], [`term`], [`relation`] and [`type_name`]. Names and terms know where they stand
-//! ([`Span`](crate::span::Span)), and trees are compared without that.
+//! ([`crate::span::Span`]), and trees are compared without that.
 
 pub mod access;
 pub mod describe;

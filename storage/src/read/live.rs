@@ -73,7 +73,7 @@ impl LiveRows {
         self
     }
 
-    /// Leaves out what was written to columns up to their floors: see [`floors`](super::floors).
+    /// Leaves out what was written to columns up to their floors: see [`floors`].
     #[must_use]
     pub fn above(mut self, floors: Option<Arc<Floors>>) -> Self {
         self.floors = floors;
