@@ -5,12 +5,15 @@ use std::fmt::Write;
 use comfy_table::Color;
 use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::Value;
+use tholos_grammar::value::codec::elements::Fields;
 
 /// A cell, decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cell {
     Null,
     Value(Value),
+    /// A list with nulls among its elements: no stored one has them, but that of `ttl()` may.
+    Sparse(Vec<Option<Value>>),
     /// Bytes that are no value of the type: the message, and the bytes.
     Undecodable(String),
 }
@@ -21,19 +24,40 @@ impl Cell {
         match Value::decode(ty, bytes) {
             Ok(value) => Cell::Value(value),
             Err(error) => {
+                if let CqlType::List { element, .. } = ty
+                    && let Some(items) = sparse(element, bytes)
+                {
+                    return Cell::Sparse(items);
+                }
                 let bytes = Value::Blob(bytes.to_vec()).text(&CqlType::Native(Native::Blob));
                 Cell::Undecodable(format!("<{bytes}: {error}>"))
             }
         }
     }
 
+    /// Its text as it is; none for null.
+    pub(super) fn text(&self, ty: &CqlType) -> Option<String> {
+        match (self, ty) {
+            (Cell::Null, _) => None,
+            (Cell::Value(value), _) => Some(value.text(ty)),
+            (Cell::Sparse(items), CqlType::List { element, .. }) => {
+                let text = |item: &Option<Value>| match item {
+                    Some(value) => value.literal(element),
+                    None => "null".to_string(),
+                };
+                Some(format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(", ")))
+            }
+            (Cell::Sparse(items), _) => Some(format!("{items:?}")),
+            (Cell::Undecodable(text), _) => Some(text.clone()),
+        }
+    }
+
     /// The text on one line: control characters escaped; text that reads `null` in quotes, so that it is told from null.
     pub(super) fn line(&self, ty: &CqlType) -> String {
         match self {
-            Cell::Null => "null".to_string(),
             Cell::Value(Value::Text(text)) if text == "null" => "'null'".to_string(),
-            Cell::Value(value) => escaped(value.text(ty)),
             Cell::Undecodable(text) => text.clone(),
+            other => other.text(ty).map_or_else(|| "null".to_string(), escaped),
         }
     }
 
@@ -42,6 +66,7 @@ impl Cell {
         Some(match self {
             Cell::Null => Color::DarkGrey,
             Cell::Undecodable(_) => Color::Red,
+            Cell::Sparse(_) => Color::Blue,
             Cell::Value(value) => match value {
                 Value::Text(_) => Color::Yellow,
                 Value::Blob(_) => Color::Magenta,
@@ -54,6 +79,17 @@ impl Cell {
             },
         })
     }
+}
+
+/// The elements of a list, null or not.
+fn sparse(element: &CqlType, bytes: &[u8]) -> Option<Vec<Option<Value>>> {
+    let (count, rest) = bytes.split_first_chunk::<4>()?;
+    let count = usize::try_from(i32::from_be_bytes(*count)).ok()?;
+    let items = Fields::new(rest, count, "list").map(|item| match item.ok()? {
+        Some(item) => Value::decode(element, item).ok().map(Some),
+        None => Some(None),
+    });
+    items.collect()
 }
 
 fn is_number(value: &Value) -> bool {

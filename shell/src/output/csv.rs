@@ -16,11 +16,8 @@ pub(super) fn render(page: &Page<'_>) -> String {
     }
     for row in page.rows {
         let fields = page.columns.iter().zip(row).map(|(column, bytes)| {
-            match Cell::decode(&column.column_type, bytes.as_deref()) {
-                Cell::Null => None,
-                Cell::Value(value) => Some(value.text(&column.column_type)),
-                Cell::Undecodable(text) => Some(text),
-            }
+            let ty = &column.column_type;
+            Cell::decode(ty, bytes.as_deref()).text(ty)
         });
         write_record(fields, dialect, "", &mut out);
     }

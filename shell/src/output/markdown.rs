@@ -18,12 +18,10 @@ pub(super) fn render(page: &Page<'_>) -> String {
     }
     for row in page.rows {
         let cells = page.columns.iter().zip(row).map(|(column, bytes)| {
-            match Cell::decode(&column.column_type, bytes.as_deref()) {
-                // Emphasis tells null from text that reads so.
-                Cell::Null => "*null*".to_string(),
-                Cell::Value(value) => escaped(&value.text(&column.column_type)),
-                Cell::Undecodable(message) => escaped(&message),
-            }
+            let ty = &column.column_type;
+            let text = Cell::decode(ty, bytes.as_deref()).text(ty);
+            // Emphasis tells null from text that reads so.
+            text.map_or_else(|| "*null*".to_string(), |text| escaped(&text))
         });
         line(cells, &mut text);
     }

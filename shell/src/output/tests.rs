@@ -234,3 +234,18 @@ fn colours_only_where_they_are_wanted() {
     assert!(render(Format::Expanded, &page, colour).contains('\u{1b}'));
     assert!(!render(Format::Json, &page, colour).contains('\u{1b}'));
 }
+
+/// As `ttl(l)` gives it, where some elements have none.
+#[test]
+fn a_list_of_a_result_may_have_nulls() {
+    let ty = CqlType::List { element: Box::new(Native::Int.into()), frozen: true };
+    let bytes = [&2i32.to_be_bytes()[..], &[0, 0, 0, 4, 0, 0, 0, 7], &[0xff; 4]].concat();
+    let (columns, rows) = ([column("ttl(l)", ty)], [vec![Some(bytes)]]);
+    for (format, expected) in [
+        (Format::Csv, "ttl(l)\n\"[7, null]\"\n"),
+        (Format::Ndjson, "{\"ttl(l)\": [7, null]}\n"),
+        (Format::Table, " ttl(l)\n-----------\n [7, null]\n"),
+    ] {
+        assert_eq!(whole(format, &columns, &rows), expected, "{format:?}");
+    }
+}
