@@ -267,6 +267,7 @@ impl Decoder {
     fn whole_envelope<'p>(&self, payload: &'p [u8]) -> Result<(Header, &'p [u8]), ProtocolError> {
         Header::decode(payload, self.direction, self.body_limit)?
             .and_then(|header| split_envelope(payload, &header).map(|(body, _)| (header, body)))
+            .map(|(header, body)| (in_segment(header), body))
             .ok_or(ProtocolError::SegmentBoundary(
                 "a self-contained segment ends inside an envelope",
             ))
@@ -316,7 +317,7 @@ impl Decoder {
         let Some(header) = self.assembly_header()? else { return Ok(None) };
         match self.assembly.len().cmp(&(HEADER_LENGTH + header.length)) {
             std::cmp::Ordering::Less => Ok(None),
-            std::cmp::Ordering::Equal => Ok(Some(header)),
+            std::cmp::Ordering::Equal => Ok(Some(in_segment(header))),
             std::cmp::Ordering::Greater => {
                 Err(ProtocolError::SegmentBoundary("a split envelope goes on beyond its length"))
             }
@@ -329,6 +330,12 @@ impl Decoder {
         }
         Header::decode(&self.assembly, self.direction, self.body_limit)
     }
+}
+
+/// In v5 segments are compressed and not bodies: the flag, which some drivers set all the same, says nothing.
+fn in_segment(mut header: Header) -> Header {
+    header.flags = header.flags.without(Flags::COMPRESSION);
+    header
 }
 
 /// Body and rest of the envelope at the start of `input`, if it is whole.

@@ -453,3 +453,21 @@ fn what_a_twin_finished_is_appended() {
         assert_eq!(found.iter().map(|(stream, _)| *stream).collect::<Vec<_>>(), [1, 2, 3]);
     }
 }
+
+/// Some drivers set the flag of compressed bodies in v5 too, where segments are compressed and not bodies.
+#[test]
+fn the_flag_of_compression_says_nothing_in_segments() {
+    for compression in [None, Some(Compression::Lz4)] {
+        for length in [60, MAX_PAYLOAD + 1] {
+            let framing = Framing { version: Version::V5, compression };
+            let mut encoder = framing.encoder();
+            let open = encoder.begin(Version::V5, Opcode::Query, 1, Flags::COMPRESSION);
+            encoder.body().extend(std::iter::repeat_n(7, length));
+            encoder.finish(open).unwrap();
+            let bytes = encoder.into_finished();
+            let mut decoder = framing.decoder();
+            let envelope = decoder.next(&mut &bytes[..]).unwrap().unwrap();
+            assert_eq!((envelope.is_packed(), envelope.body.len()), (false, length));
+        }
+    }
+}
