@@ -52,6 +52,8 @@ impl Purge {
         {
             out.liveness(liveness);
         }
+        // How the key of a row was written is of no use without the row; such cells are the last of it.
+        let mut bare = None;
         for item in items {
             let item = item?;
             let column = item.column();
@@ -79,9 +81,9 @@ impl Purge {
                             self.forgets(cell.timestamp, written_at)
                         }
                     };
-                    // How the key of a row was written is of no use without the row.
-                    let pointless =
-                        is_written_key && out.is_bare() && cell.timestamp < self.max_purgeable;
+                    let pointless = is_written_key
+                        && *bare.get_or_insert_with(|| out.is_bare())
+                        && cell.timestamp < self.max_purgeable;
                     if !forgotten && !pointless {
                         out.cell(cell);
                     }

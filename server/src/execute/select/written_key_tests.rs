@@ -255,6 +255,23 @@ fn counters_look_as_they_were_counted_last() {
     }
 }
 
+/// What compaction forgets of a row takes none of the forms of its key, however many there are.
+#[test]
+fn every_form_of_a_key_outlives_a_compaction() {
+    let mut bench = Bench::new();
+    bench.now.store(WRITTEN_AT, Relaxed);
+    bench.run(
+        "CREATE TABLE f (k int, c decimal, d decimal, e decimal, v int, w int, PRIMARY KEY (k, c, d, e))
+         WITH gc_grace_seconds = 0;
+         DELETE FROM f USING TIMESTAMP 1 WHERE k = 1 AND c = 1 AND d = 1 AND e = 1;
+         UPDATE f USING TIMESTAMP 2 SET v = 1, w = null WHERE k = 1 AND c = 1.0 AND d = 1.00 AND e = 1.000",
+    );
+    let table = bench.catalogue.keyspace("ks").unwrap().tables["f"].id;
+    bench.engine().flush(table).unwrap();
+    bench.engine().compact(table).unwrap();
+    assert_eq!(bench.show("SELECT c, d, e, v FROM f"), "1.0 1.00 1.000 1");
+}
+
 /// How a key was written is forgotten with all else of its row, also where a column was dropped.
 #[test]
 fn nothing_is_left_of_rows_that_are_gone() {
