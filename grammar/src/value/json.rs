@@ -3,31 +3,47 @@
 //! Numbers are numbers, however many digits they have; lists, sets, tuples and vectors are arrays; maps and user types
 //! are objects, with keys as text; everything else is a string. NaN and the infinities, which JSON lacks, are null.
 //! Reading JSON is not done here.
+//!
+//! A map's key inside another map's key is text inside text, whose escapes double with every level: what is longer than
+//! [`MAX_JSON_BYTES`] is refused on the way.
 
 use std::fmt::Write;
+
+use thiserror::Error;
 
 use crate::types::CqlType;
 use crate::value::Value;
 use crate::value::literal::time::format_instant;
 
+/// The longest JSON of one value, in bytes.
+pub const MAX_JSON_BYTES: usize = 64 << 20;
+
+/// The JSON of a value is longer than [`MAX_JSON_BYTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the JSON is longer than {} MiB", MAX_JSON_BYTES >> 20)]
+pub struct JsonTooLong;
+
 /// Appends the JSON of a value of type `ty`.
-pub fn write_value(value: &Value, ty: &CqlType, out: &mut String) {
+///
+/// # Errors
+/// When `out` would be longer than [`MAX_JSON_BYTES`]; what it holds then is of no use.
+pub fn write_value(value: &Value, ty: &CqlType, out: &mut String) -> Result<(), JsonTooLong> {
     match (value, ty) {
         (Value::List(items), CqlType::List { element, .. })
         | (Value::Set(items), CqlType::Set { element, .. })
         | (Value::Vector(items), CqlType::Vector { element, .. }) => {
-            write_items(items.iter().map(|item| (Some(item), &**element)), out);
+            write_items(items.iter().map(|item| (Some(item), &**element)), out)?;
         }
         (Value::Tuple(items), CqlType::Tuple(types)) => {
-            write_items(items.iter().map(Option::as_ref).zip(types), out);
+            write_items(items.iter().map(Option::as_ref).zip(types), out)?;
         }
         (Value::Map(entries), CqlType::Map { key: key_type, value: value_type, .. }) => {
             out.push('{');
             for (i, (key, value)) in entries.iter().enumerate() {
                 out.push_str(if i == 0 { "" } else { ", " });
-                write_key(key, key_type, out);
+                write_key(key, key_type, out)?;
                 out.push_str(": ");
-                write_value(value, value_type, out);
+                write_value(value, value_type, out)?;
             }
             out.push('}');
         }
@@ -40,7 +56,7 @@ pub fn write_value(value: &Value, ty: &CqlType, out: &mut String) {
                 out.push_str(": ");
                 let value = fields.iter().find(|(field, _)| field == name);
                 match value.and_then(|(_, value)| value.as_ref()) {
-                    Some(value) => write_value(value, ty, out),
+                    Some(value) => write_value(value, ty, out)?,
                     None => out.push_str("null"),
                 }
             }
@@ -48,32 +64,35 @@ pub fn write_value(value: &Value, ty: &CqlType, out: &mut String) {
         }
         _ => write_scalar(value, ty, out),
     }
+    if out.len() > MAX_JSON_BYTES { Err(JsonTooLong) } else { Ok(()) }
 }
 
 fn write_items<'v>(
     items: impl Iterator<Item = (Option<&'v Value>, &'v CqlType)>,
     out: &mut String,
-) {
+) -> Result<(), JsonTooLong> {
     out.push('[');
     for (i, (item, ty)) in items.enumerate() {
         out.push_str(if i == 0 { "" } else { ", " });
         match item {
-            Some(item) => write_value(item, ty, out),
+            Some(item) => write_value(item, ty, out)?,
             None => out.push_str("null"),
         }
     }
     out.push(']');
+    Ok(())
 }
 
 /// JSON's keys are text: what is no text becomes the text of its JSON.
-fn write_key(key: &Value, ty: &CqlType, out: &mut String) {
+fn write_key(key: &Value, ty: &CqlType, out: &mut String) -> Result<(), JsonTooLong> {
     let mut json = String::new();
-    write_value(key, ty, &mut json);
+    write_value(key, ty, &mut json)?;
     if json.starts_with('"') {
         out.push_str(&json);
     } else {
         write_text(&json, out);
     }
+    Ok(())
 }
 
 fn write_scalar(value: &Value, ty: &CqlType, out: &mut String) {
@@ -127,8 +146,20 @@ mod tests {
 
     fn json(value: &Value, ty: &CqlType) -> String {
         let mut out = String::new();
-        write_value(value, ty, &mut out);
+        write_value(value, ty, &mut out).unwrap();
         out
+    }
+
+    /// `{{{{1: 1}: 1}: 1}: 1}`, and so on: each level doubles the backslashes.
+    #[test]
+    fn keys_inside_keys_are_refused_before_they_take_the_memory() {
+        let (mut value, mut ty) = (Value::Text("k".into()), CqlType::from(Native::Text));
+        for _ in 0..32 {
+            value = Value::Map(vec![(value, Value::Int(1))]);
+            let (key, one) = (Box::new(ty), Box::new(Native::Int.into()));
+            ty = CqlType::Map { key, value: one, frozen: true };
+        }
+        assert_eq!(write_value(&value, &ty, &mut String::new()), Err(JsonTooLong));
     }
 
     /// A value of every type that JSON encodes in its own way.

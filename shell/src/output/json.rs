@@ -46,7 +46,7 @@ fn object(page: &Page<'_>, row: &[Option<Vec<u8>>], out: &mut String) {
         out.push_str(": ");
         match Cell::decode(&column.column_type, bytes.as_deref()) {
             Cell::Null => out.push_str("null"),
-            Cell::Value(value) => write_value(&value, &column.column_type, out),
+            Cell::Value(value) => write_or_say(&value, &column.column_type, out),
             Cell::Sparse(items) => write_sparse(&items, &column.column_type, out),
             Cell::Undecodable(text) => write_text(&text, out),
         }
@@ -60,9 +60,18 @@ fn write_sparse(items: &[Option<Value>], list: &CqlType, out: &mut String) {
     for (index, item) in items.iter().enumerate() {
         out.push_str(if index == 0 { "" } else { ", " });
         match item {
-            Some(value) => write_value(value, element, out),
+            Some(value) => write_or_say(value, element, out),
             None => out.push_str("null"),
         }
     }
     out.push(']');
+}
+
+/// A value that has no JSON is what is wrong with it, as text.
+fn write_or_say(value: &Value, ty: &CqlType, out: &mut String) {
+    let mut json = String::new();
+    match write_value(value, ty, &mut json) {
+        Ok(()) => out.push_str(&json),
+        Err(error) => write_text(&error.to_string(), out),
+    }
 }

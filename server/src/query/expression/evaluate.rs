@@ -1,6 +1,7 @@
 //! Evaluating expressions: from bound values, the request's time and perhaps a row to the protocol's bytes.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use smallvec::SmallVec;
 use tholos_grammar::types::CqlType;
@@ -16,12 +17,18 @@ use crate::query::functions::{CallContext, Function};
 use crate::query::keys;
 use crate::query::values::Bound;
 
+/// The most that the functions and composite values of one expression may make, in bytes. Without it `to_json()` of
+/// `to_json()` and so on, each of which doubles what it is given, would take all memory in a statement of one line.
+const MAX_MADE_BYTES: usize = 64 << 20;
+
 /// What an expression is evaluated with.
 struct Evaluation<'e, 'v, 'c, R> {
     row: &'e R,
     /// Those of the statement's markers.
     values: &'v [Bound<'v>],
     context: CallContext<'c>,
+    /// Bytes that functions and composite values have made so far.
+    made: &'e Cell<usize>,
 }
 
 impl<R> Clone for Evaluation<'_, '_, '_, R> {
@@ -58,7 +65,7 @@ impl Expr {
         values: &'v [Bound<'v>],
         context: CallContext<'_>,
     ) -> Result<Evaluated<'v>, QueryError> {
-        Evaluation { row, values, context }.value(self)
+        Evaluation { row, values, context, made: &Cell::new(0) }.value(self)
     }
 }
 
@@ -97,8 +104,24 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
             ExprKind::Aggregate(_) => {
                 Err(QueryError::Internal("an aggregate was not gathered".to_string()))
             }
-            _ => Ok(Evaluated::Bytes(Cow::Owned(self.compose(expr)?))),
+            _ => {
+                let made = self.compose(expr)?;
+                self.count(made.len())?;
+                Ok(Evaluated::Bytes(Cow::Owned(made)))
+            }
         }
+    }
+
+    fn count(self, bytes: usize) -> Result<(), QueryError> {
+        let made = self.made.get().saturating_add(bytes);
+        self.made.set(made);
+        if made > MAX_MADE_BYTES {
+            return Err(QueryError::invalid(format!(
+                "an expression makes values of more than {} MiB in all: nest fewer functions in it, or select less",
+                MAX_MADE_BYTES >> 20
+            )));
+        }
+        Ok(())
     }
 
     /// The value of a part: null is none, and not set is an error.
@@ -159,7 +182,9 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
         }
         let borrowed: SmallVec<[Option<&[u8]>; 4]> =
             evaluated.iter().map(|argument| argument.as_deref()).collect();
-        Ok(function.call(&borrowed, self.context)?.map(Cow::Owned).into())
+        let made = function.call(&borrowed, self.context)?;
+        self.count(made.as_ref().map_or(0, Vec::len))?;
+        Ok(made.map(Cow::Owned).into())
     }
 
     fn of_cells(self, of: &'v OfCells) -> Result<Evaluated<'v>, QueryError> {

@@ -39,14 +39,17 @@ pub(super) fn to_json_object(
 
 fn write_bytes(ty: &CqlType, bytes: Option<&[u8]>, out: &mut String) -> Result<(), QueryError> {
     match bytes {
-        None => out.push_str("null"),
+        None => {
+            out.push_str("null");
+            Ok(())
+        }
         Some(bytes) => {
             let value = Value::decode(ty, bytes)
                 .map_err(|error| QueryError::invalid(format!("to_json(): {error}")))?;
-            write_value(&value, ty, out);
+            write_value(&value, ty, out)
+                .map_err(|error| QueryError::invalid(format!("to_json(): {error}")))
         }
     }
-    Ok(())
 }
 
 /// The value of a function's type that JSON text says.
