@@ -27,11 +27,11 @@ struct State {
     compact: bool,
 }
 
-/// How often the flushing thread looks for work without being told: flush periods, and what the log needs flushed.
-const FLUSH_IDLE: Duration = Duration::from_secs(1);
-/// How often compacting threads do. All that changes without anybody telling is that something expires, and to look at
-/// all files of all tables takes a while.
-const COMPACT_IDLE: Duration = Duration::from_secs(10);
+/// How long a thread sleeps at most without being told of work: what clocks bring is known before, but they may be set.
+const LONGEST_IDLE: Duration = Duration::from_secs(60);
+/// How often it looks for what nobody tells: that a flush period is over, a last reader is done, or the disk has room.
+const SHORTEST_IDLE: Duration = Duration::from_secs(1);
+const FULL_DISK_IDLE: Duration = Duration::from_secs(10);
 /// How long a failed step waits for the next try.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
@@ -174,10 +174,7 @@ fn run(inner: &Weak<Inner>, signals: &Signals, work: Work) {
     loop {
         let limit = match work_off(inner, signals, work) {
             None => return,
-            Some(Ok(())) => match work {
-                Work::Flush => FLUSH_IDLE,
-                Work::Compact => COMPACT_IDLE,
-            },
+            Some(Ok(idle)) => idle,
             Some(Err(_)) if signals.is_stopped() => return,
             Some(Err(_)) => AFTER_FAILURE,
         };
@@ -187,12 +184,12 @@ fn run(inner: &Weak<Inner>, signals: &Signals, work: Work) {
     }
 }
 
-/// Takes steps until there is nothing to do; `None` when the engine is gone.
+/// Takes steps until there is nothing to do, and says for how long; `None` when the engine is gone.
 fn work_off(
     inner: &Weak<Inner>,
     signals: &Signals,
     work: Work,
-) -> Option<Result<(), StorageError>> {
+) -> Option<Result<Duration, StorageError>> {
     loop {
         if signals.is_stopped() {
             return None;
@@ -207,8 +204,31 @@ fn work_off(
         }
         match step {
             Ok(true) => {}
-            Ok(false) => return Some(Ok(())),
+            Ok(false) => return Some(Ok(inner.idle(work))),
             Err(error) => return Some(Err(error)),
         }
+    }
+}
+
+impl Inner {
+    /// How long a thread may sleep that has nothing to do now, unless it is told of work.
+    fn idle(&self, work: Work) -> Duration {
+        let context = &self.context;
+        let is_retiring = match work {
+            Work::Flush => context.retired.has_memtables(),
+            Work::Compact => context.retired.has_files(),
+        };
+        if is_retiring {
+            return SHORTEST_IDLE;
+        }
+        let tables = self.tables.load();
+        let due = match work {
+            Work::Flush => tables.values().filter_map(|table| table.flush_due_in(context)).min(),
+            Work::Compact => {
+                let waits = tables.values().any(|table| table.waits_for_disk());
+                waits.then_some(FULL_DISK_IDLE)
+            }
+        };
+        due.unwrap_or(LONGEST_IDLE).clamp(SHORTEST_IDLE, LONGEST_IDLE)
     }
 }

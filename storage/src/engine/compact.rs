@@ -99,20 +99,36 @@ impl TableStore {
         let dir = &context.options.data_dir;
         // A file system that can't tell sets no limit: a job that finds it full gives up without harm.
         let available = context.fs.available_bytes(dir).unwrap_or(u64::MAX);
+        let mut put_off = None;
         while let Some(job) = settings.compaction.strategy.pick(&files, moment) {
             let (bytes, inputs) = (job.bytes, job.inputs.clone());
             if let Some(claim) = self.start(context, job, available) {
                 claimed.extend(&inputs);
                 return Some(claim);
             }
-            tracing::warn!(
-                table = %settings.full_name(), bytes, available,
-                "a compaction waits for room on the disk: free some, or drop what is not needed"
-            );
+            put_off = put_off.or(Some(bytes));
             let is_input = |file: &&mut FileStats| inputs.contains(&file.number);
             files.iter_mut().filter(is_input).for_each(|file| file.held = true);
         }
+        self.tell_of_disk(put_off, available);
         None
+    }
+
+    /// Says that a compaction of so many bytes waits for room on the disk, or that none does any more: when that changes.
+    fn tell_of_disk(&self, put_off: Option<u64>, available: u64) {
+        let did_wait = self.waits_for_disk.swap(put_off.is_some(), Ordering::Relaxed);
+        let settings = self.settings();
+        match put_off {
+            Some(bytes) if !did_wait => tracing::warn!(
+                table = %settings.full_name(), bytes, available,
+                "a compaction waits for room on the disk: free some, or drop what is not needed"
+            ),
+            None if did_wait => tracing::info!(
+                table = %settings.full_name(),
+                "no compaction waits for room on the disk any more"
+            ),
+            _ => {}
+        }
     }
 
     fn start<'a>(&'a self, context: &'a Context, job: Job, available: u64) -> Option<Claim<'a>> {

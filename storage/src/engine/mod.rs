@@ -29,7 +29,7 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::thread::JoinHandle;
 
@@ -72,6 +72,8 @@ struct Inner {
     signals: Arc<Signals>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     closed: AtomicBool,
+    /// The newest segment of the log that a write went to.
+    seen_segment: AtomicU64,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -96,6 +98,7 @@ impl Engine {
             dropped.remove(&table.id());
         }
         self.0.with_tables(|tables| tables.insert(table.id(), Arc::clone(&table)));
+        self.0.tell_of_period(&table);
         Ok(table)
     }
 
@@ -104,7 +107,9 @@ impl Engine {
     /// # Errors
     /// `UnknownTable`.
     pub fn alter_table(&self, settings: TableSettings) -> Result<(), StorageError> {
-        self.table(settings.id)?.alter(settings);
+        let table = self.table(settings.id)?;
+        table.alter(settings);
+        self.0.tell_of_period(&table);
         self.0.signals.want_compaction();
         Ok(())
     }
@@ -123,6 +128,7 @@ impl Engine {
         self.0.log.mark_flushed(id, LogPosition::END);
         table.remove_files(&self.0.context);
         self.0.signals.made_room();
+        self.0.signals.want_compaction();
         Ok(())
     }
 
@@ -148,6 +154,7 @@ impl Engine {
         let up_to = self.table(id)?.truncate(&self.0.context, || self.0.log.end())?;
         self.0.log.mark_flushed(id, up_to);
         self.0.signals.made_room();
+        self.0.signals.want_compaction();
         Ok(())
     }
 
@@ -190,7 +197,11 @@ impl Engine {
             false => table.apply(mutation, || Ok(LogPosition::default()))?,
         };
         let before = context.active_bytes.fetch_add(grown as i64, Ordering::Relaxed);
-        if before + grown as i64 > context.memtable_limit() {
+        // What the log needs flushed changes with its segments.
+        let segment = position.segment;
+        let is_new = segment > self.0.seen_segment.load(Ordering::Relaxed)
+            && segment > self.0.seen_segment.fetch_max(segment, Ordering::Relaxed);
+        if is_new || before + grown as i64 > context.memtable_limit() {
             self.0.signals.want_flush();
         }
         Ok(position)
@@ -239,7 +250,7 @@ impl Engine {
     pub fn flush(&self, id: TableId) -> Result<(), StorageError> {
         let table = self.table(id)?;
         table.switch(&self.0.context, || self.0.log.end());
-        while self.0.flush_oldest(&table)? {}
+        while self.0.flush_oldest(&table).inspect_err(|_| self.0.signals.want_flush())? {}
         Ok(())
     }
 
@@ -368,6 +379,13 @@ impl Inner {
         result
     }
 
+    /// Lets the flushing thread know of a table whose flush period it may not know yet.
+    fn tell_of_period(&self, table: &TableStore) {
+        if !table.settings().flush_period.is_zero() {
+            self.signals.want_flush();
+        }
+    }
+
     /// Flushes, if nobody else does; otherwise refuses.
     fn make_room(&self) -> Result<(), StorageError> {
         if self.context.options.background == BackgroundDriver::Caller {
@@ -415,6 +433,8 @@ impl Inner {
         let Some(up_to) = table.flush_oldest(&self.context)? else { return Ok(false) };
         self.log.mark_flushed(table.id(), up_to);
         self.signals.made_room();
+        // The threads also let go of what was replaced, whoever does this.
+        self.signals.want_flush();
         self.signals.want_compaction();
         Ok(true)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -62,6 +62,7 @@ impl Engine {
             signals: Arc::new(Signals::default()),
             threads: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
+            seen_segment: AtomicU64::new(0),
             _lock: lock,
         });
         let clock = Arc::clone(&inner.context.clock);

@@ -33,6 +33,16 @@ impl Retired {
         drop(unused(&self.memtables));
     }
 
+    /// Whether memtables wait for their last readers.
+    pub(super) fn has_memtables(&self) -> bool {
+        !self.memtables.lock().is_empty()
+    }
+
+    /// Whether files do.
+    pub(super) fn has_files(&self) -> bool {
+        !self.files.lock().is_empty()
+    }
+
     /// Removes the files that nobody else has.
     pub(super) fn remove_files(&self) {
         drop(unused(&self.files));

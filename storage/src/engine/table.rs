@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
@@ -47,6 +48,8 @@ pub struct TableStore {
     /// Since when the active memtable gathers what a flush period counts from, in microseconds.
     pub(super) gathers_since: AtomicI64,
     dropped: AtomicBool,
+    /// Whether a compaction was put off for want of room on the disk.
+    pub(super) waits_for_disk: AtomicBool,
     writes: AtomicU64,
     figures: Arc<ReadFigures>,
 }
@@ -74,6 +77,7 @@ impl TableStore {
             holds: Holds::default(),
             gathers_since: AtomicI64::new(context.clock.now_micros()),
             dropped: AtomicBool::new(false),
+            waits_for_disk: AtomicBool::new(false),
             writes: AtomicU64::new(0),
             figures: Arc::default(),
         })
@@ -214,23 +218,31 @@ impl TableStore {
         }
     }
 
+    /// How long until the table's flush period is over, if it has one.
+    pub(super) fn flush_due_in(&self, context: &Context) -> Option<Duration> {
+        let period = self.settings.load().flush_period;
+        let since = self.gathers_since.load(Ordering::Relaxed);
+        let gathered = u64::try_from(context.clock.now_micros().saturating_sub(since)).unwrap_or(0);
+        let left = period.saturating_sub(Duration::from_micros(gathered));
+        (!period.is_zero()).then_some(left)
+    }
+
     /// Whether what is in memory is to be flushed because its table's flush period is over. A period with no writes is
     /// followed by the next one.
     pub(super) fn is_flush_due(&self, context: &Context) -> bool {
-        let period = self.settings.load().flush_period;
-        if period.is_zero() {
-            return false;
-        }
-        let now = context.clock.now_micros();
-        let gathered = now.saturating_sub(self.gathers_since.load(Ordering::Relaxed));
-        if u128::try_from(gathered).unwrap_or(0) < period.as_micros() {
+        if self.flush_due_in(context) != Some(Duration::ZERO) {
             return false;
         }
         let is_empty = self.state.load().active.is_empty();
         if is_empty {
-            self.gathers_since.store(now, Ordering::Relaxed);
+            self.gathers_since.store(context.clock.now_micros(), Ordering::Relaxed);
         }
         !is_empty
+    }
+
+    /// Whether a compaction was put off for want of room on the disk, when that was last looked at.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        self.waits_for_disk.load(Ordering::Relaxed)
     }
 
     /// Records before this are in SSTables.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking, its helpers too
 
 mod data;
+mod disk;
 mod health;
 mod options;
 mod snapshot;
