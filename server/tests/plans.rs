@@ -390,7 +390,7 @@ fn described_schema_makes_itself_again() -> Result<(), Box<dyn Error>> {
     assert_eq!(keyspace.replication, same.replication);
     assert_eq!(keyspace.durable_writes, same.durable_writes);
     assert_eq!(keyspace.types, same.types);
-    assert_eq!(keyspace.tables.len(), 4);
+    assert_eq!(keyspace.tables.size(), 4);
     for (name, table) in &keyspace.tables {
         assert_eq!(unnumbered(table), unnumbered(&same.tables[name]), "{name}");
     }

@@ -12,7 +12,7 @@ use tholos_grammar::name::Name;
 use tholos_grammar::protocol::response::event::{ChangeType, SchemaChange as Event, SchemaTarget};
 use tholos_grammar::types::CqlType;
 use tholos_storage::manifest::TableFile;
-use tholos_storage::schema::{Column, Keyspace, Schema, SchemaChange, Table, TableId};
+use tholos_storage::schema::{Column, Keyspace, Schema, SchemaChange, Table, TableId, Tables};
 use tholos_storage::snapshot::{self, Snapshot, SnapshotLimits, SnapshotTable};
 use uuid::Uuid;
 
@@ -160,7 +160,7 @@ impl Node {
         if self.auto_snapshots.fetch_add(1, Ordering::Relaxed) % EXPIRE_EVERY == EXPIRE_EVERY - 1 {
             self.expire_snapshots();
         }
-        let schema = part(schema, |other| other.id == table.id);
+        let schema = only(schema, table);
         let millis = self.clock.wall_micros() / 1000;
         let name = free_name(
             &self.engine().snapshots_dir(),
@@ -392,12 +392,25 @@ fn reads(now: &CqlType, then: &CqlType) -> bool {
     }
 }
 
+/// The schema with nothing but one of its tables, and the types of its keyspace: at the same cost however many there are.
+fn only(schema: &Schema, table: &Table) -> Schema {
+    let keyspaces = schema.keyspaces.get(&table.keyspace).map(|keyspace| {
+        let known = keyspace.tables.get(&table.name);
+        let tables = known.map(|known| (table.name.clone(), Arc::clone(known)));
+        let tables = tables.into_iter().collect();
+        (table.keyspace.clone(), Arc::new(Keyspace { tables, ..Keyspace::clone(keyspace) }))
+    });
+    Schema { epoch: schema.epoch, keyspaces: keyspaces.into_iter().collect() }
+}
+
 /// The schema with nothing but some of its tables, and the types of their keyspaces.
 fn part(schema: &Schema, keep: impl Fn(&Table) -> bool) -> Schema {
     let keyspaces = schema.keyspaces.iter().filter_map(|(name, keyspace)| {
-        let mut keyspace = Keyspace::clone(keyspace);
-        keyspace.tables.retain(|_, table| keep(table));
-        (!keyspace.tables.is_empty()).then(|| (name.clone(), Arc::new(keyspace)))
+        let tables = keyspace.tables.iter().filter(|(_, table)| keep(table));
+        let tables: Tables =
+            tables.map(|(name, table)| (name.clone(), Arc::clone(table))).collect();
+        let part = || Arc::new(Keyspace { tables: tables.clone(), ..Keyspace::clone(keyspace) });
+        (!tables.is_empty()).then(|| (name.clone(), part()))
     });
     Schema { epoch: schema.epoch, keyspaces: keyspaces.collect() }
 }

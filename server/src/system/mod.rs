@@ -238,7 +238,7 @@ pub fn rows(
     if wanted.partitions.is_some() {
         return make(table, cx, wanted).map(Arc::new);
     }
-    let tables = cx.catalogue.schema.keyspaces.values().map(|keyspace| keyspace.tables.len());
+    let tables = cx.catalogue.schema.keyspaces.values().map(|keyspace| keyspace.tables.size());
     if tables.sum::<usize>() > MANY_TABLES && !may_wait() {
         return Err(QueryError::TooLong);
     }

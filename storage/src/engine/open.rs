@@ -43,10 +43,10 @@ impl Engine {
         let lock = lock_dir(&*fs, &options)?;
         let context = Context::new(fs, clock, options);
         remove_dropped_dirs(&context);
-        let mut stores = Tables::new();
+        let mut stores = Tables::default();
         for settings in tables {
             let store = TableStore::open(&context, settings)?;
-            stores.insert(store.id(), Arc::new(store));
+            stores.insert_mut(store.id(), Arc::new(store));
         }
         warn_of_unknown_dirs(&context, &stores);
         let Replayed { log, unknown } = replay(&context, &stores)?;

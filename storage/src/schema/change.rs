@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::user_types::{MAX_TYPE_DEPTH, MAX_TYPE_PARTS, mentions};
-use crate::schema::{Keyspace, Schema, SchemaChange};
+use crate::schema::{Keyspace, Schema, SchemaChange, Tables};
 use tholos_grammar::name::Name;
 
 /// A change does not fit the schema.
@@ -64,11 +64,12 @@ impl Schema {
             SchemaChange::PutTable(table) => {
                 let keyspace = next.keyspace_mut(&table.keyspace)?;
                 let table = keyspace.resolved_table(table)?;
-                keyspace.tables.insert(table.name.clone(), table);
+                keyspace.tables.insert_mut(table.name.clone(), table);
             }
             SchemaChange::DropTable(keyspace, name) => {
-                let gone = next.keyspace_mut(keyspace)?.tables.remove(name);
-                gone.ok_or_else(|| SchemaError::NoTable(keyspace.clone(), name.clone()))?;
+                if !next.keyspace_mut(keyspace)?.tables.remove_mut(name) {
+                    return Err(SchemaError::NoTable(keyspace.clone(), name.clone()));
+                }
             }
             SchemaChange::PutType(definition) => {
                 let keyspace = next.keyspace_mut(&definition.keyspace)?;
@@ -149,7 +150,7 @@ impl Keyspace {
             name,
             replication: BTreeMap::new(),
             durable_writes: true,
-            tables: BTreeMap::new(),
+            tables: Tables::default(),
             types: BTreeMap::new(),
         }
     }
@@ -227,9 +228,32 @@ mod tests {
         let after = before.apply(&SchemaChange::PutTable(table("b", Native::Int.into()))).unwrap();
         let of = |schema: &Schema, name: &str| Arc::clone(&schema.keyspaces["k"].tables[name]);
         assert!(Arc::ptr_eq(&of(&before, "a"), &of(&after, "a")));
-        assert_eq!(after.keyspaces["k"].tables.len(), 2);
+        assert_eq!(after.keyspaces["k"].tables.size(), 2);
         let altered = after.apply(&keyspace("k")).unwrap();
-        assert_eq!(altered.keyspaces["k"].tables.len(), 2, "altering a keyspace keeps its tables");
+        assert_eq!(altered.keyspaces["k"].tables.size(), 2, "altering a keyspace keeps its tables");
+    }
+
+    #[test]
+    fn a_change_of_one_table_leaves_the_others_alone_however_many_they_are() {
+        let name = |i: usize| format!("t{i}");
+        let put = |name: &str| SchemaChange::PutTable(table(name, Native::Int.into()));
+        let puts = (0..1000).map(|i| put(&name(i)));
+        let before = applied(std::iter::once(keyspace("k")).chain(puts));
+        let holders =
+            || -> usize { before.keyspaces["k"].tables.values().map(Arc::strong_count).sum() };
+        assert_eq!(holders(), 1000);
+        let changes = [
+            put("new"),
+            put("t500"),
+            SchemaChange::DropTable("k".into(), "t1".into()),
+            keyspace("k"),
+            SchemaChange::PutType(user_type("u", &[])),
+        ];
+        let after = changes.iter().map(|change| before.apply(change).unwrap());
+        let after: Vec<Schema> = after.collect();
+        assert_eq!(after[0].keyspaces["k"].tables.size(), 1001);
+        // A copied map would hold each table once more.
+        assert!(holders() < 1000 + 10 * changes.len(), "{} holders of 1000 tables", holders());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 use tholos_grammar::name::Name;
 use tholos_grammar::types::{CqlType, UserType};
@@ -43,10 +44,14 @@ pub struct Keyspace {
     /// Whether writes go through the commit log.
     pub durable_writes: bool,
     /// Tables by name.
-    pub tables: BTreeMap<Name, Arc<Table>>,
+    pub tables: Tables,
     /// User types by name.
     pub types: BTreeMap<Name, Arc<UserType>>,
 }
+
+/// Tables by name, of which there may be many: a changed copy shares all but a few nodes with the original, so that a
+/// schema change costs the same however many there are.
+pub type Tables = RedBlackTreeMapSync<Name, Arc<Table>>;
 
 /// A table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

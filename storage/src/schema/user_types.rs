@@ -87,9 +87,10 @@ impl Schema {
             for definition in keyspace.types.values_mut() {
                 *definition = Arc::new(with_definitions_in(definition, &named_if(&known)));
             }
-            for table in keyspace.tables.values_mut() {
-                *table = Arc::new(table.with_definitions(&named_if(&known)));
-            }
+            let by_name = |(name, table): (&Name, &Arc<Table>)| {
+                (name.clone(), Arc::new(table.with_definitions(&named_if(&known))))
+            };
+            keyspace.tables = keyspace.tables.iter().map(by_name).collect();
             (name.clone(), Arc::new(keyspace))
         });
         Schema { epoch: self.epoch, keyspaces: keyspaces.collect() }
@@ -127,8 +128,11 @@ impl Keyspace {
             let fields = definition.fields.iter();
             fields.map(|(_, cql_type)| cql_type).try_for_each(check_whole)?;
         }
-        for table in self.tables.values_mut() {
-            *table = resolved_table(&self.types, table)?;
+        for (name, table) in &self.tables.clone() {
+            let resolved = resolved_table(&self.types, table)?;
+            if !Arc::ptr_eq(&resolved, table) {
+                self.tables.insert_mut(name.clone(), resolved);
+            }
         }
         Ok(())
     }
