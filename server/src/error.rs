@@ -56,8 +56,8 @@ pub enum QueryError {
         /// Replicas alive.
         alive: u32,
     },
-    /// A read is too long for a thread that serves connections: it is done all over by another one. No client sees this.
-    #[error("the read is too long for this thread")]
+    /// A request is too long for a thread that serves connections: another one does it all over. No client sees this.
+    #[error("the request is too long for this thread")]
     TooLong,
     /// 0x1001: too much work; nothing was done.
     #[error("{0}")]

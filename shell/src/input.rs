@@ -29,7 +29,7 @@ pub(crate) enum ItemKind {
 }
 
 /// First words of commands that end with their line.
-const LINE_COMMANDS: [&str; 16] = [
+pub(crate) const LINE_COMMANDS: [&str; 16] = [
     "CAPTURE",
     "CLEAR",
     "CLS",

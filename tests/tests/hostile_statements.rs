@@ -63,6 +63,8 @@ fn hostile() -> Vec<String> {
         insert(around(60, "(int) ", "1", "")),
         insert(around(60, "[", "1", "]")),
         insert(around(60, "(int) - ", "1", "")),
+        format!("INSERT INTO ks.t (k, b) VALUES (1, {})", around(60, "to_json(", "'\"'", ")")),
+        format!("INSERT INTO ks.t (k, b) VALUES (1, {})", around(20, "to_json(", "'\"'", ")")),
         format!("SELECT {} FROM ks.t", vec!["a + a"; 20_000].join(", ")),
         format!("SELECT a FROM ks.t WHERE k IN ({})", vec!["1 + 1"; 60_000].join(", ")),
         format!(
@@ -82,7 +84,7 @@ fn hostile_statements_are_answered_and_nobody_waits() {
     let options = RequestOptions::default();
     for cql in [
         "CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
-        "CREATE TABLE ks.t (k int PRIMARY KEY, a int)",
+        "CREATE TABLE ks.t (k int PRIMARY KEY, a int, b text)",
         "INSERT INTO ks.t (k, a) VALUES (7, 1)",
     ] {
         one.query(cql, &options).unwrap_or_else(|error| panic!("{cql}: {error}"));

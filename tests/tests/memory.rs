@@ -117,7 +117,12 @@ fn load(client: &mut Connection) {
         client,
         "CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
     );
-    run(client, "CREATE TABLE ks.t (p int, c int, n int, v blob, PRIMARY KEY (p, c))");
+    run(
+        client,
+        // What compaction takes is none of this.
+        "CREATE TABLE ks.t (p int, c int, n int, v blob, PRIMARY KEY (p, c))
+         WITH compaction = {'class': 'SizeTieredCompactionStrategy', 'enabled': 'false'}",
+    );
     let int = |number: i32| number.to_be_bytes().to_vec();
     let row = |p: i32, c: i32, n: i32| vec![int(p), int(c), int(n % 100), noise(n)];
     let insert = "INSERT INTO ks.t (p, c, n, v) VALUES (?, ?, ?, ?)";

@@ -15,6 +15,7 @@ use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 
 use crate::copy::CopyCommand;
+use crate::input::LINE_COMMANDS;
 use crate::output::{Expand, Format};
 
 pub(crate) use words::{Word, words};
@@ -219,30 +220,12 @@ pub(crate) fn nearest<'a>(
 
 /// What to do about text that is no statement, if it looks like a command: of this shell, mistyped, or of another.
 pub(crate) fn meant(text: &str) -> Option<String> {
-    const COMMANDS: [&str; 17] = [
-        "CAPTURE",
-        "CLEAR",
-        "CONSISTENCY",
-        "COPY",
-        "DESCRIBE",
-        "EXIT",
-        "EXPAND",
-        "FORMAT",
-        "HELP",
-        "LOGIN",
-        "PAGING",
-        "QUIT",
-        "SERIAL",
-        "SHOW",
-        "SOURCE",
-        "TIMING",
-        "TRACING",
-    ];
     if text.starts_with(['.', '!']) {
         return Some("short forms begin with a backslash here: \\? lists them".to_string());
     }
     let first = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    let name = nearest(first, COMMANDS.into_iter()).filter(|_| first.len() > 2)?;
+    let name = nearest(first, LINE_COMMANDS.into_iter().chain(["COPY", "DESCRIBE"]))
+        .filter(|_| first.len() > 2)?;
     Some(format!("did you mean `{name}`?"))
 }
 

@@ -9,6 +9,7 @@ use tholos_grammar::value::codec::elements::{Elements, Entries, Fields};
 use tholos_grammar::value::codec::writer::{CollectionWriter, push_value, push_vector_element};
 use tholos_grammar::value::codec::{EncodeError, canonical, validate};
 use tholos_grammar::value::compare::compare;
+use tholos_storage::fs::nowait::may_wait;
 
 use super::row::{Cells, NoRow, Row};
 use super::{Evaluated, Expr, ExprKind, OfCells, Part};
@@ -20,6 +21,9 @@ use crate::query::values::Bound;
 /// The most that the functions and composite values of one expression may make, in bytes. Without it `to_json()` of
 /// `to_json()` and so on, each of which doubles what it is given, would take all memory in a statement of one line.
 const MAX_MADE_BYTES: usize = 64 << 20;
+
+/// An expression that makes more than this is evaluated in a thread that serves nobody else.
+const MAX_MADE_INLINE: usize = 256 << 10;
 
 /// What an expression is evaluated with.
 struct Evaluation<'e, 'v, 'c, R> {
@@ -46,7 +50,8 @@ impl Expr {
     ///
     /// # Errors
     /// [`QueryError::Invalid`] when a bound value is no value of its type, a null or unset value stands where none may,
-    /// or a function does not take its arguments.
+    /// a function does not take its arguments, or more is made than may be; [`QueryError::TooLong`] when this thread has
+    /// to serve others.
     pub fn evaluate<'v>(
         &'v self,
         values: &'v [Bound<'v>],
@@ -115,6 +120,9 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
     fn count(self, bytes: usize) -> Result<(), QueryError> {
         let made = self.made.get().saturating_add(bytes);
         self.made.set(made);
+        if made > MAX_MADE_INLINE && !may_wait() {
+            return Err(QueryError::TooLong);
+        }
         if made > MAX_MADE_BYTES {
             return Err(QueryError::invalid(format!(
                 "an expression makes values of more than {} MiB in all: nest fewer functions in it, or select less",
