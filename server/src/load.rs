@@ -1,29 +1,38 @@
-//! When there is too much to do: what part of the requests to refuse at once, so that the others are served in time.
+//! When there is too much to do: which requests to refuse at once, so that the others are served in time.
 //!
-//! Requests wait where nobody sees them: in the system's buffers of 64 sockets, say. So each connection notes, whenever it
-//! reads, how many bytes had come by then ([`Arrivals`]). What it takes up later came after the last note that does not
-//! cover it: that is how long it may have waited, and in that time [`Load`] has seen a number of requests from everybody.
+//! Requests wait where nobody counts them: in the system's buffers of 64 sockets, say. Whoever reads sees what is behind
+//! it, and the sum of that is the queue. It is too long when there are more requests in it than clients that wait for
+//! answers before they send more have in flight ([`FEW`]), and working them off takes longer than they should wait.
+//! From then on a round over all connections is to take [`ROUND`], of which each has its part; what it reads beyond that
+//! is refused, so the next round finds only what came during this one. When hardly anything is refused any more, or the
+//! threads have time, nothing is.
 //!
 //! ```text
-//! a round over 64 connections took 5 ms; 10,000 requests came in it, of which this thread can do one in 4 us: 1,250
-//! waited 5 ms > TARGET, 10,000 > FEW: each connection carries out 1,250 of 10,000, every 8th of its own, and refuses 7
+//! 64 connections send ten times too much, slices of 80 us: a round of 4 ms has 62 us for each, so it carries out one
+//! request, is 18 us in debt, and refuses the nine that came with it; every fifth turn or so it refuses all
 //! ```
-//!
-//! Both bounds must be passed: clients that wait for answers before they send more keep few requests in flight, however
-//! slow each of them is, and are never refused; short delays are no reason however many come.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Requests that waited less are not refused.
-const TARGET: Duration = Duration::from_millis(3);
+use parking_lot::Mutex;
 
-/// Nor are any while so many are waiting for each thread, or fewer.
-const FEW: u64 = 4096;
+/// While there is too much to do, the longest that a round over all connections should take: what one waits for its turn.
+const ROUND: Duration = Duration::from_millis(4);
 
-/// Of what can be done so much is, even if the queue is long already: it is to shrink, but not at the price of idling.
-const LEAST_OF_CAPACITY: f64 = 0.8;
+/// A queue that takes less to work off is no reason to refuse anything.
+const LONG: Duration = Duration::from_millis(6);
+
+/// Nor are so many requests for each thread, however long they take.
+const FEW: u64 = 2048;
+
+/// How long it is looked whether there is still too much to do, and what part of the requests is too few refusals.
+const WINDOW: Duration = Duration::from_millis(50);
+const FEW_REFUSALS: u64 = 10;
+
+/// Threads that carry requests out for less than this part of their time could do more.
+const IDLE: f64 = 0.4;
 
 /// What a request costs is measured over about so many.
 const COST_WINDOW: u64 = 512;
@@ -31,33 +40,28 @@ const COST_WINDOW: u64 = 512;
 /// It is measured in one of so many turns.
 const MEASURED_TURNS: u64 = 8;
 
-/// Notes that a connection keeps.
-const MOST_NOTES: usize = 32;
-
-/// What all connections had to do so far.
+/// What all connections have to do.
 #[derive(Debug)]
 pub(crate) struct Load {
     workers: u64,
     turns: AtomicU64,
-    requests: AtomicU64,
     refused: AtomicU64,
+    /// Bytes that have come and wait for the next turn of their connection.
+    waiting: AtomicI64,
     /// What carrying out a request takes, in nanoseconds.
     cost_ns: AtomicU64,
+    request_bytes: AtomicU64,
+    is_too_much: AtomicBool,
+    window: Mutex<Window>,
 }
 
-/// How far everybody had come at one moment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    at: Instant,
-    turns: u64,
+/// What happened lately, while there was too much to do.
+#[derive(Debug, Default)]
+struct Window {
+    began: Option<Instant>,
     requests: u64,
-}
-
-impl Moment {
-    /// When it was.
-    pub(crate) fn at(&self) -> Instant {
-        self.at
-    }
+    refused: u64,
+    busy: Duration,
 }
 
 /// What one connection did in a turn.
@@ -65,7 +69,20 @@ impl Moment {
 pub(crate) struct Turn {
     pub(crate) carried_out: u64,
     pub(crate) refused: u64,
+    pub(crate) bytes: u64,
     pub(crate) took: Duration,
+}
+
+/// One connection's part.
+#[derive(Debug)]
+pub(crate) struct Share {
+    load: Arc<Load>,
+    waiting: u64,
+    /// How many turns all had when this one's last ended.
+    turns: u64,
+    /// What may be spent in this turn, in nanoseconds; nothing, while there is not too much to do.
+    credit: Option<i64>,
+    debt: i64,
 }
 
 impl Load {
@@ -74,114 +91,142 @@ impl Load {
         Load {
             workers: workers as u64,
             turns: AtomicU64::new(0),
-            requests: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            waiting: AtomicI64::new(0),
             cost_ns: AtomicU64::new(0),
+            request_bytes: AtomicU64::new(0),
+            is_too_much: AtomicBool::new(false),
+            window: Mutex::default(),
         }
     }
 
     /// Requests that were refused.
     pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+        self.refused.load(Relaxed)
     }
 
-    /// How far everybody has come.
-    pub(crate) fn moment(&self, at: Instant) -> Moment {
-        let turns = self.turns.load(Ordering::Relaxed);
-        Moment { at, turns, requests: self.requests.load(Ordering::Relaxed) }
-    }
-
-    /// Counts a turn.
-    pub(crate) fn count(&self, turn: &Turn) {
-        let number = self.turns.fetch_add(1, Ordering::Relaxed);
-        self.requests.fetch_add(turn.carried_out + turn.refused, Ordering::Relaxed);
+    /// Counts a turn; says how many there were.
+    fn count(&self, turn: &Turn, now: Instant) -> u64 {
+        let number = self.turns.fetch_add(1, Relaxed);
         if turn.refused > 0 {
-            self.refused.fetch_add(turn.refused, Ordering::Relaxed);
+            self.refused.fetch_add(turn.refused, Relaxed);
         }
         if number.is_multiple_of(MEASURED_TURNS) && turn.carried_out > 0 {
             self.measure(turn);
         }
+        if self.is_too_much.load(Relaxed) {
+            self.look_again(turn, now);
+        }
+        number + 1
     }
 
     fn measure(&self, turn: &Turn) {
         let took = u64::try_from(turn.took.as_nanos()).unwrap_or(u64::MAX);
-        let cost = took / turn.carried_out;
-        let before = self.cost_ns.load(Ordering::Relaxed);
         let weight = (turn.carried_out * MEASURED_TURNS).min(COST_WINDOW);
-        let after = match before {
-            0 => cost,
-            _ => before - before * weight / COST_WINDOW + cost.saturating_mul(weight) / COST_WINDOW,
+        let learn = |known: &AtomicU64, new: u64| {
+            let before = known.load(Relaxed);
+            let after = match before {
+                0 => new,
+                _ => {
+                    let kept = before - before * weight / COST_WINDOW;
+                    kept + new.saturating_mul(weight) / COST_WINDOW
+                }
+            };
+            known.store(after.max(1), Relaxed);
         };
-        self.cost_ns.store(after.max(1), Ordering::Relaxed);
+        learn(&self.cost_ns, took / turn.carried_out);
+        learn(&self.request_bytes, turn.bytes / (turn.carried_out + turn.refused));
     }
 
-    /// What part of the requests to carry out that came after `since`; all, when it says `None`. There are so many
-    /// connections.
-    pub(crate) fn share(&self, since: &Moment, now: Instant, connections: u64) -> Option<f64> {
-        let gap = now.saturating_duration_since(since.at);
-        if gap <= TARGET {
-            return None;
-        }
-        let turns = self.turns.load(Ordering::Relaxed).saturating_sub(since.turns);
-        let requests = self.requests.load(Ordering::Relaxed).saturating_sub(since.requests);
-        // Each connection has its turn once in a round: what was noted many rounds ago says little of what came now.
-        let round = (connections as f64 / turns.max(1) as f64).min(1.0);
-        let (waited, waiting) = (gap.mul_f64(round), requests as f64 * round);
-        if waited <= TARGET || waiting <= (FEW * self.workers) as f64 {
-            return None;
-        }
-        let cost = self.cost_ns.load(Ordering::Relaxed).max(1) as f64;
-        let capacity = gap.as_nanos() as f64 * self.workers as f64 / cost;
-        let haste = (TARGET.as_secs_f64() / waited.as_secs_f64()).max(LEAST_OF_CAPACITY);
-        Some(capacity / requests as f64 * haste).filter(|share| *share < 1.0)
-    }
-}
-
-/// When the bytes of one connection came, as far as it is known.
-#[derive(Debug)]
-pub(crate) struct Arrivals {
-    /// Up to which byte all had come, and when that was seen; in order.
-    notes: VecDeque<(u64, Moment)>,
-}
-
-impl Arrivals {
-    /// What comes from the byte at `position` on comes after that moment.
-    pub(crate) fn new(position: u64, moment: Moment) -> Arrivals {
-        Arrivals { notes: VecDeque::from([(position, moment)]) }
-    }
-
-    /// All bytes before `position` had come at that moment.
-    pub(crate) fn note(&mut self, position: u64, moment: Moment) {
-        if self.notes.len() < MOST_NOTES {
-            self.notes.push_back((position, moment));
+    /// More waits than before: perhaps too much.
+    fn look(&self, waiting: u64) {
+        let requests = waiting / self.request_bytes.load(Relaxed).max(1);
+        let takes = requests.saturating_mul(self.cost_ns.load(Relaxed)) / self.workers;
+        if requests > FEW * self.workers && u128::from(takes) > LONG.as_nanos() {
+            *self.window.lock() = Window::default();
+            self.is_too_much.store(true, Relaxed);
         }
     }
 
-    /// The byte at `position` and those behind it came after this moment. Earlier ones are not asked about again.
-    pub(crate) fn since(&mut self, position: u64) -> Option<Moment> {
-        while self.notes.get(1).is_some_and(|(noted, _)| *noted <= position) {
-            self.notes.pop_front();
+    /// Whether it is still too much.
+    fn look_again(&self, turn: &Turn, now: Instant) {
+        let Some(mut window) = self.window.try_lock() else { return };
+        window.requests += turn.carried_out + turn.refused;
+        window.refused += turn.refused;
+        window.busy += turn.took;
+        let began = *window.began.get_or_insert(now);
+        if now.saturating_duration_since(began) < WINDOW {
+            return;
         }
-        self.notes.front().map(|(_, moment)| *moment)
+        let busy = window.busy.as_secs_f64() / self.workers as f64;
+        let idles = busy < IDLE * now.saturating_duration_since(began).as_secs_f64();
+        if idles || window.refused.saturating_mul(FEW_REFUSALS) <= window.requests {
+            self.is_too_much.store(false, Relaxed);
+        }
+        *window = Window::default();
     }
 }
 
-/// Carries out a share of what comes, evenly.
-#[derive(Debug, Default)]
-pub(crate) struct Sieve {
-    /// Parts of requests that were not used.
-    saved: f64,
+impl Share {
+    pub(crate) fn new(load: Arc<Load>) -> Share {
+        let turns = load.turns.load(Relaxed);
+        Share { load, waiting: 0, turns, credit: None, debt: 0 }
+    }
+
+    /// So many bytes have come and wait for the next turn.
+    pub(crate) fn waits(&mut self, bytes: u64) {
+        if bytes == self.waiting {
+            return;
+        }
+        let more = bytes as i64 - self.waiting as i64;
+        self.waiting = bytes;
+        let all = self.load.waiting.fetch_add(more, Relaxed) + more;
+        if more > 0 && !self.load.is_too_much.load(Relaxed) {
+            self.load.look(u64::try_from(all).unwrap_or(0));
+        }
+    }
+
+    /// Begins a turn. There are so many connections.
+    pub(crate) fn begin(&mut self, connections: u64) {
+        if !self.load.is_too_much.load(Relaxed) {
+            (self.credit, self.debt) = (None, 0);
+            return;
+        }
+        // Who has turns now, and how many, is seen by how many others had theirs since the last one of this.
+        let turns = self.load.turns.load(Relaxed).saturating_sub(self.turns);
+        let turns = (turns + 1).clamp(1, connections.max(1));
+        let part = ROUND.as_nanos() as u64 * self.load.workers / turns;
+        self.credit = Some(part as i64 - self.debt);
+    }
+
+    /// Whether others have to have their turns before this has another.
+    pub(crate) fn is_of_too_much(&self) -> bool {
+        self.load.is_too_much.load(Relaxed)
+    }
+
+    /// Whether a request is to be refused now.
+    pub(crate) fn refuses(&self) -> bool {
+        self.credit.is_some_and(|credit| credit <= 0)
+    }
+
+    /// A request was carried out.
+    pub(crate) fn spend(&mut self, took: Duration) {
+        if let Some(credit) = &mut self.credit {
+            *credit = credit.saturating_sub(i64::try_from(took.as_nanos()).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Ends a turn.
+    pub(crate) fn end(&mut self, turn: &Turn, now: Instant) {
+        self.turns = self.load.count(turn, now);
+        // Nothing is saved up, and what was overdrawn is paid back.
+        self.debt = self.credit.take().map_or(0, |credit| credit.saturating_neg().max(0));
+    }
 }
 
-impl Sieve {
-    /// Whether the next one is among those to carry out.
-    pub(crate) fn admits(&mut self, share: f64) -> bool {
-        self.saved += share;
-        let admits = self.saved >= 1.0;
-        if admits {
-            self.saved -= 1.0;
-        }
-        admits
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.waits(0);
     }
 }
 
@@ -189,64 +234,102 @@ impl Sieve {
 mod tests {
     use super::*;
 
-    const MS: Duration = Duration::from_millis(1);
+    const COST: Duration = Duration::from_micros(80);
+    const BYTES: u64 = 60;
 
-    /// One thread that does a request in 4 us.
-    fn load() -> Load {
+    /// One thread, on which requests of 60 bytes take 80 us.
+    fn load() -> Arc<Load> {
         let load = Load::new(1);
-        load.measure(&Turn { carried_out: 1000, refused: 0, took: 4 * MS });
-        load
+        load.measure(&Turn { carried_out: 100, refused: 0, bytes: 100 * BYTES, took: 100 * COST });
+        Arc::new(load)
     }
 
-    fn turns(load: &Load, turns: u64, requests: u64) {
-        for _ in 0..turns {
-            load.turns.fetch_add(1, Ordering::Relaxed);
-            load.requests.fetch_add(requests / turns, Ordering::Relaxed);
+    /// Rounds over connections that each find so many requests in each; what was carried out and refused in the last.
+    fn rounds(shares: &mut [Share], rounds: u32, requests: u64, now: &mut Instant) -> Turn {
+        let connections = shares.len() as u64;
+        let mut last = Turn::default();
+        for _ in 0..rounds {
+            last = Turn::default();
+            for share in &mut *shares {
+                let mut turn = Turn { bytes: requests * BYTES, ..Turn::default() };
+                share.begin(connections);
+                for _ in 0..requests {
+                    if share.refuses() {
+                        turn.refused += 1;
+                        continue;
+                    }
+                    share.spend(COST);
+                    turn.carried_out += 1;
+                    turn.took += COST;
+                }
+                *now += turn.took;
+                share.end(&turn, *now);
+                last.carried_out += turn.carried_out;
+                last.refused += turn.refused;
+                last.took += turn.took;
+            }
         }
+        last
+    }
+
+    fn shares(load: &Arc<Load>) -> Vec<Share> {
+        (0..64).map(|_| Share::new(Arc::clone(load))).collect()
     }
 
     #[test]
-    fn of_ten_times_too_much_a_tenth_is_carried_out() {
-        let (load, began) = (load(), Instant::now());
-        let since = load.moment(began);
-        turns(&load, 64, 10_048);
-        let share = load.share(&since, began + 4 * MS, 64).unwrap();
-        assert!((0.075..0.1).contains(&share), "{share}");
-        let mut sieve = Sieve::default();
-        let admitted = (0..1000).filter(|_| sieve.admits(share)).count() as f64;
-        assert!((admitted / 1000.0 - share).abs() < 0.01);
-    }
-
-    #[test]
-    fn short_waits_and_few_requests_are_no_reason() {
-        let (load, began) = (load(), Instant::now());
-        let since = load.moment(began);
-        turns(&load, 64, 6_400);
-        assert_eq!(load.share(&since, began + 2 * MS, 64), None);
-        let (load, since) = (Load::new(1), since);
-        load.measure(&Turn { carried_out: 1, refused: 0, took: MS });
-        turns(&load, 64, 4_096);
-        assert_eq!(load.share(&since, began + 4000 * MS, 64), None, "slow, but in closed loop");
-    }
-
-    #[test]
-    fn what_an_idle_client_sends_now_did_not_wait_since_it_spoke_last() {
-        let (load, began) = (load(), Instant::now());
-        let since = load.moment(began);
-        // Ten seconds at four fifths of what one thread can do, in rounds of a millisecond.
-        turns(&load, 640_000, 2_560_000);
-        assert_eq!(load.share(&since, began + 10_000 * MS, 64), None);
-    }
-
-    #[test]
-    fn a_byte_came_after_the_last_note_before_it() {
-        let (load, began) = (load(), Instant::now());
-        let at = |ms: u32| load.moment(began + ms * MS);
-        let mut arrivals = Arrivals::new(0, at(0));
-        arrivals.note(100, at(1));
-        arrivals.note(150, at(2));
-        for (position, after) in [(0, 0), (99, 0), (100, 1), (149, 1), (150, 2), (999, 2)] {
-            assert_eq!(arrivals.since(position).unwrap().at, began + after * MS, "{position}");
+    fn what_is_too_much_is_refused_until_it_is_no_more() {
+        let (load, mut now) = (load(), Instant::now());
+        let mut shares = shares(&load);
+        assert_eq!(rounds(&mut shares, 1, 8, &mut now).refused, 0);
+        for share in &mut shares {
+            share.waits(70 * BYTES);
         }
+        let mut carried_out = 0;
+        for _ in 0..20 {
+            let last = rounds(&mut shares, 1, 8, &mut now);
+            assert!(last.took <= 2 * ROUND, "{last:?}");
+            carried_out += last.carried_out;
+        }
+        // As much as there is time for.
+        let possible = 20 * ROUND.as_nanos() as u64 / COST.as_nanos() as u64;
+        assert!((possible * 9 / 10..=possible * 2).contains(&carried_out), "{carried_out}");
+        for share in &mut shares {
+            share.waits(0);
+        }
+        now += WINDOW;
+        rounds(&mut shares, 1, 0, &mut now);
+        now += WINDOW;
+        rounds(&mut shares, 1, 0, &mut now);
+        assert_eq!(rounds(&mut shares, 1, 8, &mut now).refused, 0);
+    }
+
+    #[test]
+    fn clients_that_wait_for_answers_are_not_refused_however_slow_they_are_served() {
+        let (load, mut now) = (load(), Instant::now());
+        let mut shares = shares(&load);
+        for share in &mut shares {
+            share.waits(31 * BYTES);
+        }
+        assert_eq!(rounds(&mut shares, 10, 64, &mut now).refused, 0);
+    }
+
+    #[test]
+    fn a_connection_that_ends_leaves_nothing_behind() {
+        let load = load();
+        let mut shares = shares(&load);
+        shares[0].waits(5_000 * BYTES);
+        assert!(load.is_too_much.load(Relaxed));
+        drop(shares);
+        assert_eq!(load.waiting.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn one_busy_connection_has_the_time_of_all() {
+        let (load, mut now) = (load(), Instant::now());
+        let mut shares = shares(&load);
+        rounds(&mut shares, 1, 1, &mut now);
+        shares[0].waits(5_000 * BYTES);
+        let last = rounds(&mut shares[..1], 2, 500, &mut now);
+        assert_eq!(last.carried_out, ROUND.as_nanos() as u64 / COST.as_nanos() as u64);
     }
 }

@@ -93,7 +93,7 @@ pub struct Node {
     budget: Arc<Budget>,
     /// The largest request that is taken.
     frame_bytes: usize,
-    load: Load,
+    load: Arc<Load>,
     clients: DashMap<u64, Arc<Client>>,
     next_client: AtomicU64,
     traces: Traces,
@@ -172,7 +172,7 @@ impl Node {
     }
 
     /// What all connections had to do lately.
-    pub(crate) fn load(&self) -> &Load {
+    pub(crate) fn load(&self) -> &Arc<Load> {
         &self.load
     }
 

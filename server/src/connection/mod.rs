@@ -86,8 +86,6 @@ pub(crate) struct Connection {
     frame_credit: Credit,
     /// For everything else that is here when a turn is over.
     credit: Credit,
-    /// Nothing was read for a while, and not for want of bytes.
-    held_back: bool,
     /// Version of the answers before STARTUP agrees on one.
     version: Version,
     session: Option<Session>,
@@ -126,7 +124,6 @@ impl Connection {
             frame_credit: account.nothing(),
             credit: account.nothing(),
             account,
-            held_back: false,
             version: Version::V4,
             session: None,
             client: None,
@@ -163,7 +160,7 @@ impl Connection {
             }
             self.settle();
             self.start_jobs();
-            if self.reading.left_over && !self.closing {
+            if (self.reading.left_over || self.reading.share.is_of_too_much()) && !self.closing {
                 // Others first.
                 tokio::task::yield_now().await;
             }
@@ -232,11 +229,9 @@ impl Connection {
             return Poll::Ready(Ok(Woken::Retry));
         }
         if !self.takes_more() {
-            self.held_back = true;
+            // What comes now does not wait for a thread.
+            self.reading.share.waits(0);
             return Poll::Pending;
-        }
-        if std::mem::take(&mut self.held_back) {
-            self.forget_arrivals();
         }
         self.poll_input(cx)
     }
@@ -344,7 +339,7 @@ impl Connection {
     /// that its answers take.
     async fn writable(&mut self) -> io::Result<()> {
         self.settle();
-        self.held_back = true;
+        self.reading.share.waits(0);
         let limit = self.node.config().limits.frame_timeout();
         loop {
             match tokio::time::timeout(limit, self.stream.writable()).await {

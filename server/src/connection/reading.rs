@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::cold::{Job, UNPACK_BYTES, Wait, is_heavy};
 use super::{Connection, Woken};
-use crate::load::{Arrivals, Moment, Sieve, Turn};
+use crate::load::{Share, Turn};
 use crate::node::Node;
 
 /// Bytes read at once.
@@ -34,7 +35,7 @@ const FIRST_ANSWER_BYTES: usize = 1 << 10;
 
 /// A turn ends when its answers have this many bytes, or it took this long, so that others get their turn too.
 const TURN_BYTES: usize = 256 << 10;
-pub(super) const TURN_TIME: Duration = Duration::from_millis(2);
+pub(super) const TURN_TIME: Duration = Duration::from_micros(500);
 
 /// Of a frame that was begun so much must come in each second, or all of it.
 const LEAST_BYTES_PER_SECOND: u64 = 256 << 10;
@@ -58,13 +59,10 @@ pub(super) struct Reading {
     pub(super) left_over: bool,
     /// Memory for the envelope at the front that could not be had yet; 0: none is wanted.
     wanted: usize,
-    /// Bytes read so far.
-    received: u64,
+    /// Bytes that had come behind those that were read last.
+    behind: u64,
     frame: FrameClock,
-    arrivals: Arrivals,
-    /// What was read in this turn, and when.
-    arrived: Option<(u64, Moment)>,
-    sieve: Sieve,
+    pub(super) share: Share,
     /// The error that refused requests are answered with: its body.
     refusal: Vec<u8>,
 }
@@ -98,11 +96,9 @@ impl Reading {
             unread: Vec::new(),
             left_over: false,
             wanted: 0,
-            received: 0,
+            behind: 0,
             frame: FrameClock::default(),
-            arrivals: Arrivals::new(0, node.load().moment(Instant::now())),
-            arrived: None,
-            sieve: Sieve::default(),
+            share: Share::new(Arc::clone(node.load())),
             refusal: Vec::new(),
         }
     }
@@ -110,11 +106,6 @@ impl Reading {
     /// Memory that it holds.
     pub(super) fn memory(&self) -> usize {
         self.unread.capacity() + self.decoder.memory()
-    }
-
-    /// Bytes that went to whoever carries requests out.
-    fn consumed(&self) -> u64 {
-        self.received - self.unread.len() as u64
     }
 
     /// How many bytes to read at once: no more than the rest of a large frame, which is then alone in its buffer.
@@ -210,12 +201,6 @@ impl Connection {
         self.reading.frame.is_over(limit, Instant::now())
     }
 
-    /// What is read from here on did not wait for this thread: it was us who did not want it.
-    pub(super) fn forget_arrivals(&mut self) {
-        let moment = self.node.load().moment(Instant::now());
-        self.reading.arrivals = Arrivals::new(self.reading.consumed(), moment);
-    }
-
     /// Reads once and works off what came.
     fn poll_turn(&mut self, input: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<Woken>> {
         let most = self.reading.read_bytes(self.account.budget().is_short());
@@ -243,15 +228,11 @@ impl Connection {
     fn note_arrival(&mut self, bytes: usize, most: usize) {
         self.node.metrics().received_bytes.fetch_add(bytes as u64, Relaxed);
         let reading = &mut self.reading;
-        reading.received += bytes as u64;
         reading.frame.bytes += bytes as u64;
-        // There is more than was read, perhaps: it has come by now too.
-        let behind = match bytes < most {
+        reading.behind = match bytes < most {
             true => 0,
             false => rustix::io::ioctl_fionread(&self.stream).unwrap_or(0),
         };
-        reading.arrived =
-            Some((reading.received + behind, self.node.load().moment(Instant::now())));
     }
 
     fn work_off_unread(&mut self) {
@@ -284,8 +265,9 @@ impl Connection {
         let all = *input;
         self.encoder.body().reserve(FIRST_ANSWER_BYTES);
         let mut decoder = std::mem::replace(&mut self.reading.decoder, Decoder::of_requests());
-        let began = self.reading.arrived.map_or_else(Instant::now, |(_, moment)| moment.at());
-        let share = self.share(all.len(), began);
+        let began = Instant::now();
+        let connections = self.node.metrics().connections.load(Relaxed);
+        self.reading.share.begin(connections.unsigned_abs());
         let most = if self.account.budget().is_short() { FREE_BYTES } else { TURN_BYTES };
         let (mut turn, mut started, mut whole) = (Turn::default(), began, None);
         while !self.closing {
@@ -307,10 +289,7 @@ impl Connection {
                 break;
             };
             let header = envelope.header;
-            if let Some(share) = share
-                && is_statement(header.opcode)
-                && !self.reading.sieve.admits(share)
-            {
+            if self.reading.share.refuses() && is_statement(header.opcode) {
                 self.refuse_overloaded(&header);
                 turn.refused += 1;
                 continue;
@@ -336,27 +315,21 @@ impl Connection {
                 opened.apply(&mut decoder, self.node.frame_bytes());
             }
             // When one request ends, the next begins: the clock is looked at once.
-            started = self.answered_at.unwrap_or_else(Instant::now);
+            let ended = self.answered_at.unwrap_or_else(Instant::now);
+            self.reading.share.spend(ended.saturating_duration_since(started));
+            started = ended;
         }
         self.reading.decoder = decoder;
         turn.took = started.saturating_duration_since(began);
-        self.end_turn(&turn, input.len());
+        turn.bytes = (all.len() - input.len()) as u64;
+        self.end_turn(&turn, input.len(), started);
         whole
     }
 
-    /// What part of the requests of this turn to carry out; all, mostly. `length` bytes are to be worked off.
-    fn share(&mut self, length: usize, now: Instant) -> Option<f64> {
-        let position = self.reading.received - length as u64;
-        if let Some((noted, moment)) = self.reading.arrived.take() {
-            self.reading.arrivals.note(noted, moment);
-        }
-        let since: Moment = self.reading.arrivals.since(position)?;
-        let connections = self.node.metrics().connections.load(Relaxed);
-        self.node.load().share(&since, now, connections.unsigned_abs())
-    }
-
-    fn end_turn(&mut self, turn: &Turn, left: usize) {
-        self.node.load().count(turn);
+    fn end_turn(&mut self, turn: &Turn, left: usize, now: Instant) {
+        self.reading.share.end(turn, now);
+        let whole = if self.reading.left_over { left as u64 } else { 0 };
+        self.reading.share.waits(self.reading.behind + whole);
         let done = turn.carried_out + turn.refused > 0;
         let left = left > 0 || self.reading.decoder.is_assembling();
         self.reading.frame.turned(left, done);

@@ -162,7 +162,7 @@ impl Node {
             metrics: Arc::new(Metrics::default()),
             frame_bytes: config.frame_bytes(budget.most_of_one()),
             budget,
-            load: Load::new(cores()),
+            load: Arc::new(Load::new(cores())),
             clients: DashMap::new(),
             next_client: AtomicU64::new(0),
             traces: Traces::default(),

@@ -20,6 +20,8 @@ use crate::server::Server;
 
 /// Requests that may wait for their answers on each connection.
 const STREAMS: i16 = 32_000;
+/// Requests in flight on each connection while the peak is looked for: a server that is never without work.
+const PEAK_DEPTH: i16 = 16;
 /// Latencies above this are counted as this.
 const LONGEST_NANOS: u64 = 60_000_000_000;
 /// A generator that is later than this leaves out what it missed.
@@ -54,6 +56,8 @@ pub struct Offered {
     /// Not sent: no stream was free.
     unsent: u64,
     elapsed: Duration,
+    /// Answered before the last request was sent: what comes later is no part of what is done in that time.
+    in_time: u64,
     answered: Histogram<u64>,
     refused: Histogram<u64>,
 }
@@ -71,7 +75,7 @@ pub fn run_on(core: usize) -> bool {
 /// What the system says; the server closed a connection, or did not answer.
 pub fn measure(server: &Server, workload: &Workload, plan: Plan) -> io::Result<Value> {
     let Plan { connections, factor, duration } = plan;
-    let closed = Shape { connections, depth: 8, rate: None, duration };
+    let closed = Shape { connections, depth: PEAK_DEPTH, rate: None, duration };
     let peak = run(server.address, workload, closed)?.per_second();
     let mut load = Load::open(server.address, connections)?;
     let calm = (peak as u64 / CALM).max(1);
@@ -92,8 +96,8 @@ pub fn measure(server: &Server, workload: &Workload, plan: Plan) -> io::Result<V
         "peak": peak.round(),
         "offered": per_second(over.sent + over.unsent),
         "sent": per_second(over.sent),
-        "goodput": per_second(over.answered.len()),
-        "goodput_of_peak": over.answered.len() as f64 / over.elapsed.as_secs_f64() / peak,
+        "goodput": per_second(over.in_time),
+        "goodput_of_peak": over.in_time as f64 / over.elapsed.as_secs_f64() / peak,
         "refused": per_second(over.refused.len()),
         "p50_us": micros(&over.answered, 50.0),
         "p99_us": micros(&over.answered, 99.0),
@@ -135,6 +139,7 @@ impl Load {
             sent: 0,
             unsent: 0,
             elapsed: Duration::ZERO,
+            in_time: 0,
             answered: histogram()?,
             refused: histogram()?,
         };
@@ -157,6 +162,7 @@ impl Load {
             self.receive(&now, Duration::ZERO, &mut offered)?;
         }
         offered.elapsed = began.elapsed();
+        offered.in_time = offered.answered.len();
         let limit = Instant::now() + DRAIN;
         while self.connections.iter().any(|connection| connection.in_flight() > 0) {
             if Instant::now() > limit {
