@@ -1,7 +1,8 @@
 //! Executing SELECT: restrictions become keys, a walk yields rows, a page filters, projects and counts them.
 //!
-//! - [`source`]: where rows come from; [`walk`]: in which order.
-//! - [`row`]: one row's values; [`filter`], [`project`], [`aggregate`]: what is done with them; [`page`]: all of it.
+//! - [`source`]: where rows come from; [`walk`], [`merge`]: in which order.
+//! - [`row`]: one row's values; [`filter`], [`project`], [`aggregate`], [`sorted`]: what is done with them; [`page`]: all
+//!   of it.
 //!
 //! Rows go from storage to the connection's buffer one by one: a result is never held as a whole, and a plain column's
 //! bytes are copied once.
@@ -10,11 +11,13 @@ mod aggregate;
 mod filter;
 #[cfg(test)]
 mod group_model_tests;
+mod merge;
 #[cfg(test)]
 mod model_tests;
 mod page;
 mod project;
 mod row;
+mod sorted;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -45,7 +48,7 @@ use crate::query::expression::{Evaluated, Expr};
 use crate::query::restriction::evaluate::Evaluator;
 use crate::query::restriction::keys::LongKeys;
 use crate::query::restriction::{Access, PartitionKeys};
-use crate::query::select::plan::{Projection, SelectPlan};
+use crate::query::select::plan::{Across, Projection, SelectPlan};
 use crate::system::Wanted;
 
 /// How much a page of a paged read may walk, all its partitions together, before it ends early, with a paging state and
@@ -209,8 +212,8 @@ fn walk_rows(
             let table = &plan.table;
             let prefixes = keys.partitions(table, evaluator)?;
             let intervals = plan.clustering.intervals(table, evaluator, LongKeys::Absent)?;
-            if plan.merge_partitions {
-                return walk.merged(&prefixes, &intervals, page);
+            if let Across::Merged(columns) = plan.across {
+                return walk.merged(&prefixes, &intervals, columns, page);
             }
             let points = !plan.distinct && plan.clustering.width() == table.clustering.len();
             walk.partitions(&prefixes, &intervals, points, page)
@@ -261,7 +264,7 @@ fn limits(
     if one_row {
         return Ok(Limits::default());
     }
-    if plan.merge_partitions && per_partition.is_some() && page.is_some() {
+    if matches!(plan.across, Across::Merged(_)) && per_partition.is_some() && page.is_some() {
         return Err(QueryError::invalid(
             "Cannot page queries with ORDER BY, an IN restriction on the partition key and PER PARTITION LIMIT: leave one of them out, or disable paging for this query",
         ));

@@ -96,10 +96,17 @@ struct Query {
     access: Access,
     clustering: Clustering,
     filter: Option<Filter>,
-    order: Option<bool>,
+    order: Option<Order>,
     limit: Option<u32>,
     per_partition: Option<u32>,
     distinct: bool,
+}
+
+/// ORDER BY the first column, or by both, in the table's order or against it.
+#[derive(Clone, Copy, Debug)]
+struct Order {
+    reverse: bool,
+    both: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -253,8 +260,10 @@ impl Query {
             cql.push_str(&format!(" WHERE {}", relations.join(" AND ")));
         }
         match self.order {
-            Some(true) => cql.push_str(" ORDER BY a DESC, b ASC"),
-            Some(false) => cql.push_str(" ORDER BY a"),
+            Some(Order { reverse: true, both: true }) => cql.push_str(" ORDER BY a DESC, b ASC"),
+            Some(Order { reverse: true, both: false }) => cql.push_str(" ORDER BY a DESC"),
+            Some(Order { reverse: false, both: true }) => cql.push_str(" ORDER BY a, b DESC"),
+            Some(Order { reverse: false, both: false }) => cql.push_str(" ORDER BY a"),
             None => {}
         }
         if let Some(limit) = self.per_partition {
@@ -297,7 +306,7 @@ impl Query {
     fn expected(&self, model: &Model) -> Vec<Vec<String>> {
         let restricts_rows = !matches!(self.clustering, Clustering::None)
             || matches!(self.filter, Some(Filter::Value(_)));
-        let reverse = self.order == Some(true);
+        let reverse = self.order.is_some_and(|order| order.reverse);
         let mut partitions = Vec::new();
         for k in self.keys(model) {
             let Some(partition) = model.get(&k) else { continue };
@@ -344,8 +353,15 @@ impl Query {
             partitions.push(rows);
         }
         let mut rows: Vec<_> = partitions.into_iter().flatten().collect();
-        if self.order.is_some() && self.access.several() {
-            rows.sort_by(|(a, _), (b, _)| if reverse { b.cmp(a) } else { a.cmp(b) });
+        if let (Some(order), true) = (self.order, self.access.several()) {
+            // What is equal in what orders it stays as it is: partition by partition.
+            let key = |place: &Option<(i32, i32)>| {
+                place.map(|(a, b)| (a, if order.both { Some(b) } else { None }))
+            };
+            rows.sort_by(|(a, _), (b, _)| match reverse {
+                true => key(b).cmp(&key(a)),
+                false => key(a).cmp(&key(b)),
+            });
         }
         rows.truncate(self.limit.unwrap_or(u32::MAX) as usize);
         rows.into_iter().map(|(_, row)| row).collect()
@@ -410,7 +426,9 @@ fn queries() -> impl Strategy<Value = Query> {
         1 => (0..3i32).prop_map(|v| Some(Filter::Value(v))),
         1 => (0..3i32).prop_map(|s| Some(Filter::Fixed(s))),
     ];
-    let order = prop_oneof![2 => Just(None), 1 => Just(Some(true)), 1 => Just(Some(false))];
+    let order = prop::option::of(
+        (any::<bool>(), any::<bool>()).prop_map(|(reverse, both)| Order { reverse, both }),
+    );
     let limit = || prop::option::weighted(0.3, 1..6u32);
     (access, clustering(), filter, order, limit(), limit(), prop::bool::weighted(0.15)).prop_map(
         |(access, clustering, filter, order, limit, per_partition, distinct)| {

@@ -15,13 +15,14 @@ use super::aggregate::Gathered;
 use super::filter::Condition;
 use super::project;
 use super::row::{ClusteringValues, Layout, Partition, RowView};
+use super::sorted::SortedGroups;
 use crate::budget::Credit;
 use crate::error::QueryError;
 use crate::execute::RequestWatch;
 use crate::execute::paging::{PagingState, fingerprint};
 use crate::query::expression::{Aggregate, Expr, ExprKind};
 use crate::query::restriction::evaluate::Evaluator;
-use crate::query::select::plan::{Projection, SelectPlan};
+use crate::query::select::plan::{Across, Projection, SelectPlan};
 
 /// How often a read looks at the clock.
 const ROWS_PER_LOOK_AT_CLOCK: u32 = 256;
@@ -74,6 +75,8 @@ pub(super) struct Page<'a> {
     writer: &'a mut RowsWriter,
     clustering: ClusteringValues,
     group: Option<Group>,
+    /// Groups that are not shown in the order in which they end.
+    sorted: Option<SortedGroups>,
     /// Where the page ended, once it is full: it has a next one only if there is a further row.
     full: Option<PagingState>,
     next: Option<PagingState>,
@@ -126,6 +129,8 @@ struct Group {
     /// The values that make it: lengths and bytes of the grouping columns.
     key: Vec<u8>,
     gathered: Vec<Gathered>,
+    /// Where its first row was, if groups are sorted by that.
+    first: Vec<u8>,
     /// Where its last row was.
     partition: Vec<u8>,
     position: Vec<u8>,
@@ -161,6 +166,10 @@ impl<'a> Page<'a> {
             writer,
             clustering: ClusteringValues::default(),
             group: None,
+            sorted: match plan.across {
+                Across::SortedGroups(columns) => Some(SortedGroups::by(columns)),
+                Across::InTurn | Across::Merged(_) => None,
+            },
             full: None,
             next: None,
             time,
@@ -222,7 +231,8 @@ impl<'a> Page<'a> {
             }
         }
         if let Projection::Aggregates { aggregates, .. } = &plan.projection {
-            return self.gather(aggregates, &view, partition, position);
+            let first = if row.is_some() { position } else { &[] };
+            return self.gather(aggregates, &view, partition, position, first);
         }
         if let Some(state) = self.full.take() {
             self.next = Some(state);
@@ -410,6 +420,7 @@ impl<'a> Page<'a> {
         view: &RowView<'_>,
         partition: &Partition,
         position: &[u8],
+        first: &[u8],
     ) -> Result<Flow, QueryError> {
         let key = match &self.plan.group_by {
             Some(groups) => group_key(groups, view, self.evaluator)?,
@@ -432,6 +443,7 @@ impl<'a> Page<'a> {
         let group = self.group.get_or_insert_with(|| Group {
             key,
             gathered: aggregates.iter().map(Gathered::new).collect(),
+            first: if self.sorted.is_some() { first.to_vec() } else { Vec::new() },
             partition: Vec::new(),
             position: Vec::new(),
             left_in_partition: self.left_in_partition,
@@ -457,11 +469,16 @@ impl<'a> Page<'a> {
         let finished = group.gathered.into_iter().zip(aggregates);
         let finished = finished.map(|(gathered, aggregate)| gathered.finish(aggregate));
         let finished = finished.collect::<Result<Vec<_>, _>>()?;
+        let start = self.out.len();
         for item in items {
             let value = project::evaluate(item, &project::Group(&finished), self.evaluator)?;
             write(value.as_deref(), self.out)?;
         }
         self.check_room()?;
+        if let Some(sorted) = &mut self.sorted {
+            sorted.push(self.plan, &group.first, start..self.out.len())?;
+            return Ok(Flow::Continue);
+        }
         self.writer.end_row();
         self.rows += 1;
         if self.plan.group_by.is_some()
@@ -491,6 +508,7 @@ impl<'a> Page<'a> {
                 self.group = Some(Group {
                     key: empty(),
                     gathered,
+                    first: empty(),
                     partition: empty(),
                     position: empty(),
                     left_in_partition: None,
@@ -499,7 +517,22 @@ impl<'a> Page<'a> {
             self.end_group()?;
             self.next = None;
         }
+        if let Some(sorted) = self.sorted.take() {
+            self.write_sorted(sorted)?;
+        }
         Ok(self.next)
+    }
+
+    /// Puts groups that were written as they ended in order, and leaves out those beyond the limit.
+    fn write_sorted(&mut self, sorted: SortedGroups) -> Result<(), QueryError> {
+        let unsorted = self.begins..self.out.len();
+        for group in sorted.in_order(self.plan.direction, self.limits.total) {
+            self.out.extend_from_within(group);
+            self.writer.end_row();
+            self.check_room()?;
+        }
+        self.out.drain(unsorted);
+        Ok(())
     }
 }
 

@@ -1,18 +1,16 @@
 //! Walks: from keys to rows, in the order of the result, going on where an earlier page ended.
 //!
 //! - [`partitions`]: partitions one after the other, each by its intervals of positions, forward or in reverse.
-//! - [`merged`]: partitions side by side, their rows merged in clustering order (IN with ORDER BY).
+//! - [`merge`](super::merge): partitions side by side, their rows merged in clustering order (IN with ORDER BY).
 //! - [`scan`]: a range of tokens.
 //!
 //! A partition without live rows but with a live static row shows one row without clustering, if nothing restricts rows.
-
-use std::cmp::Ordering;
 
 use smallvec::SmallVec;
 use tholos_storage::key::decode_component;
 use tholos_storage::model::entry::Direction;
 use tholos_storage::model::position::{AFTER, HEADER, ROW, STATIC};
-use tholos_storage::read::live::{LiveRow, LiveRows, ReadBudget};
+use tholos_storage::read::live::{LiveRows, ReadBudget};
 use tholos_storage::schema::Table;
 
 use super::page::{Flow, Page};
@@ -37,12 +35,12 @@ pub(super) struct Walk<'w, 'c> {
 }
 
 impl Walk<'_, '_> {
-    fn direction(&self) -> Direction {
+    pub(super) fn direction(&self) -> Direction {
         self.plan.direction
     }
 
     /// Whether a partition with only a static row has a row to show.
-    fn shows_static_only(&self) -> bool {
+    pub(super) fn shows_static_only(&self) -> bool {
         !self.plan.restricts_rows && !self.plan.table.statics.is_empty()
     }
 
@@ -54,13 +52,13 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn read_static(&self, prefix: &[u8]) -> Result<Option<StaticRow>, QueryError> {
+    pub(super) fn read_static(&self, prefix: &[u8]) -> Result<Option<StaticRow>, QueryError> {
         let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(prefix);
         key.push(STATIC);
         Ok(self.source.row(&key, prefix.len())?.map(StaticRow::Point))
     }
 
-    fn open(&self, prefix: &[u8], page: &Page<'_>) -> Result<Partition, QueryError> {
+    pub(super) fn open(&self, prefix: &[u8], page: &Page<'_>) -> Result<Partition, QueryError> {
         let mut partition = Partition::open(prefix, &page.layout, &self.plan.table)?;
         if page.layout.needs_static() {
             partition.static_row = self.read_static(prefix)?;
@@ -69,7 +67,7 @@ impl Walk<'_, '_> {
     }
 
     /// Where an earlier page ended, if it was in this list of partitions.
-    fn resumed_at(&self, prefixes: &[keys::Partition]) -> Result<usize, QueryError> {
+    pub(super) fn resumed_at(&self, prefixes: &[keys::Partition]) -> Result<usize, QueryError> {
         let Some(state) = &self.resume else { return Ok(0) };
         prefixes.iter().position(|prefix| **prefix == *state.partition).ok_or_else(|| {
             QueryError::invalid(
@@ -164,14 +162,17 @@ impl Walk<'_, '_> {
         Ok(Flow::Continue)
     }
 
-    fn in_direction<'i>(&self, intervals: &'i [Interval]) -> impl Iterator<Item = &'i Interval> {
+    pub(super) fn in_direction<'i>(
+        &self,
+        intervals: &'i [Interval],
+    ) -> impl Iterator<Item = &'i Interval> {
         let reverse = self.direction() == Direction::Reverse;
         let last = intervals.len();
         (0..last).filter_map(move |i| intervals.get(if reverse { last - 1 - i } else { i }))
     }
 
     /// Whether a position comes strictly after another one, in walking direction.
-    fn is_behind(&self, position: &[u8], other: &[u8]) -> bool {
+    pub(super) fn is_behind(&self, position: &[u8], other: &[u8]) -> bool {
         match self.direction() {
             Direction::Forward => position > other,
             Direction::Reverse => position < other,
@@ -214,7 +215,11 @@ impl Walk<'_, '_> {
 
     /// Moves to the next live row; says whether there is one. Without one, either the walk is over or the page is to end
     /// where it is: see [`spent_at`](Self::spent_at).
-    fn step(&self, rows: &mut LiveRows, page: &mut Page<'_>) -> Result<bool, QueryError> {
+    pub(super) fn step(
+        &self,
+        rows: &mut LiveRows,
+        page: &mut Page<'_>,
+    ) -> Result<bool, QueryError> {
         loop {
             let before = rows.walked();
             let allowance = page.allowance(&before, &self.budget);
@@ -241,7 +246,7 @@ impl Walk<'_, '_> {
     }
 
     /// The key of the entry at which a walk's budget was spent.
-    fn spent_at<'r>(&self, rows: &'r LiveRows) -> Option<&'r [u8]> {
+    pub(super) fn spent_at<'r>(&self, rows: &'r LiveRows) -> Option<&'r [u8]> {
         let bound = rows.resume_at()?;
         match self.direction() {
             // Forward the bound is the entry's key and a zero byte: the first key after it.
@@ -251,7 +256,7 @@ impl Walk<'_, '_> {
     }
 
     /// The keys of an interval that are left after a position; `None` when none are.
-    fn bounds(
+    pub(super) fn bounds(
         &self,
         prefix: &[u8],
         interval: &Interval,
@@ -270,153 +275,6 @@ impl Walk<'_, '_> {
             }
         }
         (lower < upper).then(|| ([prefix, &lower].concat(), [prefix, &upper].concat()))
-    }
-
-    /// Partitions side by side.
-    pub(super) fn merged(
-        &self,
-        prefixes: &[keys::Partition],
-        intervals: &[Interval],
-        page: &mut Page<'_>,
-    ) -> Result<bool, QueryError> {
-        let resumed = match &self.resume {
-            Some(state) => Some((self.resumed_at(prefixes)?, state.position.as_slice())),
-            None => None,
-        };
-        let mut lanes = Vec::with_capacity(prefixes.len());
-        for (place, prefix) in prefixes.iter().enumerate() {
-            let mut lane = Lane {
-                partition: self.open(prefix, page)?,
-                intervals: self.in_direction(intervals).cloned().collect(),
-                after: resumed.map(|(last, position)| (position.to_vec(), place <= last)),
-                rows: None,
-                ended_at: None,
-                static_only: false,
-                left: None,
-            };
-            lane.intervals.reverse();
-            self.open_static_only(&mut lane)?;
-            if lane.static_only || self.advance(&mut lane, page)? {
-                lanes.push(lane);
-            }
-        }
-        loop {
-            let Some(next) = self.first_lane(&lanes) else { return Ok(false) };
-            let Some(lane) = lanes.get_mut(next) else { return Ok(false) };
-            if let Some(position) = &lane.ended_at {
-                // All lanes are at this position or behind it: the next page goes on from here.
-                page.end_at(&lane.partition.prefix, position, false);
-                return Ok(true);
-            }
-            page.begin_partition(lane.left);
-            let flow = match (lane.static_only, lane.current()) {
-                (false, Some(live)) => {
-                    page.visit(&lane.partition, live.position(), Some(live.row))?
-                }
-                _ => page.visit(&lane.partition, &[], None)?,
-            };
-            lane.left = page.left_in_partition();
-            match flow {
-                Flow::Stop => return Ok(true),
-                Flow::Continue if !lane.static_only && self.advance(lane, page)? => {}
-                Flow::Continue | Flow::SkipPartition => {
-                    lanes.remove(next);
-                }
-            }
-        }
-    }
-
-    /// Finds out whether a lane has only its static row to show.
-    fn open_static_only(&self, lane: &mut Lane) -> Result<(), QueryError> {
-        if !self.shows_static_only() {
-            return Ok(());
-        }
-        // Without a position this is the row's own, so it has been shown when anything of it or after it has.
-        if lane.after.as_ref().is_some_and(|(after, with_equal)| {
-            !self.is_behind(&[], after) && (*with_equal || !after.is_empty())
-        }) {
-            return Ok(());
-        }
-        let prefix = &lane.partition.prefix;
-        let whole = Interval { lower: vec![STATIC + 1], upper: vec![AFTER] };
-        if let Some((lower, upper)) = self.bounds(prefix, &whole, None) {
-            let mut rows = self.source.scan_partition(prefix, &lower, &upper, self.direction())?;
-            if rows.next()?.is_some() {
-                return Ok(());
-            }
-        }
-        if lane.partition.static_row.is_none() {
-            lane.partition.static_row = self.read_static(prefix)?;
-        }
-        lane.static_only = lane.partition.static_row.is_some();
-        Ok(())
-    }
-
-    /// Moves a lane to its next row, or to where the page has to end; says whether there is either.
-    fn advance(&self, lane: &mut Lane, page: &mut Page<'_>) -> Result<bool, QueryError> {
-        loop {
-            if let Some(rows) = &mut lane.rows {
-                while self.step(rows, page)? {
-                    if rows.current().is_some_and(|live| !live.is_static()) {
-                        return Ok(true);
-                    }
-                }
-                if let Some(key) = self.spent_at(rows) {
-                    let position = key.get(lane.partition.prefix.len()..).unwrap_or_default();
-                    lane.ended_at = Some(position.to_vec());
-                    return Ok(true);
-                }
-                lane.rows = None;
-            }
-            let Some(interval) = lane.intervals.pop() else { return Ok(false) };
-            let prefix = &lane.partition.prefix;
-            let after = lane.after.as_ref();
-            let strictly = after.filter(|(_, with_equal)| *with_equal).map(|(p, _)| p.as_slice());
-            let mut interval = interval;
-            if let Some((position, false)) = after {
-                self.start_at(&mut interval, position);
-            }
-            if let Some((lower, upper)) = self.bounds(prefix, &interval, strictly) {
-                let rows = self.source.scan_partition(prefix, &lower, &upper, self.direction())?;
-                lane.rows = Some(rows);
-            }
-        }
-    }
-
-    /// Leaves of an interval what is at a position or after it.
-    fn start_at(&self, interval: &mut Interval, position: &[u8]) {
-        match self.direction() {
-            Direction::Forward => {
-                interval.lower = interval.lower.clone().max(position.to_vec());
-            }
-            Direction::Reverse => {
-                let mut end = position.to_vec();
-                end.push(0);
-                interval.upper = interval.upper.clone().min(end);
-            }
-        }
-    }
-
-    /// The lane whose row comes first; of equal ones the first lane.
-    fn first_lane(&self, lanes: &[Lane]) -> Option<usize> {
-        let mut first: Option<(usize, &[u8])> = None;
-        for (place, lane) in lanes.iter().enumerate() {
-            let position = match (&lane.ended_at, lane.current()) {
-                (Some(position), _) => position.as_slice(),
-                (None, live) => live.map(|live| live.position()).unwrap_or_default(),
-            };
-            let comes_before = first.is_none_or(|(_, best)| {
-                let order = position.cmp(best);
-                match self.direction() {
-                    Direction::Forward => order == Ordering::Less,
-                    Direction::Reverse => order == Ordering::Greater,
-                }
-            });
-            if comes_before {
-                first = Some((place, position));
-            }
-        }
-        first.map(|(place, _)| place)
     }
 
     /// A range of keys over many partitions, forward.
@@ -544,25 +402,4 @@ struct Current {
     saw_row: bool,
     /// How many unwanted rows were walked over since nothing more of it is wanted.
     skipped: Option<u32>,
-}
-
-/// One of the partitions that are merged.
-struct Lane {
-    partition: Partition,
-    /// What is left to walk, the next one last.
-    intervals: Vec<Interval>,
-    /// Where an earlier page ended, and whether rows at that very position have been shown.
-    after: Option<(Vec<u8>, bool)>,
-    rows: Option<LiveRows>,
-    /// The position at which the page has to end.
-    ended_at: Option<Vec<u8>>,
-    static_only: bool,
-    /// What is left of PER PARTITION LIMIT; `None` before its first row.
-    left: Option<u32>,
-}
-
-impl Lane {
-    fn current(&self) -> Option<LiveRow<'_>> {
-        if self.static_only { None } else { self.rows.as_ref()?.current() }
-    }
 }

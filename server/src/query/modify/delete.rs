@@ -4,12 +4,10 @@ use tholos_grammar::ast::modify::Delete;
 
 use super::attributes::Attributes;
 use super::operations::{Writes, delete};
-use super::update::check_rows;
+use super::rows::Change;
 use super::{ModifyKind, ModifyPlan, changed_table};
 use crate::error::QueryError;
 use crate::query::expression::Binder;
-use crate::query::restriction::plan::restrict;
-use crate::query::restriction::relation;
 
 /// Plans a DELETE: of columns or elements of rows, of rows, of ranges of rows, of partitions.
 ///
@@ -27,24 +25,9 @@ pub fn plan(statement: &Delete, binder: &mut Binder<'_>) -> Result<ModifyPlan, Q
         delete(target, &table, binder, &mut writes)?;
     }
     let attributes = Attributes::bind_for(&statement.using, &table, binder)?;
-    let relations = relation::bind(&statement.relations, &table, binder)?;
-    let (partitions, clustering) = restrict(relations, &table)?.into_keys(&table)?;
     let kind = match statement.targets.is_empty() {
         true => ModifyKind::DeleteRows,
-        false => {
-            check_rows(&clustering, &writes, &table, "DELETE")?;
-            ModifyKind::DeleteColumns
-        }
+        false => ModifyKind::DeleteColumns,
     };
-    let (statics, regulars) = writes.sorted();
-    Ok(ModifyPlan {
-        table,
-        kind,
-        partitions,
-        clustering,
-        statics,
-        regulars,
-        attributes,
-        json: None,
-    })
+    Change { table, kind, writes, attributes }.of_rows(&statement.relations, binder)
 }

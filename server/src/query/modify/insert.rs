@@ -10,12 +10,13 @@ use tholos_storage::schema::{Column, ColumnKind, Table};
 
 use super::attributes::Attributes;
 use super::operations::{Write, Writes};
-use super::{ModifyKind, ModifyPlan, changed_table, defined};
+use super::{ModifyKind, ModifyPlan, changed_table};
 use crate::error::{At, QueryError};
 use crate::query::expression::{Binder, Expr, ExprKind};
 use crate::query::json::InsertDocument;
 use crate::query::plan::ColumnSpec;
 use crate::query::restriction::{Clustering, PartitionKeys, Points, Slice};
+use crate::query::suggest::defined;
 
 /// Plans an INSERT.
 ///

@@ -21,15 +21,15 @@ pub mod elements;
 pub mod insert;
 pub mod mutation;
 pub mod operations;
+mod rows;
 pub mod update;
 
 use std::sync::Arc;
 
 use tholos_grammar::ast::TableName;
-use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::modify::Modification;
 use tholos_grammar::name::Name;
-use tholos_storage::schema::{Column, Table};
+use tholos_storage::schema::Table;
 
 use self::attributes::Attributes;
 use self::operations::ColumnWrite;
@@ -38,7 +38,6 @@ use crate::query::expression::Binder;
 use crate::query::json::InsertDocument;
 use crate::query::planner::PlanContext;
 use crate::query::restriction::{Clustering, PartitionKeys};
-use crate::query::suggest;
 
 /// A planned INSERT, UPDATE or DELETE.
 #[derive(Clone, Debug)]
@@ -148,21 +147,5 @@ pub fn keyspace_of<'n>(
             "no keyspace has been specified for {}: USE a keyspace, or write keyspace.{}",
             name.name, name.name
         ))
-    })
-}
-
-/// The column of that name.
-///
-/// # Errors
-/// [`QueryError::Invalid`] when the table has none.
-pub fn defined<'t>(table: &'t Table, name: &Ident) -> Result<&'t Column, QueryError> {
-    table.column(name.as_str()).ok_or_else(|| {
-        let error = QueryError::invalid(format!(
-            "undefined column name {name} in table {}.{}{}",
-            table.keyspace,
-            table.name,
-            suggest::nearest(name.as_str(), table.columns().map(|column| column.name.as_str()))
-        ));
-        error.at(name.span)
     })
 }

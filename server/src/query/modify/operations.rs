@@ -12,10 +12,10 @@ use tholos_grammar::types::{CqlType, Native, UserType};
 use tholos_storage::model::ColumnId;
 use tholos_storage::schema::{Column, ColumnKind, Table};
 
-use super::defined;
 use crate::error::{At, QueryError};
 use crate::query::expression::{Binder, Expr};
 use crate::query::plan::ColumnSpec;
+use crate::query::suggest::defined;
 
 /// What is written to one column.
 #[derive(Clone, Debug, PartialEq)]
@@ -210,7 +210,8 @@ fn assignment(
         Assignment::Set(ColumnPath::Field(name, field), term) => {
             let column = settable(table, name)?;
             let (position, cql_type) = field_of(&column, field)?;
-            let spec = ColumnSpec::of(table, &column).part(format!("{name}.{field}"), cql_type);
+            let spec = ColumnSpec::of(table, &column)
+                .part(format!("{}.{}", name.as_str(), field.as_str()), cql_type);
             let value = binder.bind(term, &spec)?;
             Ok((column, Write::Elements(vec![ElementWrite::Field { position, value }])))
         }

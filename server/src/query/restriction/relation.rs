@@ -14,7 +14,7 @@ use super::{Candidates, Operator, Test, TokenTerm, Tuple};
 use crate::error::{At, QueryError};
 use crate::query::expression::{Binder, Expr, holds_duration};
 use crate::query::plan::ColumnSpec;
-use crate::query::select::unknown_column;
+use crate::query::suggest::unknown_column;
 
 /// A WHERE clause with its names looked up and its terms bound.
 #[derive(Debug, Default)]
@@ -127,7 +127,7 @@ impl<'t> Columns<'t> {
             Some(by_name) => by_name.get(name.as_str()).copied(),
             None => self.table.columns().inspect(|_| step()).find(|column| column.name == **name),
         };
-        found.ok_or_else(|| unknown_column(name, self.table).at(name.span))
+        found.ok_or_else(|| unknown_column(name, self.table))
     }
 }
 

@@ -72,12 +72,26 @@ impl SelectPlan {
                 slots => test.show(&format!("({})", self.slot_names(slots)), f)?,
             }
         }
-        if self.direction == Direction::Reverse || self.merge_partitions {
+        if self.direction == Direction::Reverse || self.across != Across::InTurn {
             let reverse = if self.direction == Direction::Reverse { "reverse" } else { "forward" };
-            let merge = if self.merge_partitions { ", merging partitions" } else { "" };
-            write!(f, "\n  order: {reverse}{merge}")?;
+            write!(f, "\n  order: {reverse}")?;
+            match self.across {
+                Across::InTurn => {}
+                Across::Merged(columns) => {
+                    write!(f, ", merging partitions by {}", self.first_clustering(columns))?;
+                }
+                Across::SortedGroups(columns) => {
+                    write!(f, ", sorting groups by {}", self.first_clustering(columns))?;
+                }
+            }
         }
         if self.distinct { f.write_str("\n  distinct partitions") } else { Ok(()) }
+    }
+
+    fn first_clustering(&self, columns: usize) -> String {
+        let names =
+            self.table.clustering.iter().take(columns).map(|column| column.name.to_string());
+        names.collect::<Vec<_>>().join(", ")
     }
 
     fn slot_name(&self, slot: usize) -> String {

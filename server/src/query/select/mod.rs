@@ -23,7 +23,7 @@ use tholos_grammar::types::{CqlType, Native};
 use tholos_storage::model::entry::Direction;
 use tholos_storage::schema::Table;
 
-use self::plan::{Filter, SelectPlan};
+use self::plan::{Across, Filter, SelectPlan};
 use self::slots::Slots;
 use crate::error::{At, QueryError};
 use crate::query::expression::{Binder, Expr};
@@ -67,11 +67,6 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
     let order = order::plan_order(&select.order_by, &table, &restrictions)?;
     let group_by =
         group::plan_group_by(&select.group_by, &table, &restrictions, &mut binder, &mut slots)?;
-    if order.merge_partitions && group_by.is_some() {
-        return Err(QueryError::invalid(
-            "GROUP BY makes groups within partitions, and ORDER BY with IN on the partition key mixes the rows of several: leave ORDER BY out, or read one partition at a time",
-        ));
-    }
     if select.distinct {
         order::check_distinct(&order, &table, &restrictions.access, &slots, requested)?;
     }
@@ -98,6 +93,13 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
     let limit = bind_int(select.limit.as_ref(), "[limit]", &table, &mut binder)?;
     let timeout = bind_timeout(select.using.timeout.as_ref(), &table, &mut binder)?;
 
+    let across = match order.across {
+        0 => Across::InTurn,
+        columns if group_by.is_some() => Across::SortedGroups(columns),
+        // One row of all partitions has no order.
+        _ if aggregates => Across::InTurn,
+        columns => Across::Merged(columns),
+    };
     let (projection, columns) = selection.project(group_by.is_some());
     let pk_indexes = match &restrictions.access {
         Access::Keys(keys) => keys.marker_indexes(),
@@ -110,7 +112,7 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
         filters,
         restricts_rows: restrictions.restricts_rows,
         direction: if order.reversed { Direction::Reverse } else { Direction::Forward },
-        merge_partitions: order.merge_partitions,
+        across,
         distinct: select.distinct,
         per_partition_limit,
         limit,
@@ -154,21 +156,6 @@ fn find_table(select: &Select, context: PlanContext<'_>) -> Result<Arc<Table>, Q
         ))
         .at(name.span)),
     }
-}
-
-/// The error of a column that the table does not have.
-pub(crate) fn unknown_column(name: &Name, table: &Table) -> QueryError {
-    let hint = nearest(name.as_str(), table.columns().map(|column| column.name.as_str()));
-    let hint = if hint.is_empty() {
-        let names: Vec<String> = table.columns().map(|column| column.name.to_string()).collect();
-        format!(": it has {}", names.join(", "))
-    } else {
-        hint
-    };
-    QueryError::invalid(format!(
-        "table {}.{} has no column {name}{hint}",
-        table.keyspace, table.name
-    ))
 }
 
 /// A receiver that is no column: `[limit]` and the like.

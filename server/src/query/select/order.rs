@@ -1,20 +1,22 @@
 //! ORDER BY and DISTINCT: what they may name.
 
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::select::Ordering;
 use tholos_grammar::name::Name;
 use tholos_storage::schema::{Column, Table};
 
 use super::plan::Place;
 use super::slots::Slots;
-use super::unknown_column;
 use crate::error::{At, QueryError};
 use crate::query::restriction::Access;
 use crate::query::restriction::plan::Restrictions;
+use crate::query::suggest::unknown_column;
 
-/// Which way to walk, and whether partitions must be merged.
+/// Which way to walk, and how many clustering columns order the rows of several partitions; 0 if there is one partition
+/// or no order.
 pub(super) struct Order {
     pub(super) reversed: bool,
-    pub(super) merge_partitions: bool,
+    pub(super) across: usize,
 }
 
 /// ORDER BY: the clustering order of the partitions that are read, or its reverse.
@@ -24,7 +26,7 @@ pub(super) fn plan_order(
     restrictions: &Restrictions<'_>,
 ) -> Result<Order, QueryError> {
     if orderings.is_empty() {
-        return Ok(Order { reversed: false, merge_partitions: false });
+        return Ok(Order { reversed: false, across: 0 });
     }
     let mut reversed = None;
     let mut next = 0;
@@ -54,7 +56,8 @@ pub(super) fn plan_order(
             "ORDER BY is only supported when the partition key is restricted by = or IN: rows are sorted within partitions only",
         ));
     };
-    Ok(Order { reversed: reversed.unwrap_or(false), merge_partitions: !keys.is_one() })
+    let across = if keys.is_one() { 0 } else { next };
+    Ok(Order { reversed: reversed.unwrap_or(false), across })
 }
 
 /// Columns may be left out of ORDER BY where they have one value anyway.
@@ -85,8 +88,11 @@ fn out_of_order(name: &Name, table: &Table) -> QueryError {
     ))
 }
 
-fn clustering_column<'t>(name: &Name, table: &'t Table) -> Result<(usize, &'t Column), QueryError> {
-    let found = table.clustering.iter().enumerate().find(|(_, column)| column.name == *name);
+fn clustering_column<'t>(
+    name: &Ident,
+    table: &'t Table,
+) -> Result<(usize, &'t Column), QueryError> {
+    let found = table.clustering.iter().enumerate().find(|(_, column)| column.name == **name);
     found.ok_or_else(|| {
         if table.column(name.as_str()).is_none() {
             return unknown_column(name, table);
@@ -117,7 +123,7 @@ pub(super) fn check_distinct(
     slots: &Slots<'_>,
     requested: usize,
 ) -> Result<(), QueryError> {
-    if order.merge_partitions {
+    if order.across > 0 {
         return Err(QueryError::invalid(
             "ORDER BY makes no sense with SELECT DISTINCT of several partitions, which shows one row for each: leave one of them out",
         ));

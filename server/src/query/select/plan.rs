@@ -33,8 +33,8 @@ pub struct SelectPlan {
     pub restricts_rows: bool,
     /// Which way partitions are walked.
     pub direction: Direction,
-    /// ORDER BY over several partitions: their rows are merged in clustering order.
-    pub merge_partitions: bool,
+    /// How rows of several partitions follow each other.
+    pub across: Across,
     /// DISTINCT: one row for each partition.
     pub distinct: bool,
     /// GROUP BY: expressions whose values make a group, of columns of the key; `None` without GROUP BY.
@@ -107,6 +107,17 @@ pub enum Place {
     Static(ColumnId),
     /// In the row.
     Regular(ColumnId),
+}
+
+/// How what is shown of several partitions follows each other. ORDER BY names the first so many clustering columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Across {
+    /// One partition after the other.
+    InTurn,
+    /// ORDER BY: rows are merged by these columns.
+    Merged(usize),
+    /// ORDER BY beside GROUP BY: each partition makes its groups, which are sorted by these columns of their first rows.
+    SortedGroups(usize),
 }
 
 /// What is shown of rows.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tholos_grammar::name::Name;
+use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::types::CqlType;
 use tholos_storage::schema::{Column, ColumnKind, Table};
 
 use super::plan::{Place, Slot};
-use super::unknown_column;
 use crate::error::QueryError;
+use crate::query::suggest::defined;
 
 /// Collects slots while a statement is planned.
 pub(in crate::query) struct Slots<'t> {
@@ -35,9 +35,8 @@ impl<'t> Slots<'t> {
     }
 
     /// The slot and type of the column of that name.
-    pub(in crate::query) fn named(&mut self, name: &Name) -> Result<(usize, CqlType), QueryError> {
-        let table = self.table;
-        let column = table.column(name.as_str()).ok_or_else(|| unknown_column(name, table))?;
+    pub(in crate::query) fn named(&mut self, name: &Ident) -> Result<(usize, CqlType), QueryError> {
+        let column = defined(self.table, name)?;
         Ok((self.of(column), column.cql_type.clone()))
     }
 
