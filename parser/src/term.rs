@@ -184,8 +184,11 @@ fn is_hint(input: Input<'_>) -> bool {
         Kind::Symbol("?" | ":" | "[" | "{" | "(") => true,
         _ => {
             let named = is_name(&behind) || behind.is_word("token");
-            let column = is_name(&behind) && !behind.is_word("AS");
-            literal::is_literal(&behind) || named && is_call(behind) || column && !user
+            // Behind a column, only its alias and another clause of the statement begin with a name.
+            let column = is_name(&behind)
+                && !behind.is_word("AS")
+                && !(behind.is_word("PER") && behind.next().is_word("PARTITION"));
+            literal::is_literal(&behind) || named && is_call(behind) || column
         }
     }
 }
@@ -254,7 +257,8 @@ pub(crate) fn marker_term(input: Input<'_>) -> Parsed<'_, Term> {
 /// A set, a map or a user type's value: the first element tells.
 fn braces(input: Input<'_>) -> Parsed<'_, TermKind> {
     let inside = input.next();
-    if is_name(&inside) && inside.next().is_symbol(":") {
+    // Among columns it may be a map with columns for keys: which one is known when all keys are.
+    if is_name(&inside) && inside.next().is_symbol(":") && !input.has_columns() {
         return enclosed(input, ("{", "}"), ELEMENTS, field)
             .map(|(input, fields)| (input, TermKind::Udt(fields)));
     }
@@ -275,7 +279,19 @@ fn map(input: Input<'_>, key: Term) -> Parsed<'_, TermKind> {
     let (input, value) = term(input)?;
     let (input, entries) = separated_from(input, (key, value), symbol(","), ELEMENTS, entry)?;
     let (input, ()) = symbol("}").parse(input)?;
-    Ok((input, TermKind::Map(entries)))
+    Ok((input, fields_or_entries(entries)))
+}
+
+/// A user type's value if all keys are names, which a map's may be too: what receives it tells.
+fn fields_or_entries(entries: Vec<(Term, Term)>) -> TermKind {
+    if !entries.iter().all(|(key, _)| matches!(key.kind, TermKind::Column(_))) {
+        return TermKind::Map(entries);
+    }
+    let field = |(key, value): (Term, Term)| match key.kind {
+        TermKind::Column(name) => Some((name, value)),
+        _ => None,
+    };
+    TermKind::Udt(entries.into_iter().filter_map(field).collect())
 }
 
 fn entry(input: Input<'_>) -> Parsed<'_, (Term, Term)> {

@@ -14,8 +14,7 @@ use tholos_grammar::protocol::response::metadata::{ColumnSpec as WireColumn, Enc
 use tholos_grammar::protocol::response::rows_writer::RowsWriter;
 use tholos_grammar::token::Token;
 use tholos_grammar::types::CqlType;
-use tholos_grammar::value::Value;
-use tholos_grammar::value::codec::elements::Fields;
+use tholos_grammar::value::codec::decode_result;
 use tholos_storage::engine::{
     BackgroundDriver, Clock, Engine, EngineOptions, SsTableStats, TableSettings, TableStats,
 };
@@ -315,23 +314,9 @@ fn row(rest: &mut &[u8], types: &[CqlType]) -> Vec<String> {
             };
             let (bytes, after) = rest.split_at(length);
             *rest = after;
-            Value::decode(ty, bytes).map_or_else(|_| with_nulls(ty, bytes), |value| value.text(ty))
+            decode_result(ty, bytes).unwrap_or_else(|error| panic!("{ty}: {error}")).text(ty)
         })
         .collect()
-}
-
-/// A list of a result, such as that of `ttl()`, may have nulls among its elements, which no stored list has.
-fn with_nulls(ty: &CqlType, bytes: &[u8]) -> String {
-    let (CqlType::List { element, .. }, Some((count, rest))) = (ty, bytes.split_first_chunk::<4>())
-    else {
-        panic!("{bytes:?} is no {ty}");
-    };
-    let count = usize::try_from(i32::from_be_bytes(*count)).unwrap();
-    let items = Fields::new(rest, count, "list").map(|item| match item.unwrap() {
-        None => "null".to_string(),
-        Some(item) => Value::decode(element, item).unwrap().text(element),
-    });
-    format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
 impl SystemTables for Bench {

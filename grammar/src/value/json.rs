@@ -97,6 +97,7 @@ fn write_key(key: &Value, ty: &CqlType, out: &mut String) -> Result<(), JsonTooL
 
 fn write_scalar(value: &Value, ty: &CqlType, out: &mut String) {
     match value {
+        Value::Null => out.push_str("null"),
         Value::Boolean(_)
         | Value::Tinyint(_)
         | Value::Smallint(_)

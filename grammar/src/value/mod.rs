@@ -28,12 +28,15 @@ use uuid::Uuid;
 
 use crate::name::Name;
 
-/// A value of some CQL type, decoded. `null` is `Option::None` around it, never a variant.
+/// A value of some CQL type, decoded. `null` is `Option::None` around it, but for [`Value::Null`].
 ///
 /// `PartialEq` is on the representation (so `NaN != NaN` and 1.0 is not 1.00); CQL's order is [`compare::compare`], on
 /// encoded values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
+    /// An element of a list, or a value of a map, that is null. Only results have it
+    /// ([`decode_result`](codec::decode_result)): there is no stored one, and it is encoded nowhere.
+    Null,
     /// Zero bytes for a type whose values normally have some: legal on the wire for most natives.
     Empty,
     /// `ascii` and `text`.
@@ -104,6 +107,7 @@ impl Value {
     /// What kind of value this is, for messages: the name of the type it is most often of.
     pub fn kind(&self) -> &'static str {
         match self {
+            Value::Null => "null",
             Value::Empty => "empty value",
             Value::Text(_) => "text",
             Value::Blob(_) => "blob",

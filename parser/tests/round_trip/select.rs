@@ -49,10 +49,10 @@ fn hinted(term: Term) -> Box<Term> {
     })
 }
 
-/// A map whose first key would not read as a field's name.
+/// A map whose keys would not all read as fields' names.
 fn map(mut entries: Vec<(Term, Term)>) -> TermKind {
-    if let Some((key, _)) = entries.first_mut()
-        && matches!(key.kind, TermKind::Column(_))
+    if entries.iter().all(|(key, _)| matches!(key.kind, TermKind::Column(_)))
+        && let Some((key, _)) = entries.first_mut()
     {
         *key = TermKind::CountAll.into();
     }

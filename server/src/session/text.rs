@@ -8,7 +8,7 @@ use tholos_grammar::protocol::request::query::Query;
 use tholos_grammar::protocol::response::event::SchemaChange;
 use tholos_grammar::protocol::response::metadata::ColumnSpec;
 use tholos_grammar::protocol::response::result::QueryResult;
-use tholos_grammar::value::Value;
+use tholos_grammar::value::codec::decode_result;
 
 use super::{Reply, Session};
 use crate::error::QueryError;
@@ -87,7 +87,7 @@ impl TextRows {
     pub fn text(&self) -> Vec<Vec<String>> {
         let cell = |(cell, column): (&Option<Vec<u8>>, &ColumnSpec)| match cell {
             None => "null".to_string(),
-            Some(bytes) => match Value::decode(&column.column_type, bytes) {
+            Some(bytes) => match decode_result(&column.column_type, bytes) {
                 Ok(value) => value.literal(&column.column_type),
                 Err(error) => format!("<{error}>"),
             },

@@ -5,15 +5,13 @@ use std::fmt::Write;
 use comfy_table::Color;
 use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::Value;
-use tholos_grammar::value::codec::elements::Fields;
+use tholos_grammar::value::codec::decode_result;
 
 /// A cell, decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cell {
     Null,
     Value(Value),
-    /// A list with nulls among its elements: no stored one has them, but that of `ttl()` may.
-    Sparse(Vec<Option<Value>>),
     /// Bytes that are no value of the type: the message, and the bytes.
     Undecodable(String),
 }
@@ -21,14 +19,9 @@ pub(super) enum Cell {
 impl Cell {
     pub(super) fn decode(ty: &CqlType, bytes: Option<&[u8]>) -> Cell {
         let Some(bytes) = bytes else { return Cell::Null };
-        match Value::decode(ty, bytes) {
+        match decode_result(ty, bytes) {
             Ok(value) => Cell::Value(value),
             Err(error) => {
-                if let CqlType::List { element, .. } = ty
-                    && let Some(items) = sparse(element, bytes)
-                {
-                    return Cell::Sparse(items);
-                }
                 let bytes = Value::Blob(bytes.to_vec()).text(&CqlType::Native(Native::Blob));
                 Cell::Undecodable(format!("<{bytes}: {error}>"))
             }
@@ -37,18 +30,10 @@ impl Cell {
 
     /// Its text as it is; none for null.
     pub(super) fn text(&self, ty: &CqlType) -> Option<String> {
-        match (self, ty) {
-            (Cell::Null, _) => None,
-            (Cell::Value(value), _) => Some(value.text(ty)),
-            (Cell::Sparse(items), CqlType::List { element, .. }) => {
-                let text = |item: &Option<Value>| match item {
-                    Some(value) => value.literal(element),
-                    None => "null".to_string(),
-                };
-                Some(format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(", ")))
-            }
-            (Cell::Sparse(items), _) => Some(format!("{items:?}")),
-            (Cell::Undecodable(text), _) => Some(text.clone()),
+        match self {
+            Cell::Null => None,
+            Cell::Value(value) => Some(value.text(ty)),
+            Cell::Undecodable(text) => Some(text.clone()),
         }
     }
 
@@ -66,7 +51,6 @@ impl Cell {
         Some(match self {
             Cell::Null => Color::DarkGrey,
             Cell::Undecodable(_) => Color::Red,
-            Cell::Sparse(_) => Color::Blue,
             Cell::Value(value) => match value {
                 Value::Text(_) => Color::Yellow,
                 Value::Blob(_) => Color::Magenta,
@@ -79,17 +63,6 @@ impl Cell {
             },
         })
     }
-}
-
-/// The elements of a list, null or not.
-fn sparse(element: &CqlType, bytes: &[u8]) -> Option<Vec<Option<Value>>> {
-    let (count, rest) = bytes.split_first_chunk::<4>()?;
-    let count = usize::try_from(i32::from_be_bytes(*count)).ok()?;
-    let items = Fields::new(rest, count, "list").map(|item| match item.ok()? {
-        Some(item) => Value::decode(element, item).ok().map(Some),
-        None => Some(None),
-    });
-    items.collect()
 }
 
 fn is_number(value: &Value) -> bool {

@@ -47,24 +47,10 @@ fn object(page: &Page<'_>, row: &[Option<Vec<u8>>], out: &mut String) {
         match Cell::decode(&column.column_type, bytes.as_deref()) {
             Cell::Null => out.push_str("null"),
             Cell::Value(value) => write_or_say(&value, &column.column_type, out),
-            Cell::Sparse(items) => write_sparse(&items, &column.column_type, out),
             Cell::Undecodable(text) => write_text(&text, out),
         }
     }
     out.push('}');
-}
-
-fn write_sparse(items: &[Option<Value>], list: &CqlType, out: &mut String) {
-    let CqlType::List { element, .. } = list else { return out.push_str("null") };
-    out.push('[');
-    for (index, item) in items.iter().enumerate() {
-        out.push_str(if index == 0 { "" } else { ", " });
-        match item {
-            Some(value) => write_or_say(value, element, out),
-            None => out.push_str("null"),
-        }
-    }
-    out.push(']');
 }
 
 /// A value that has no JSON is what is wrong with it, as text.

@@ -158,7 +158,7 @@ fn value_bytes(ty: &CqlType) -> BoxedStrategy<Bytes> {
             .prop_map(|entries| {
                 let mut out = Vec::new();
                 let mut writer = CollectionWriter::new(&mut out);
-                entries.iter().for_each(|(key, value)| writer.entry(key, value).unwrap());
+                entries.iter().for_each(|(key, value)| writer.entry(key, Some(value)).unwrap());
                 writer.finish().unwrap();
                 out
             })

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::elements::{Elements, Entries, Fields, VectorElements};
+use super::elements::{Elements, Fields, Nullable, NullableEntries, VectorElements};
 use super::writer::{CollectionWriter, push_value, push_vector_element};
 use super::{DecodeError, EncodeError, kind, nested};
 use crate::types::CqlType;
@@ -13,8 +13,9 @@ use crate::value::compare::compare;
 /// lists, tuples and vectors of them).
 ///
 /// Drivers send sets and maps in whatever order they iterate in; two such values are equal, so they must be the same
-/// bytes once stored. Cassandra does the same when it binds a value. Fails exactly where [`super::validate`] would
-/// find a broken frame; call that first to know that the parts are right too.
+/// bytes once stored. Cassandra does the same when it binds a value. Fails where [`super::validate`] would find a
+/// broken frame, but for nulls in lists and maps, which results may have; call that first to know that the parts are right
+/// too.
 pub fn canonical<'a>(ty: &CqlType, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, DecodeError> {
     if !holds_order(ty, 0)? {
         return Ok(Cow::Borrowed(bytes));
@@ -22,15 +23,16 @@ pub fn canonical<'a>(ty: &CqlType, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Dec
     let rebuilt = match ty {
         CqlType::Native(_) => return Ok(Cow::Borrowed(bytes)),
         CqlType::List { element, .. } => {
-            let elements = Elements::new(bytes, kind(ty))?.map(|bytes| canonical(element, bytes?));
-            join(elements.collect::<Result<_, _>>()?)
+            let elements = Nullable::elements(bytes, kind(ty))?
+                .map(|bytes| bytes?.map(|bytes| canonical(element, bytes)).transpose());
+            join(elements.collect::<Result<Vec<_>, _>>()?)
         }
         CqlType::Set { element, .. } => {
             let elements = Elements::new(bytes, kind(ty))?.map(|bytes| canonical(element, bytes?));
             let mut elements = elements.collect::<Result<Vec<_>, _>>()?;
             elements.sort_by(|a, b| compare(element, a, b));
             elements.dedup_by(|later, kept| compare(element, later, kept).is_eq());
-            join(elements)
+            join(elements.into_iter().map(Some))
         }
         CqlType::Map { key, value, .. } => canonical_map(key, value, bytes)?,
         CqlType::Tuple(types) => {
@@ -74,10 +76,12 @@ fn any<'a>(types: impl Iterator<Item = &'a CqlType>, depth: usize) -> Result<boo
     types.into_iter().try_fold(false, |found, ty| Ok(found || holds_order(ty, depth)?))
 }
 
-fn join(elements: Vec<Cow<'_, [u8]>>) -> Result<Vec<u8>, EncodeError> {
+fn join<'a>(
+    elements: impl IntoIterator<Item = Option<Cow<'a, [u8]>>>,
+) -> Result<Vec<u8>, EncodeError> {
     let mut out = Vec::new();
     let mut writer = CollectionWriter::new(&mut out);
-    elements.iter().try_for_each(|element| writer.element(element))?;
+    elements.into_iter().try_for_each(|element| writer.nullable(element.as_deref()))?;
     writer.finish()?;
     Ok(out)
 }
@@ -88,9 +92,10 @@ fn canonical_map(
     bytes: &[u8],
 ) -> Result<Result<Vec<u8>, EncodeError>, DecodeError> {
     let mut entries = Vec::new();
-    for entry in Entries::new(bytes)? {
+    for entry in NullableEntries::new(bytes)? {
         let (key_bytes, value_bytes) = entry?;
-        entries.push((canonical(key, key_bytes)?, canonical(value, value_bytes)?));
+        let value = value_bytes.map(|bytes| canonical(value, bytes)).transpose()?;
+        entries.push((canonical(key, key_bytes)?, value));
     }
     entries.sort_by(|(a, _), (b, _)| compare(key, a, b));
     entries.dedup_by(|later, kept| {
@@ -102,7 +107,7 @@ fn canonical_map(
     });
     let mut out = Vec::with_capacity(bytes.len());
     let mut writer = CollectionWriter::new(&mut out);
-    let written = entries.iter().try_for_each(|(key, value)| writer.entry(key, value));
+    let written = entries.iter().try_for_each(|(key, value)| writer.entry(key, value.as_deref()));
     Ok(written.and_then(|()| writer.finish()).map(|_| out))
 }
 

@@ -1,6 +1,6 @@
 //! Collections, tuples, user types and vectors, and the recursion through them.
 
-use super::elements::{Elements, Entries, Fields, VectorElements};
+use super::elements::{Elements, Entries, Fields, Nullable, NullableEntries, VectorElements};
 use super::writer::{CollectionWriter, push_value, push_value_with, push_vector_element};
 use super::{DecodeError, EncodeError, kind, native, nested};
 use crate::name::Name;
@@ -47,7 +47,19 @@ fn validate_fields<'a>(
     })
 }
 
-pub(super) fn decode(ty: &CqlType, bytes: &[u8], depth: usize) -> Result<Value, DecodeError> {
+/// Whether lists and maps may hold nulls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nulls {
+    Refused,
+    Taken,
+}
+
+pub(super) fn decode(
+    ty: &CqlType,
+    bytes: &[u8],
+    nulls: Nulls,
+    depth: usize,
+) -> Result<Value, DecodeError> {
     if let CqlType::Native(native) = ty {
         return native::decode(*native, bytes);
     }
@@ -55,15 +67,34 @@ pub(super) fn decode(ty: &CqlType, bytes: &[u8], depth: usize) -> Result<Value, 
     Ok(match ty {
         CqlType::Native(native) => native::decode(*native, bytes)?,
         CqlType::List { element, .. } => {
-            Value::List(decode_elements(element, bytes, kind(ty), depth)?)
+            let elements = Nullable::elements(bytes, kind(ty))?;
+            let mut decoded = Vec::with_capacity(elements.remaining());
+            for bytes in elements {
+                decoded.push(decode_part(element, bytes?, kind(ty), nulls, depth)?);
+            }
+            Value::List(decoded)
         }
         CqlType::Set { element, .. } => {
-            Value::Set(decode_elements(element, bytes, kind(ty), depth)?)
+            let elements = Elements::new(bytes, kind(ty))?;
+            let mut decoded = Vec::with_capacity(elements.remaining());
+            for bytes in elements {
+                decoded.push(decode(element, bytes?, nulls, depth)?);
+            }
+            Value::Set(decoded)
         }
-        CqlType::Map { key, value, .. } => Value::Map(decode_entries(key, value, bytes, depth)?),
+        CqlType::Map { key, value, .. } => {
+            let entries = NullableEntries::new(bytes)?;
+            let mut decoded = Vec::with_capacity(entries.remaining());
+            for entry in entries {
+                let (key_bytes, value_bytes) = entry?;
+                let key = decode(key, key_bytes, nulls, depth)?;
+                decoded.push((key, decode_part(value, value_bytes, kind(ty), nulls, depth)?));
+            }
+            Value::Map(decoded)
+        }
         CqlType::Tuple(types) => {
             let fields = Fields::new(bytes, types.len(), kind(ty)).zip(types);
-            let decoded = fields.map(|(field, ty)| decode_field(ty, field?, depth));
+            let decoded = fields.map(|(field, ty)| decode_field(ty, field?, nulls, depth));
             let decoded = decoded.collect::<Result<_, _>>()?;
             no_more_fields(bytes, types.len(), kind(ty))?;
             Value::Tuple(decoded)
@@ -71,8 +102,9 @@ pub(super) fn decode(ty: &CqlType, bytes: &[u8], depth: usize) -> Result<Value, 
         CqlType::Udt { definition, .. } => {
             let fields =
                 Fields::new(bytes, definition.fields.len(), kind(ty)).zip(&definition.fields);
-            let decoded = fields
-                .map(|(field, (name, ty))| Ok((name.clone(), decode_field(ty, field?, depth)?)));
+            let decoded = fields.map(|(field, (name, ty))| {
+                Ok((name.clone(), decode_field(ty, field?, nulls, depth)?))
+            });
             let decoded = decoded.collect::<Result<_, _>>()?;
             no_more_fields(bytes, definition.fields.len(), kind(ty))?;
             Value::Udt(decoded)
@@ -81,48 +113,35 @@ pub(super) fn decode(ty: &CqlType, bytes: &[u8], depth: usize) -> Result<Value, 
             let elements = VectorElements::new(bytes, element, *dimensions)?;
             let mut decoded = Vec::with_capacity(elements.remaining());
             for bytes in elements {
-                decoded.push(decode(element, bytes?, depth)?);
+                decoded.push(decode(element, bytes?, nulls, depth)?);
             }
             Value::Vector(decoded)
         }
     })
 }
 
-fn decode_elements(
-    element: &CqlType,
-    bytes: &[u8],
-    ty: &'static str,
+/// An element of a list, or a value of a map.
+fn decode_part(
+    ty: &CqlType,
+    bytes: Option<&[u8]>,
+    of: &'static str,
+    nulls: Nulls,
     depth: usize,
-) -> Result<Vec<Value>, DecodeError> {
-    let elements = Elements::new(bytes, ty)?;
-    let mut decoded = Vec::with_capacity(elements.remaining());
-    for bytes in elements {
-        decoded.push(decode(element, bytes?, depth)?);
+) -> Result<Value, DecodeError> {
+    match bytes {
+        Some(bytes) => decode(ty, bytes, nulls, depth),
+        None if nulls == Nulls::Taken => Ok(Value::Null),
+        None => Err(DecodeError::NullElement { ty: of }),
     }
-    Ok(decoded)
-}
-
-fn decode_entries(
-    key: &CqlType,
-    value: &CqlType,
-    bytes: &[u8],
-    depth: usize,
-) -> Result<Vec<(Value, Value)>, DecodeError> {
-    let entries = Entries::new(bytes)?;
-    let mut decoded = Vec::with_capacity(entries.remaining());
-    for entry in entries {
-        let (key_bytes, value_bytes) = entry?;
-        decoded.push((decode(key, key_bytes, depth)?, decode(value, value_bytes, depth)?));
-    }
-    Ok(decoded)
 }
 
 fn decode_field(
     ty: &CqlType,
     field: Option<&[u8]>,
+    nulls: Nulls,
     depth: usize,
 ) -> Result<Option<Value>, DecodeError> {
-    field.map(|bytes| decode(ty, bytes, depth)).transpose()
+    field.map(|bytes| decode(ty, bytes, nulls, depth)).transpose()
 }
 
 /// Zipping with the declared types stops at the last of them: what would come after must be asked for.

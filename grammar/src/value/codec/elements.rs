@@ -2,6 +2,7 @@
 //!
 //! - [`Elements`]: of a list or set; also the flattened keys and values of a map.
 //! - [`Entries`]: of a map.
+//! - [`Nullable`], [`NullableEntries`]: the same, where parts may be null.
 //! - [`Fields`]: of a tuple or user type.
 //! - [`VectorElements`]: of a vector.
 //!
@@ -14,18 +15,19 @@ use crate::value::vint;
 /// Bytes of a count or length.
 const LENGTH_BYTES: usize = 4;
 
-/// The elements of an encoded list or set.
+/// The parts of an encoded list, set or map that may be null: `None` is null. No stored collection has such parts, but
+/// lists and maps of results may ([`decode_result`](super::decode_result)).
 #[derive(Clone, Debug)]
-pub struct Elements<'a> {
+pub struct Nullable<'a> {
     rest: &'a [u8],
     remaining: usize,
     ty: &'static str,
 }
 
-impl<'a> Elements<'a> {
-    /// Of an encoded list or set; `ty` is named in errors (`"list"`, `"set"`).
-    pub fn new(bytes: &'a [u8], ty: &'static str) -> Result<Self, DecodeError> {
-        Elements::with_parts(bytes, ty, 1)
+impl<'a> Nullable<'a> {
+    /// The elements of an encoded list or set; `ty` is named in errors (`"list"`, `"set"`).
+    pub fn elements(bytes: &'a [u8], ty: &'static str) -> Result<Self, DecodeError> {
+        Nullable::with_parts(bytes, ty, 1)
     }
 
     /// `parts` lengths stand for each counted element: 2 for a map.
@@ -35,28 +37,66 @@ impl<'a> Elements<'a> {
         let remaining = usize::try_from(count).ok().and_then(|count| count.checked_mul(parts));
         match remaining {
             Some(remaining) if remaining <= rest.len() / LENGTH_BYTES => {
-                Ok(Elements { rest, remaining, ty })
+                Ok(Nullable { rest, remaining, ty })
             }
             _ => Err(DecodeError::Count { ty, count, remaining: rest.len() }),
         }
     }
 
-    /// Elements not yet taken; never more than the bytes can hold.
+    /// Parts not yet taken; never more than the bytes can hold.
     pub fn remaining(&self) -> usize {
         self.remaining
     }
 
-    fn split_element(&mut self) -> Result<&'a [u8], DecodeError> {
-        let element = split_value(&mut self.rest, self.ty)?
-            .ok_or(DecodeError::NullElement { ty: self.ty })?;
+    fn split_part(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
+        let part = split_value(&mut self.rest, self.ty)?;
         self.remaining -= 1;
-        Ok(element)
+        Ok(part)
     }
 
-    fn fail<T>(&mut self, error: DecodeError) -> Option<Result<T, DecodeError>> {
-        self.remaining = 0;
-        self.rest = &[];
-        Some(Err(error))
+    fn split_present(&mut self) -> Result<&'a [u8], DecodeError> {
+        self.split_part()?.ok_or(DecodeError::NullElement { ty: self.ty })
+    }
+
+    /// The next part, by `split`, if there is one.
+    fn next_by<T>(
+        &mut self,
+        split: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Option<Result<T, DecodeError>> {
+        let part = match (self.remaining, self.rest.len()) {
+            (0, 0) => return None,
+            (0, count) => Err(DecodeError::TrailingBytes { ty: self.ty, count }),
+            _ => split(self),
+        };
+        if part.is_err() {
+            self.remaining = 0;
+            self.rest = &[];
+        }
+        Some(part)
+    }
+}
+
+impl<'a> Iterator for Nullable<'a> {
+    type Item = Result<Option<&'a [u8]>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_by(Self::split_part)
+    }
+}
+
+/// The elements of an encoded list or set.
+#[derive(Clone, Debug)]
+pub struct Elements<'a>(Nullable<'a>);
+
+impl<'a> Elements<'a> {
+    /// Of an encoded list or set; `ty` is named in errors (`"list"`, `"set"`).
+    pub fn new(bytes: &'a [u8], ty: &'static str) -> Result<Self, DecodeError> {
+        Nullable::elements(bytes, ty).map(Elements)
+    }
+
+    /// Elements not yet taken; never more than the bytes can hold.
+    pub fn remaining(&self) -> usize {
+        self.0.remaining
     }
 }
 
@@ -64,27 +104,18 @@ impl<'a> Iterator for Elements<'a> {
     type Item = Result<&'a [u8], DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.remaining == 0 {
-            return match self.rest.len() {
-                0 => None,
-                count => self.fail(DecodeError::TrailingBytes { ty: self.ty, count }),
-            };
-        }
-        match self.split_element() {
-            Ok(element) => Some(Ok(element)),
-            Err(error) => self.fail(error),
-        }
+        self.0.next_by(Nullable::split_present)
     }
 }
 
 /// The entries of an encoded map: key and value.
 #[derive(Clone, Debug)]
-pub struct Entries<'a>(Elements<'a>);
+pub struct Entries<'a>(Nullable<'a>);
 
 impl<'a> Entries<'a> {
     /// Of an encoded map.
     pub fn new(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        Elements::with_parts(bytes, "map", 2).map(Entries)
+        Nullable::with_parts(bytes, "map", 2).map(Entries)
     }
 
     /// Entries not yet taken; never more than the bytes can hold.
@@ -97,14 +128,31 @@ impl<'a> Iterator for Entries<'a> {
     type Item = Result<(&'a [u8], &'a [u8]), DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let key = match self.0.next()? {
-            Ok(key) => key,
-            Err(error) => return Some(Err(error)),
-        };
-        match self.0.split_element() {
-            Ok(value) => Some(Ok((key, value))),
-            Err(error) => self.0.fail(error),
-        }
+        self.0.next_by(|parts| Ok((parts.split_present()?, parts.split_present()?)))
+    }
+}
+
+/// As [`Entries`], but values may be null.
+#[derive(Clone, Debug)]
+pub struct NullableEntries<'a>(Entries<'a>);
+
+impl<'a> NullableEntries<'a> {
+    /// Of an encoded map.
+    pub fn new(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        Entries::new(bytes).map(NullableEntries)
+    }
+
+    /// Entries not yet taken; never more than the bytes can hold.
+    pub fn remaining(&self) -> usize {
+        self.0.remaining()
+    }
+}
+
+impl<'a> Iterator for NullableEntries<'a> {
+    type Item = Result<(&'a [u8], Option<&'a [u8]>), DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.0.next_by(|parts| Ok((parts.split_present()?, parts.split_part()?)))
     }
 }
 

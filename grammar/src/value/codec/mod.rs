@@ -1,13 +1,15 @@
 //! The one codec between [`Value`]s and the native protocol's bytes (v5 specification, section 6).
 //!
 //! - [`Value::encode`], [`Value::decode`]: a value of a type to and from bytes.
+//! - [`decode_result`]: the same of a result's bytes, whose lists and maps may hold nulls.
 //! - [`validate`]: whether bytes are a value of a type, without building it. Never allocates unless it fails.
 //! - [`canonical`]: sets and maps in order and without duplicates, as they are stored.
 //! - [`elements`]: iterators that borrow the elements, entries and fields of an encoded value.
 //! - [`writer`]: builds an encoded collection, tuple or vector from the bytes of its parts.
 //!
 //! Rules that hold for all of it:
-//! - `null` is not a value: callers write a length of -1 themselves. Elements of collections and vectors are never null.
+//! - `null` is not a value: callers write a length of -1 themselves. Elements of collections and vectors are never
+//!   null, but for those of results: `[a, b]` in a select list is a list of whatever the columns are.
 //! - No bytes make it panic, recurse deeper than [`MAX_NESTING`] or allocate more than a small multiple of their length.
 //! - A value must be used up to its last byte.
 //! - Zero bytes are a value of their own ([`Value::Empty`]) for the types where Cassandra allows it: see
@@ -24,6 +26,7 @@ pub mod writer;
 use thiserror::Error;
 
 pub use self::canonical::canonical;
+use self::composite::Nulls;
 pub use self::native::allows_empty;
 use crate::types::CqlType;
 use crate::value::Value;
@@ -186,8 +189,14 @@ impl Value {
 
     /// The value of type `ty` that `bytes` are.
     pub fn decode(ty: &CqlType, bytes: &[u8]) -> Result<Value, DecodeError> {
-        composite::decode(ty, bytes, 0)
+        composite::decode(ty, bytes, Nulls::Refused, 0)
     }
+}
+
+/// The value of type `ty` that the bytes of a result are: as [`Value::decode`], but elements of lists and values of maps
+/// may be [`Value::Null`].
+pub fn decode_result(ty: &CqlType, bytes: &[u8]) -> Result<Value, DecodeError> {
+    composite::decode(ty, bytes, Nulls::Taken, 0)
 }
 
 /// Whether `bytes` are a value of type `ty`: exactly when [`Value::decode`] succeeds, but nothing is built.

@@ -40,11 +40,17 @@ impl<'a> CollectionWriter<'a> {
         push_value_with(self.out, encode)
     }
 
-    /// Adds an entry of a map.
-    pub fn entry(&mut self, key: &[u8], value: &[u8]) -> Result<(), EncodeError> {
+    /// Adds an element of a result's list, which may be null.
+    pub fn nullable(&mut self, bytes: Option<&[u8]>) -> Result<(), EncodeError> {
+        self.count += 1;
+        push_value(bytes, self.out)
+    }
+
+    /// Adds an entry of a map. Only a result's may have a null value.
+    pub fn entry(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), EncodeError> {
         self.count += 1;
         push_value(Some(key), self.out)?;
-        push_value(Some(value), self.out)
+        push_value(value, self.out)
     }
 
     /// Adds the key of a map's entry; its value must follow through [`CollectionWriter::value_with`].

@@ -23,6 +23,7 @@ pub(super) fn to_string(value: &Value, ty: &CqlType, quotes: Quotes) -> String {
 
 fn write_value(value: &Value, ty: &CqlType, quotes: Quotes, out: &mut String) -> fmt::Result {
     match value {
+        Value::Null => out.write_str("null"),
         Value::Empty if quotes == Quotes::Bare => Ok(()),
         Value::Empty => write!(out, "blob_as_{ty}(0x)"),
         Value::Text(text) => quoted(text, quotes, out),

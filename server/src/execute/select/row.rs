@@ -297,7 +297,9 @@ impl<'r> RowView<'r> {
             let written = match &slot.cql_type {
                 CqlType::Set { .. } if !cell.value.is_empty() => writer.element(cell.value),
                 CqlType::Set { element, .. } => writer.element(&path_value(element, path, slot)?),
-                CqlType::Map { key, .. } => writer.entry(&path_value(key, path, slot)?, cell.value),
+                CqlType::Map { key, .. } => {
+                    writer.entry(&path_value(key, path, slot)?, Some(cell.value))
+                }
                 _ => writer.element(cell.value),
             };
             written.map_err(|error| QueryError::invalid(error.to_string()))?;

@@ -65,13 +65,14 @@ impl Draft<'_> {
             DraftKind::Typed(expr) => ArgumentType::Known(expr.cql_type.clone()),
             DraftKind::Literal(literal) => literal_type(literal),
             DraftKind::Marker { .. } => ArgumentType::Any,
-            DraftKind::Tuple(items) => match items.as_slice() {
-                [single] => single.argument_type(),
-                _ => ArgumentType::Literal(LiteralKind::Structured),
-            },
-            DraftKind::List(_) | DraftKind::Set(_) | DraftKind::Map(_) | DraftKind::Udt(_) => {
-                ArgumentType::Literal(LiteralKind::Structured)
+            DraftKind::Tuple(items) if items.len() == 1 => {
+                items.first().map_or(ArgumentType::Any, Draft::argument_type)
             }
+            DraftKind::List(_)
+            | DraftKind::Set(_)
+            | DraftKind::Map(_)
+            | DraftKind::Tuple(_)
+            | DraftKind::Udt(_) => ArgumentType::Structured(self.natural_type()),
             DraftKind::Call(call) => call.result.clone(),
         }
     }
@@ -161,7 +162,8 @@ fn literal_type(literal: &Literal) -> ArgumentType {
 pub(super) fn natural(argument: &ArgumentType) -> Option<CqlType> {
     match argument {
         ArgumentType::Known(ty) => Some(ty.clone()),
-        ArgumentType::Literal(kind) => kind.natural().map(CqlType::Native),
+        ArgumentType::Literal(kind) => Some(kind.natural().into()),
+        ArgumentType::Structured(ty) => ty.clone(),
         ArgumentType::Any => None,
     }
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use smallvec::SmallVec;
 use tholos_grammar::types::CqlType;
-use tholos_grammar::value::codec::elements::{Elements, Entries, Fields};
+use tholos_grammar::value::codec::elements::{Elements, Fields, NullableEntries};
 use tholos_grammar::value::codec::writer::{CollectionWriter, push_value, push_vector_element};
 use tholos_grammar::value::codec::{EncodeError, canonical, validate};
 use tholos_grammar::value::compare::compare;
@@ -33,6 +33,8 @@ struct Evaluation<'e, 'v, 'c, R> {
     context: CallContext<'c>,
     /// Bytes that functions and composite values have made so far.
     made: &'e Cell<usize>,
+    /// Whether lists and values of maps may be null here: what is shown may have them, what is stored or compared not.
+    nulls: bool,
 }
 
 impl<R> Clone for Evaluation<'_, '_, '_, R> {
@@ -70,7 +72,9 @@ impl Expr {
         values: &'v [Bound<'v>],
         context: CallContext<'_>,
     ) -> Result<Evaluated<'v>, QueryError> {
-        Evaluation { row, values, context, made: &Cell::new(0) }.value(self)
+        let evaluation =
+            Evaluation { row, values, context, made: &Cell::new(0), nulls: R::IS_SHOWN };
+        evaluation.value(self)
     }
 }
 
@@ -91,14 +95,15 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
                 Ok(field.flatten().map(|bytes| Cow::Owned(bytes.to_vec())).into())
             }
             ExprKind::Element { of, key } => {
-                let Some(value) = self.present(of)? else { return Ok(Evaluated::Null) };
+                // First, so that it is refused whatever the row has.
                 let Some(key) = self.present(key)? else { return Ok(Evaluated::Null) };
+                let Some(value) = self.present(of)? else { return Ok(Evaluated::Null) };
                 let found = element(&of.cql_type, &value, &key);
                 Ok(found.map(|bytes| Cow::Owned(bytes.to_vec())).into())
             }
             ExprKind::Slice { of, from, to } => {
-                let Some(value) = self.present(of)? else { return Ok(Evaluated::Null) };
                 let (from, to) = (self.bound_of(from.as_deref())?, self.bound_of(to.as_deref())?);
+                let Some(value) = self.present(of)? else { return Ok(Evaluated::Null) };
                 let (out, found) = slice(&of.cql_type, &value, from.as_deref(), to.as_deref())?;
                 // Where elements are cells, an empty collection is none.
                 let of_cells = matches!(of.kind, ExprKind::Column(_) | ExprKind::Gathered(_))
@@ -235,14 +240,15 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
         match &expr.kind {
             ExprKind::List(items) => self.collect(items, &mut out)?,
             ExprKind::Set(items) => {
-                self.collect(items, &mut out)?;
+                self.without_nulls().collect(items, &mut out)?;
                 out = in_order(&expr.cql_type, out)?;
             }
             ExprKind::Map(entries) => {
                 let mut writer = CollectionWriter::new(&mut out);
                 for (key, value) in entries {
-                    let (key, value) = (self.part(key, "a map")?, self.part(value, "a map")?);
-                    writer.entry(&key, &value).map_err(too_long)?;
+                    let key = self.without_nulls().part(key, "a map")?;
+                    let value = self.nullable_part(value, "a map")?;
+                    writer.entry(&key, value.as_deref()).map_err(too_long)?;
                 }
                 writer.finish().map_err(too_long)?;
                 out = in_order(&expr.cql_type, out)?;
@@ -259,7 +265,7 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
             }
             ExprKind::Vector(items) => {
                 for item in items {
-                    let bytes = self.part(item, "a vector")?;
+                    let bytes = self.without_nulls().part(item, "a vector")?;
                     push_vector_element(&item.cql_type, &bytes, &mut out);
                 }
             }
@@ -276,21 +282,38 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
     fn collect(self, items: &'v [Expr], out: &mut Vec<u8>) -> Result<(), QueryError> {
         let mut writer = CollectionWriter::new(out);
         for item in items {
-            writer.element(&self.part(item, "a collection")?).map_err(too_long)?;
+            let item = self.nullable_part(item, "a collection")?;
+            writer.nullable(item.as_deref()).map_err(too_long)?;
         }
         writer.finish().map_err(too_long)?;
         Ok(())
     }
 
+    fn without_nulls(self) -> Self {
+        Evaluation { nulls: false, ..self }
+    }
+
+    /// The bytes of a part that may not be unset, and null only where collections may hold nulls.
+    fn nullable_part(self, expr: &'v Expr, of: &str) -> Result<Option<Cow<'v, [u8]>>, QueryError> {
+        match self.value(expr)? {
+            Evaluated::Null if self.nulls => Ok(None),
+            value => present(value, of).map(Some),
+        }
+    }
+
     /// The bytes of a part that may be neither null nor unset.
     fn part(self, expr: &'v Expr, of: &str) -> Result<Cow<'v, [u8]>, QueryError> {
-        match self.value(expr)? {
-            Evaluated::Bytes(bytes) => Ok(bytes),
-            Evaluated::Unset => Err(unset_inside(of)),
-            Evaluated::Null => Err(QueryError::invalid(format!(
-                "null is not supported inside {of}: leave the element out"
-            ))),
-        }
+        present(self.value(expr)?, of)
+    }
+}
+
+fn present<'v>(value: Evaluated<'v>, of: &str) -> Result<Cow<'v, [u8]>, QueryError> {
+    match value {
+        Evaluated::Bytes(bytes) => Ok(bytes),
+        Evaluated::Unset => Err(unset_inside(of)),
+        Evaluated::Null => Err(QueryError::invalid(format!(
+            "null is not supported inside {of}: leave the element out"
+        ))),
     }
 }
 
@@ -306,8 +329,8 @@ fn in_order(cql_type: &CqlType, bytes: Vec<u8>) -> Result<Vec<u8>, QueryError> {
 fn element<'b>(collection: &CqlType, value: &'b [u8], key: &[u8]) -> Option<&'b [u8]> {
     match collection {
         CqlType::Map { key: ty, .. } => {
-            let mut entries = Entries::new(value).ok()?.flatten();
-            entries.find(|(found, _)| compare(ty, found, key).is_eq()).map(|(_, value)| value)
+            let mut entries = NullableEntries::new(value).ok()?.flatten();
+            entries.find(|(found, _)| compare(ty, found, key).is_eq())?.1
         }
         CqlType::Set { element: ty, .. } => {
             let mut elements = Elements::new(value, "set").ok()?.flatten();
@@ -333,7 +356,7 @@ fn slice(
     };
     match collection {
         CqlType::Map { key: ty, .. } => {
-            for (key, value) in Entries::new(value).into_iter().flatten().flatten() {
+            for (key, value) in NullableEntries::new(value).into_iter().flatten().flatten() {
                 if within(ty, key) {
                     writer.entry(key, value).map_err(too_long)?;
                     found = true;

@@ -219,9 +219,9 @@ fn further_inside(name: &str) -> QueryError {
 
 fn numeric(argument: &CqlType, name: &str) -> Result<CqlType, QueryError> {
     match argument {
-        CqlType::Native(Native::Counter) => Ok(Native::Bigint.into()),
         CqlType::Native(
             native @ (Native::Tinyint
+            | Native::Counter
             | Native::Smallint
             | Native::Int
             | Native::Bigint

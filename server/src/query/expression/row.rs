@@ -8,6 +8,9 @@ use crate::query::keys::Component;
 
 /// A row, or what was gathered of a group of rows.
 pub trait Row<'v> {
+    /// Whether what is evaluated is shown: only then may lists and maps hold nulls.
+    const IS_SHOWN: bool = true;
+
     /// The value of a slot.
     ///
     /// # Errors
@@ -56,6 +59,8 @@ fn no_row<T>() -> Result<T, QueryError> {
 }
 
 impl<'v> Row<'v> for NoRow {
+    const IS_SHOWN: bool = false;
+
     fn column(&self, _: usize) -> Result<Option<Cow<'v, [u8]>>, QueryError> {
         no_row()
     }

@@ -96,7 +96,7 @@ impl Planner<'_, '_, '_> {
     ) -> Result<Expr, QueryError> {
         match &receiver.cql_type {
             CqlType::List { element, .. } => {
-                let items = self.settle_items(items, receiver, element)?;
+                let items = self.settle_items(items, receiver, element, Null::InResults)?;
                 composed(receiver, ExprKind::List(items))
             }
             CqlType::Vector { element, dimensions } => {
@@ -108,7 +108,7 @@ impl Planner<'_, '_, '_> {
                         items.len()
                     )));
                 }
-                let items = self.settle_items(items, receiver, element)?;
+                let items = self.settle_items(items, receiver, element, Null::Refused)?;
                 composed(receiver, ExprKind::Vector(items))
             }
             _ => Err(mismatch("a list literal", receiver)),
@@ -122,7 +122,7 @@ impl Planner<'_, '_, '_> {
     ) -> Result<Expr, QueryError> {
         match &receiver.cql_type {
             CqlType::Set { element, .. } => {
-                let items = self.settle_items(items, receiver, element)?;
+                let items = self.settle_items(items, receiver, element, Null::Refused)?;
                 composed(receiver, ExprKind::Set(items))
             }
             CqlType::Map { .. } if items.is_empty() => {
@@ -141,21 +141,25 @@ impl Planner<'_, '_, '_> {
         items: Vec<Draft<'_>>,
         receiver: &ColumnSpec,
         element: &CqlType,
+        null: Null,
     ) -> Result<Vec<Expr>, QueryError> {
         let element = self.part(receiver, || format!("value({})", receiver.name), element);
-        items.into_iter().map(|item| self.settle_element(item, &element, receiver)).collect()
+        let settled =
+            items.into_iter().map(|item| self.settle_element(item, &element, receiver, null));
+        settled.collect()
     }
 
-    /// An element of a collection: not null.
+    /// An element of a collection.
     fn settle_element(
         &mut self,
         item: Draft<'_>,
         element: &ColumnSpec,
         receiver: &ColumnSpec,
+        null: Null,
     ) -> Result<Expr, QueryError> {
         let span = item.span;
         let item = self.settle(item, element)?;
-        if item.is_null() {
+        if item.is_null() && (null == Null::Refused || self.row.is_none()) {
             let error = QueryError::invalid(format!(
                 "null is not supported inside {}, a {}: leave the element out",
                 receiver.name, receiver.cql_type
@@ -177,8 +181,9 @@ impl Planner<'_, '_, '_> {
         let value_spec = self.part(receiver, || format!("value({})", receiver.name), value);
         let mut settled = Vec::with_capacity(entries.len());
         for (key, value) in entries {
-            let key = self.settle_element(key, &key_spec, receiver)?;
-            settled.push((key, self.settle_element(value, &value_spec, receiver)?));
+            let key = self.settle_element(key, &key_spec, receiver, Null::Refused)?;
+            let value = self.settle_element(value, &value_spec, receiver, Null::InResults)?;
+            settled.push((key, value));
         }
         composed(receiver, ExprKind::Map(settled))
     }
@@ -188,6 +193,11 @@ impl Planner<'_, '_, '_> {
         fields: Vec<(&Ident, Draft<'_>)>,
         receiver: &ColumnSpec,
     ) -> Result<Expr, QueryError> {
+        if let CqlType::Map { .. } = &receiver.cql_type
+            && self.row.is_some()
+        {
+            return self.settle_map_of_columns(fields, receiver);
+        }
         let CqlType::Udt { definition, .. } = &receiver.cql_type else {
             return Err(mismatch("a user type literal", receiver));
         };
@@ -195,7 +205,7 @@ impl Planner<'_, '_, '_> {
         for (name, field) in fields {
             let position = field_position(definition, name).at(name.span)?;
             let (_, ty) = &definition.fields[position];
-            let spec = self.part(receiver, || format!("{}.{name}", receiver.name), ty);
+            let spec = self.part(receiver, || format!("{}.{}", receiver.name, name.as_str()), ty);
             if settled[position].replace(self.settle(field, &spec)?).is_some() {
                 let error = QueryError::invalid(format!(
                     "field {name} of {} is given twice",
@@ -208,6 +218,24 @@ impl Planner<'_, '_, '_> {
         let all = settled.into_iter().zip(types);
         let all = all.map(|(field, ty)| field.unwrap_or_else(|| Expr::null(ty.clone())));
         composed(receiver, ExprKind::Udt(all.collect()))
+    }
+
+    /// `(map<int, int>) {a: b}` in a select list: what reads as fields are columns.
+    fn settle_map_of_columns(
+        &mut self,
+        fields: Vec<(&Ident, Draft<'_>)>,
+        receiver: &ColumnSpec,
+    ) -> Result<Expr, QueryError> {
+        let mut entries = Vec::with_capacity(fields.len());
+        for (name, value) in fields {
+            let (slot, cql_type) = match &mut self.row {
+                Some(row) => row.named(name)?,
+                None => return Err(mismatch("a user type literal", receiver)),
+            };
+            let kind = DraftKind::Typed(Expr { cql_type, kind: ExprKind::Column(slot) });
+            entries.push((Draft { kind, span: name.span }, value));
+        }
+        self.settle_map(entries, receiver)
     }
 
     fn settle_tuple(
@@ -266,16 +294,23 @@ fn settle_literal(literal: &Literal, receiver: &ColumnSpec) -> Result<Expr, Quer
     }
 }
 
-/// Encodes a composite of constants once and for all.
+/// Whether an element may be null: of what is stored none may, but a select list shows lists and maps with nulls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Null {
+    Refused,
+    InResults,
+}
+
+/// Encodes a composite of constants once and for all; not one with nulls, which is for results alone.
 fn composed(receiver: &ColumnSpec, kind: ExprKind) -> Result<Expr, QueryError> {
+    let is_known = |expr: &Expr| expr.is_constant() && !expr.is_null();
     let parts_constant = match &kind {
-        ExprKind::List(items)
-        | ExprKind::Set(items)
-        | ExprKind::Vector(items)
-        | ExprKind::Tuple(items)
-        | ExprKind::Udt(items) => items.iter().all(Expr::is_constant),
+        ExprKind::List(items) | ExprKind::Set(items) | ExprKind::Vector(items) => {
+            items.iter().all(is_known)
+        }
+        ExprKind::Tuple(items) | ExprKind::Udt(items) => items.iter().all(Expr::is_constant),
         ExprKind::Map(entries) => {
-            entries.iter().all(|(key, value)| key.is_constant() && value.is_constant())
+            entries.iter().all(|(key, value)| is_known(key) && is_known(value))
         }
         _ => false,
     };

@@ -1,7 +1,8 @@
-//! Functions of collections: how many, which keys and values, the least and the greatest, sums and averages.
+//! Functions of collections: how many, which keys and values, the least and the greatest, sums and averages. Nulls in
+//! lists, which a select list may make of columns, count as elements and are otherwise left out.
 
 use tholos_grammar::types::{CqlType, Native};
-use tholos_grammar::value::codec::elements::{Elements, Entries};
+use tholos_grammar::value::codec::elements::{Entries, Nullable};
 use tholos_grammar::value::codec::writer::CollectionWriter;
 use tholos_grammar::value::compare::compare;
 
@@ -81,7 +82,8 @@ pub(super) fn call(
             Ok(Some(count.to_vec()))
         }
         Collection::Min | Collection::Max => {
-            let elements = Elements::new(bytes, "collection").map_err(|e| refuse(&e))?.flatten();
+            let elements = Nullable::elements(bytes, "collection").map_err(|e| refuse(&e))?;
+            let elements = elements.flatten().flatten();
             let order = |a: &&[u8], b: &&[u8]| compare(&function.returns, a, b);
             let extreme = match which {
                 Collection::Min => elements.min_by(order),
@@ -91,8 +93,10 @@ pub(super) fn call(
         }
         Collection::Sum | Collection::Average => {
             let mut sum = Sum::new(&function.returns);
-            for element in Elements::new(bytes, "collection").map_err(|e| refuse(&e))? {
-                sum.add(element.map_err(|e| refuse(&e))?, &function.returns)?;
+            for element in Nullable::elements(bytes, "collection").map_err(|e| refuse(&e))? {
+                if let Some(element) = element.map_err(|e| refuse(&e))? {
+                    sum.add(element, &function.returns)?;
+                }
             }
             sum.finish(which == Collection::Average).map(Some)
         }

@@ -2,8 +2,7 @@
 //! [`crate::query::json`].
 
 use tholos_grammar::types::CqlType;
-use tholos_grammar::value::Value;
-use tholos_grammar::value::codec::canonical;
+use tholos_grammar::value::codec::{canonical, decode_result};
 use tholos_grammar::value::json::{write_text, write_value};
 
 use super::Function;
@@ -44,7 +43,7 @@ fn write_bytes(ty: &CqlType, bytes: Option<&[u8]>, out: &mut String) -> Result<(
             Ok(())
         }
         Some(bytes) => {
-            let value = Value::decode(ty, bytes)
+            let value = decode_result(ty, bytes)
                 .map_err(|error| QueryError::invalid(format!("to_json(): {error}")))?;
             write_value(&value, ty, out)
                 .map_err(|error| QueryError::invalid(format!("to_json(): {error}")))

@@ -20,7 +20,7 @@ use tholos_grammar::value::{Duration, Value, timeuuid};
 use uuid::Uuid;
 
 use super::resolve::{fits, wrong_arguments};
-use super::{ArgumentType, Code, Function, LiteralKind};
+use super::{ArgumentType, Code, Function};
 use crate::error::QueryError;
 use crate::query::expression::assignable;
 
@@ -92,7 +92,7 @@ fn takes(mask: Mask, arguments: &[ArgumentType]) -> Option<Vec<CqlType>> {
         (ArgumentType::Known(known), _) => assignable(known, ty),
         (ArgumentType::Any, _) => true,
         (given, CqlType::Native(native)) => fits(given, *native),
-        (given, _) => *given == ArgumentType::Literal(LiteralKind::Structured),
+        (given, _) => matches!(given, ArgumentType::Structured(_)),
     };
     rest.iter().zip(&others).all(fits).then(|| [vec![ty], others].concat())
 }
@@ -104,7 +104,8 @@ fn is_text(ty: &CqlType) -> bool {
 fn value_type(argument: &ArgumentType) -> Option<CqlType> {
     match argument {
         ArgumentType::Known(ty) => Some(ty.clone()),
-        ArgumentType::Literal(kind) => kind.natural().map(CqlType::Native),
+        ArgumentType::Literal(kind) => Some(kind.natural().into()),
+        ArgumentType::Structured(ty) => ty.clone(),
         ArgumentType::Any => None,
     }
 }

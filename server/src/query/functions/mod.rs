@@ -61,6 +61,8 @@ pub enum ArgumentType {
     Known(CqlType),
     /// A literal: it fits the types that literals of its kind fit.
     Literal(LiteralKind),
+    /// A literal of several values, in brackets: the type that it has where nothing says one, if there is one.
+    Structured(Option<CqlType>),
     /// A marker or null: fits every type.
     Any,
 }
@@ -77,14 +79,12 @@ pub enum LiteralKind {
     Blob,
     Uuid,
     Duration,
-    /// A list, set, map, tuple or user type literal.
-    Structured,
 }
 
 impl LiteralKind {
     /// The type that a literal of this kind has where nothing says one.
-    pub fn natural(self) -> Option<Native> {
-        Some(match self {
+    pub fn natural(self) -> Native {
+        match self {
             LiteralKind::Text => Native::Text,
             LiteralKind::Integer(native) => native,
             LiteralKind::Float => Native::Double,
@@ -92,8 +92,7 @@ impl LiteralKind {
             LiteralKind::Blob => Native::Blob,
             LiteralKind::Uuid => Native::Uuid,
             LiteralKind::Duration => Native::Duration,
-            LiteralKind::Structured => return None,
-        })
+        }
     }
 
     /// What it is called in messages.
@@ -106,7 +105,6 @@ impl LiteralKind {
             LiteralKind::Blob => "blob",
             LiteralKind::Uuid => "uuid",
             LiteralKind::Duration => "duration",
-            LiteralKind::Structured => "structured",
         }
     }
 }
@@ -165,7 +163,7 @@ impl Function {
             Code::Math(which) => math::call(*which, self, first),
             Code::Floor => time::floor(self, &present),
             Code::Similarity(which) => {
-                vector::call(*which, self, first, present.get(1).copied().unwrap_or_default())
+                vector::call(*which, first, present.get(1).copied().unwrap_or_default())
             }
             Code::Collection(which) => collection::call(*which, self, first),
             Code::FromJson => json::from_json(self, first),

@@ -173,7 +173,7 @@ pub(super) fn operand(
             Some((ArgumentType::Literal(LiteralKind::Integer(Native::Varint)), _)) => {
                 beside(*kind, Native::Varint)
             }
-            _ => kind.natural().filter(|native| is_operand(*native)),
+            _ => Some(kind.natural()).filter(|native| is_operand(*native)),
         }),
         (_, Some((_, Some(other)))) => match other {
             Native::Counter => Some(Native::Bigint),
@@ -188,7 +188,7 @@ fn beside(kind: LiteralKind, other: Native) -> Option<Native> {
     match (kind, other) {
         (LiteralKind::Float, Native::Decimal | Native::Varint) => Some(Native::Decimal),
         (LiteralKind::Text, Native::Ascii | Native::Text) => Some(other),
-        _ => kind.natural(),
+        _ => Some(kind.natural()),
     }
 }
 

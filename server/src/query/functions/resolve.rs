@@ -186,8 +186,8 @@ pub(super) fn fits(given: &ArgumentType, native: Native) -> bool {
             LiteralKind::Blob => native == N::Blob,
             LiteralKind::Uuid => matches!(native, N::Uuid | N::Timeuuid),
             LiteralKind::Duration => native == N::Duration,
-            LiteralKind::Structured => false,
         },
+        ArgumentType::Structured(_) => false,
     }
 }
 
@@ -226,8 +226,8 @@ fn generic(plain: &str, arguments: &[ArgumentType]) -> Result<Option<Function>, 
         return found.map(Some);
     }
     if let Some((name, which)) = Collection::parse(plain) {
-        let [ArgumentType::Known(given)] = arguments else {
-            return Err(wrong_arguments(name, "one collection column", arguments));
+        let [ArgumentType::Known(given) | ArgumentType::Structured(Some(given))] = arguments else {
+            return Err(wrong_arguments(name, which.takes(), arguments));
         };
         let Some(returns) = which.returns(given) else {
             return Err(wrong_arguments(name, which.takes(), arguments));
@@ -238,7 +238,7 @@ fn generic(plain: &str, arguments: &[ArgumentType]) -> Result<Option<Function>, 
     }
     if plain == "tojson" {
         let given = match arguments {
-            [ArgumentType::Known(given)] => given.clone(),
+            [ArgumentType::Known(given) | ArgumentType::Structured(Some(given))] => given.clone(),
             [ArgumentType::Literal(LiteralKind::Text)] => Native::Text.into(),
             [ArgumentType::Literal(LiteralKind::Integer(_))] => Native::Varint.into(),
             [ArgumentType::Literal(LiteralKind::Float)] => Native::Double.into(),
@@ -301,6 +301,8 @@ fn describe(arguments: &[ArgumentType]) -> String {
         .map(|argument| match argument {
             ArgumentType::Known(ty) => ty.to_string(),
             ArgumentType::Literal(kind) => format!("{} literal", kind.name()),
+            ArgumentType::Structured(Some(ty)) => format!("{ty} literal"),
+            ArgumentType::Structured(None) => "structured literal".to_string(),
             ArgumentType::Any => "?".to_string(),
         })
         .collect();

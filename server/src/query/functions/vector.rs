@@ -9,7 +9,7 @@
 use tholos_grammar::types::{CqlType, Native};
 
 use super::resolve::wrong_arguments;
-use super::{ArgumentType, Code, Function, LiteralKind};
+use super::{ArgumentType, Code, Function};
 use crate::error::QueryError;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,18 +58,13 @@ fn common_type(arguments: &[ArgumentType]) -> Option<CqlType> {
     let ty = known(a).or_else(|| known(b))?;
     let fits = |argument: &ArgumentType| match argument {
         ArgumentType::Known(other) => *other == ty,
-        ArgumentType::Literal(kind) => *kind == LiteralKind::Structured,
-        ArgumentType::Any => true,
+        ArgumentType::Literal(_) => false,
+        ArgumentType::Structured(_) | ArgumentType::Any => true,
     };
     (fits(a) && fits(b)).then_some(ty)
 }
 
-pub(super) fn call(
-    which: Similarity,
-    function: &Function,
-    a: &[u8],
-    b: &[u8],
-) -> Result<Option<Vec<u8>>, QueryError> {
+pub(super) fn call(which: Similarity, a: &[u8], b: &[u8]) -> Result<Option<Vec<u8>>, QueryError> {
     let pairs = || floats(a).zip(floats(b));
     let dot = || pairs().map(|(a, b)| a * b).sum::<f64>();
     let similarity = match which {
@@ -79,8 +74,8 @@ pub(super) fn call(
             let square = |of| floats(of).map(|number| number * number).sum::<f64>();
             let (square_a, square_b) = (square(a), square(b));
             if square_a == 0.0 || square_b == 0.0 {
-                return Err(function.refuse(
-                    "a vector of zeros has no direction: use similarity_euclidean() for it",
+                return Err(QueryError::invalid(
+                    "similarity_cosine(): a vector of zeros has no direction: use similarity_euclidean() for it",
                 ));
             }
             // The cosine is a float by itself, as in Cassandra: the same bits come out.
