@@ -239,9 +239,10 @@ class Connection:
         crc = zlib.crc32(payload, zlib.crc32(b'\xfa\x2d\x55\xca'))
         return head.to_bytes(3, 'little') + crc24(head, 3).to_bytes(3, 'little') + payload + struct.pack('<I', crc)
 
-    def _params(self, values, page_size, state, ts):
+    def _params(self, values, page_size, state, ts, skip_metadata=False):
         flags = (
             (1 if values else 0)
+            | (2 if skip_metadata else 0)
             | (4 if page_size else 0)
             | (8 if state is not None else 0)
             | (0x20 if ts is not None else 0)
@@ -264,10 +265,12 @@ class Connection:
         if kind == 1:
             return Answer('void', warnings=warnings)
         if kind == 2:
-            cols, state, _, _ = r.metadata()
+            cols, state, new_id, _ = r.metadata()
             cols = cols if cols is not None else columns
             rows = [tuple(r.bytes() for _ in cols) for _ in range(r.int())]
-            return Answer('rows', cols, rows, state, warnings)
+            answer = Answer('rows', cols, rows, state, warnings)
+            answer.new_id = new_id
+            return answer
         if kind == 3:
             return Answer('keyspace', detail=(r.string(),), warnings=warnings)
         if kind == 5:
@@ -299,11 +302,25 @@ class Connection:
             a = p if isinstance(p, Failure) else self._execute(p, values, page_size, state, ts)
         return a
 
-    def _execute(self, p, values, page_size, state, ts):
+    def execute_held(self, p, values, ts=None):
+        """Executes without metadata, which a driver has from when it prepared or was last told; prepares anew where the
+        server asks for it. The answer, and what the driver has then."""
+        a = self._execute(p, values, None, None, ts, True)
+        if isinstance(a, Failure) and a.kind == 'unprepared':
+            again = self.prepare(p.text, again=True)
+            if isinstance(again, Failure):
+                return again, p
+            p = again
+            a = self._execute(p, values, None, None, ts, True)
+        if isinstance(a, Answer) and getattr(a, 'new_id', None):
+            p = Prepared(p.id, a.new_id, p.binds, p.pk, a.columns, p.text)
+        return a, p
+
+    def _execute(self, p, values, page_size, state, ts, skip_metadata=False):
         body = struct.pack('>H', len(p.id)) + p.id
         if self.version >= 5:
             body += struct.pack('>H', len(p.meta_id)) + p.meta_id
-        return self._answer(*self.request(10, body + self._params(values, page_size, state, ts)), columns=p.columns)
+        return self._answer(*self.request(10, body + self._params(values, page_size, state, ts, skip_metadata)), columns=p.columns)
 
     def batch(self, kind, statements, ts=None):
         """statements: [(cql or Prepared, values)]; kind: 0 logged, 1 unlogged, 2 counter"""

@@ -6,6 +6,7 @@ import re
 from reads import Reads
 from schemas import random_schema
 from statements import TABLE, Step
+from values import ALL_DECIMALS, DISTINCT_DECIMALS, POOLS
 from writes import Writes
 
 
@@ -14,6 +15,11 @@ class Generator(Writes, Reads):
 
     def __init__(self, seed, tag, avoid=()):
         self.r, self.avoid = random.Random(seed), avoid
+        # Either decimals of equal value stay out of keys and elements, or there are none in this case.
+        self.distinct = self.chance(0.4)
+        POOLS['decimal'] = DISTINCT_DECIMALS if self.distinct else ALL_DECIMALS
+        if self.distinct:
+            avoid = set(avoid) - {'equal-decimals'}
         self.schema = random_schema(self.r, tag, avoid)
         self.counter = any(c.type.name == 'counter' for c in self.schema.cols)
         self.domain = {}
@@ -44,10 +50,16 @@ class Generator(Writes, Reads):
         op.mutated, op.prepared = ''.join(toks), False
         return op
 
+    def held(self):
+        """A statement that is prepared now and executed later, perhaps when the schema has changed."""
+        op = self.select() if self.chance(0.6) else self.modification()
+        op.prepared, op.page = True, None
+        return op
+
     def case(self, writes, reads):
         """The statements of one case. Each step's kind depends on the seed alone."""
-        alter = not self.counter and self.chance(0.07)
-        ops = []
+        alter = not self.counter and self.chance(0.1)
+        ops, held = [], []
         for block in range(3 if alter or self.counter else 5):
             self.short = self.chance(0.03)
             if block and not alter and not self.counter:
@@ -59,6 +71,11 @@ class Generator(Writes, Reads):
                 ops.append(w)
                 if alter and self.chance(0.08):
                     ops.append(self.alter())
+                if alter and self.chance(0.12):
+                    held.append(self.held())
+                    ops.append(Step('hold', subs=held[-1:]))
+                if held and self.chance(0.25):
+                    ops.append(Step('again', subs=[self.pick(held)]))
                 if self.chance(0.03):
                     ops.append(Step(self.pick(['flush', 'flush', 'restart'])))
             if self.short:

@@ -233,8 +233,8 @@ class Reads(Restrictions):
             Part(' FROM ' + TABLE, [Fragment('')]),
             Part(' WHERE ', once, ' AND '),
             Part(' GROUP BY ', group),
-            Part(' ORDER BY ', self.order() if self.chance(0.3 if narrow else 0.03) else []),
-            Part(' PER PARTITION LIMIT ', [limit()] if self.chance(0.12) else []),
+            Part(' ORDER BY ', self.order() if self.chance((0.5 if group else 0.3) if narrow else 0.03) else []),
+            Part(' PER PARTITION LIMIT ', [limit()] if self.chance(0.3 if group else 0.12) else []),
             Part(' LIMIT ', [limit()] if self.chance(0.2) else []),
             Part(
                 ' ALLOW FILTERING', [Fragment('')] if self.chance(0.15 if narrow else 0.6 if x < 0.75 else 0.93) else []

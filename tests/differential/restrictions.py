@@ -8,7 +8,8 @@ from values import EMPTY_OK, NULL, NUMERIC, Type, Value, random_native, random_v
 
 
 class Restrictions:
-    """Needs `r` (randomness), `schema`, `domain` (values by column), `prep` (values may be bound) and `avoid`."""
+    """Needs `r` (randomness), `schema`, `domain` (values by column), `prep` (values may be bound), `avoid` and `distinct`
+    (no two decimals are equal)."""
 
     def fill(self, c):
         n = self.r.randint(2, 4) if c.kind in ('pk', 'ck') else 5
@@ -33,7 +34,9 @@ class Restrictions:
         return Fragment(HOLE, [(v, bound)])
 
     def exotic(self, v, t):
-        k = self.r.randrange(6)
+        k = self.r.randrange(8)
+        if k > 5:
+            return self.call(t) or Fragment(HOLE, [(v, False)])
         if k == 5 and t.name == 'bigint':
             return 'token(' + join(', ', [self.hole(self.value(c)) for c in self.schema.of('pk')]) + ')'
         if k == 0:
@@ -46,11 +49,33 @@ class Restrictions:
         if k == 2 and not t.args and t.name not in ('blob', 'counter'):
             name = self.pick(['blob_as_%s', 'blobAs%s']) % (t.name if self.chance(0.5) else t.name.capitalize())
             return Fragment('%s(0x%s)' % (name, v.raw.hex()))
-        if k == 3 and t.name in NUMERIC:
+        if k == 3 and t.name in NUMERIC and not (t.name == 'decimal' and self.distinct):
             return Fragment(HOLE + self.pick([' + 0', ' - 0', ' * 1', ' / 1']), [(v, False)])
         if k == 4 and t.name in NUMERIC:
             return Fragment('-' + HOLE if v.lit[0] != '-' else HOLE, [(v, False)])
         return Fragment(HOLE, [(v, False)])
+
+    def call(self, t):
+        """A call that gives a value of that type, if there is one that is worth it."""
+
+        def of(name):
+            return '(%s)' % name + self.hole(random_value(self.r, Type(name)))
+
+        calls = {
+            'timestamp': ['to_timestamp(', 'date', ')', 'floor(', 'timestamp', ', 1h)', 'to_timestamp(', 'timeuuid', ')'],
+            'date': ['to_date(', 'timestamp', ')', 'floor(', 'date', ', 1mo)', 'to_date(', 'timeuuid', ')'],
+            'bigint': ['to_unix_timestamp(', 'timestamp', ')', 'to_unix_timestamp(', 'date', ')', 'CAST(', 'int', ' AS bigint)'],
+            'timeuuid': ['min_timeuuid(', 'timestamp', ')', 'max_timeuuid(', 'timestamp', ')'],
+            'blob': ['int_as_blob(', 'int', ')', 'text_as_blob(', 'text', ')'],
+            'text': ['to_json(', 'int', ')', 'CAST(', 'bigint', ' AS text)', 'to_json(', 'text', ')'],
+            'int': ['collection_count((list<int>)[', 'int', '])', 'abs(', 'int', ')', 'CAST(', 'bigint', ' AS int)'],
+            'double': ['log(', 'double', ')', 'CAST(', 'int', ' AS double)', 'round(', 'double', ')'],
+            'varint': ['abs(', 'varint', ')', 'collection_max((list<varint>)[', 'varint', '])', '-', 'varint', ''],
+        }.get(t.name)
+        if not calls:
+            return None
+        k = 3 * self.r.randrange(len(calls) // 3)
+        return calls[k] + of(calls[k + 1]) + calls[k + 2]
 
     def value(self, c, nulls=0.0):
         """A value for a column."""

@@ -6,7 +6,7 @@ import time
 from client import Answer, Connection, Failure
 
 # Steps that change data.
-WRITES = {'insert', 'update', 'delete', 'batch', 'textbatch', 'truncate', 'alter'}
+WRITES = {'insert', 'update', 'delete', 'batch', 'textbatch', 'truncate', 'alter', 'again'}
 
 
 class Server:
@@ -21,6 +21,7 @@ class Server:
             0,
         )
         self.restart_cmd = restart
+        self.held = {}  # statements that were prepared once and for all, by their text
         self.conn = Connection(*self.args)
 
     def setup(self):
@@ -64,6 +65,8 @@ class Server:
             return Answer('void')
         if op.kind == 'sleep':
             return Answer('void')
+        if op.kind in ('hold', 'again'):
+            return self.run_held(op, table)
         ts = None if op.ts is None else op.ts + self.shift
         if op.kind == 'batch':
             subs = []
@@ -106,6 +109,21 @@ class Server:
         if isinstance(a, Answer) and prepared:
             a.binds, a.pk = prepared.binds, prepared.pk
         return a
+
+    def run_held(self, op, table):
+        """Prepares a statement, or executes it as drivers do that prepared it long ago and don't ask for metadata."""
+        held = op.subs[0]
+        text, vals = held.render(table, self.shift)
+        if op.kind == 'hold' or text not in self.held:
+            prepared = self.conn.prepare(text, again=True)
+            if isinstance(prepared, Failure):
+                return prepared
+            self.held[text] = prepared
+        if op.kind == 'hold':
+            return Answer('void')
+        ts = None if held.ts is None else held.ts + self.shift
+        answer, self.held[text] = self.conn.execute_held(self.held[text], vals, ts)
+        return answer
 
     def empty(self, table, schema):
         """Deletes every partition just below the timestamps to come: cheaper than a new table."""

@@ -93,7 +93,8 @@ class Part:
 
 @dataclass
 class Step:
-    """kind: a statement's kind, or batch (native message), flush, restart, sleep, reset (start anew)"""
+    """kind: a statement's kind, or batch (native message), flush, restart, sleep, reset (start anew), hold (prepares
+    subs[0]), again (executes it, as it was prepared then)"""
 
     kind: str
     parts: list = field(default_factory=list)
@@ -145,6 +146,8 @@ class Step:
             )
         if self.kind in ('flush', 'sleep', 'reset', 'restart'):
             return self.kind.upper()
+        if self.kind in ('hold', 'again'):
+            return '%s %s' % (self.kind.upper(), self.subs[0].show(table))
         text, vals = self.render(table)
         more = []
         if vals:

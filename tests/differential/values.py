@@ -170,6 +170,11 @@ POOLS = {
         'ffffffff-ffff-1fff-7f7f-7f7f7f7f7f7f',
     ),
 }
+ALL_DECIMALS = POOLS['decimal']
+# without a second form of an equal number
+DISTINCT_DECIMALS = list({Decimal(v.lit): v for v in ALL_DECIMALS}.values())
+
+
 NUMERIC = ['tinyint', 'smallint', 'int', 'bigint', 'varint', 'decimal', 'float', 'double']
 FIXED = {
     'tinyint',

@@ -16,9 +16,10 @@ class Writes(Restrictions):
 
     def using(self, ttl=True, always=False):
         out = []
-        if not self.counter and (always or self.chance(0.85)) or self.chance(0.01):
+        rare = 0.04 if self.counter else 0.01  # what counters refuse
+        if not self.counter and (always or self.chance(0.85)) or self.chance(rare):
             out.append(Fragment('TIMESTAMP ') + self.hole(self.stamp(self.pick(TIMESTAMPS))))
-        if ttl and not self.counter and self.chance(0.2) or self.chance(0.01):
+        if ttl and not self.counter and self.chance(0.2) or self.chance(rare):
             x = self.r.random()
             n = (
                 1
@@ -194,6 +195,17 @@ class Writes(Restrictions):
         cols = [c for c in self.schema.of('regular', 'static') if c.type.multi] or self.schema.of('regular', 'static')
         chosen = self.r.sample(cols, min(len(cols), 2))
 
+        def delete():
+            c = self.pick(chosen)
+            index = self.hole(self.pick(POOLS['int'][:3])) if c.type.name == 'list' else None
+            what = Fragment(c.name + '[', [], frozenset([c.name])) + index + ']' if index else Fragment(c.name)
+            parts = [
+                Part('DELETE ', [what], least=1),
+                Part(' FROM ' + TABLE, [Fragment('')]),
+                Part(' WHERE ', where, ' AND '),
+            ]
+            return self.op('delete', parts)
+
         def update():
             assigned = self.pick([chosen[:1], chosen[-1:], chosen])
             parts = [
@@ -203,7 +215,7 @@ class Writes(Restrictions):
             ]
             return self.op('update', parts)
 
-        return [update() for _ in range(self.r.randint(2, 4))]
+        return [delete() if self.chance(0.15) else update() for _ in range(self.r.randint(2, 4))]
 
     def batch(self):
         native = self.chance(0.5)
@@ -243,6 +255,10 @@ class Writes(Restrictions):
     def alter(self):
         s, x = self.schema, self.r.random()
         cols = list(s.cols)
+        if s.udts and self.chance(0.2):
+            t = self.pick(s.udts)
+            more = ['ADD g%d int' % self.r.randint(0, 2)] * 3 + ['RENAME %s TO %s_r' % (t.fields[0], t.fields[0])]
+            return self.op('alter', [Part('ALTER TYPE %s %s' % (t.udt, self.pick(more)), [Fragment('')])], schema=None)
         if x < 0.5:
             c = Column(
                 'a%d' % self.r.randint(0, 2),
