@@ -128,7 +128,10 @@ fn parse_float<T: FromStr + Copy>(
     is_infinite: impl Fn(T) -> bool,
 ) -> Result<T, LiteralError> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let named = unsigned.eq_ignore_ascii_case("nan") || unsigned.eq_ignore_ascii_case("infinity");
+    let nan = unsigned.eq_ignore_ascii_case("nan");
+    // There is one NaN, whatever its sign.
+    let text = if nan { unsigned } else { text };
+    let named = nan || unsigned.eq_ignore_ascii_case("infinity");
     let number = Some(text)
         .filter(|_| named || unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.'));
     let what = "expected a number such as 1.5 or 2e10, NaN, Infinity or -Infinity";

@@ -63,7 +63,7 @@ impl<'c, 't> Planner<'_, 'c, 't> {
     ) -> Result<DraftKind<'a>, QueryError> {
         self.check_row(name, "about a row's cells")?;
         let [of] = arguments else {
-            return Err(QueryError::invalid(format!("{name}() takes one column")));
+            return Err(QueryError::Syntax(format!("{name}() takes one column")));
         };
         let fact = match name {
             "ttl" => CellFact::Ttl,

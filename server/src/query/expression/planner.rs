@@ -12,7 +12,7 @@ use super::binder::Binder;
 use super::draft::{Draft, DraftKind, OpenCall};
 use super::{Expr, ExprKind, resolve_type};
 use crate::error::{At, QueryError};
-use crate::query::functions::{self, ArgumentType, LiteralKind};
+use crate::query::functions::{self, ArgumentType, LiteralKind, native_name};
 use crate::query::plan::ColumnSpec;
 use crate::query::select::slots::Slots;
 use crate::query::suggest::nearest;
@@ -112,14 +112,15 @@ impl<'p, 'c, 't> Planner<'p, 'c, 't> {
             TermKind::Call { function, arguments } => self.call(function, arguments)?,
             TermKind::Negate(inner) => {
                 self.push("-");
-                let inner = self.draft(inner)?;
+                let inner = self.argument_of(native_name("-", 1), 0, inner)?;
                 self.combine(Cow::Borrowed("-"), vec![inner])?
             }
             TermKind::Arithmetic { left, operator, right } => {
-                let left = self.draft(left)?;
+                let name = operator_name(*operator);
+                let left = self.argument_of(native_name(name, 2), 0, left)?;
                 self.write(format_args!(" {operator} "));
-                let right = self.draft(right)?;
-                self.combine(Cow::Borrowed(operator_name(*operator)), vec![left, right])?
+                let right = self.argument_of(native_name(name, 2), 1, right)?;
+                self.combine(Cow::Borrowed(name), vec![left, right])?
             }
             TermKind::CountAll => self.count_all()?,
             TermKind::Column(name) => self.column(name)?,
@@ -185,7 +186,8 @@ impl<'p, 'c, 't> Planner<'p, 'c, 't> {
     fn cast<'a>(&mut self, of: &'a Term, written: &TypeName) -> Result<DraftKind<'a>, QueryError> {
         let target = self.written_type(written)?;
         let start = self.name.len();
-        let inner = self.draft(of)?;
+        let name = format!("cast_as_{target}");
+        let inner = self.argument_of(&name, 0, of)?;
         if let DraftKind::Typed(expr) = &inner.kind
             && expr.cql_type == target
         {
@@ -193,7 +195,7 @@ impl<'p, 'c, 't> Planner<'p, 'c, 't> {
         }
         self.insert(start, "cast(");
         self.write(format_args!(" as {target})"));
-        self.combine(Cow::Owned(format!("cast_as_{target}")), vec![inner])
+        self.combine(Cow::Owned(name), vec![inner])
     }
 
     fn call<'a>(
@@ -224,14 +226,24 @@ impl<'p, 'c, 't> Planner<'p, 'c, 't> {
         if self.row.is_some() {
             return self.list(arguments);
         }
-        let outer = self.argument.take();
-        let mut drafts = Vec::with_capacity(arguments.len());
-        for (position, argument) in arguments.iter().enumerate() {
-            self.argument = Some(argument_name(position, function));
-            drafts.push(self.draft(argument)?);
+        let drafts = arguments.iter().enumerate();
+        drafts.map(|(position, argument)| self.argument_of(function, position, argument)).collect()
+    }
+
+    /// The draft of an argument, whose markers are called after it; in a select list all have one name.
+    fn argument_of<'a>(
+        &mut self,
+        function: &str,
+        position: usize,
+        argument: &'a Term,
+    ) -> Result<Draft<'a>, QueryError> {
+        if self.row.is_some() {
+            return self.draft(argument);
         }
+        let outer = self.argument.replace(argument_name(position, function));
+        let draft = self.draft(argument);
         self.argument = outer;
-        Ok(drafts)
+        draft
     }
 
     /// A call with its arguments: an expression, unless it takes a receiver to know which function it is.

@@ -259,13 +259,12 @@ impl Planner<'_, '_, '_> {
                 items.len()
             )));
         }
-        let given = items.len();
-        let mut settled = Vec::with_capacity(types.len());
+        // What is left out at the end is no part of the value: it is null without being written.
+        let mut settled = Vec::with_capacity(items.len());
         for (position, (item, ty)) in items.into_iter().zip(types).enumerate() {
             let spec = self.part(receiver, || format!("{}[{position}]", receiver.name), ty);
             settled.push(self.settle(item, &spec)?);
         }
-        settled.extend(types.iter().skip(given).map(|ty| Expr::null(ty.clone())));
         composed(receiver, ExprKind::Tuple(settled))
     }
 

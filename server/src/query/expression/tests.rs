@@ -197,6 +197,10 @@ fn markers_are_numbered_in_the_order_of_the_text() {
         markers("INSERT INTO t (k, c, x, ts) VALUES (?, :c, fromJson(?), to_timestamp((date) ?))"),
         "k int, c int, arg0(system.fromjson) text, arg0(system.to_timestamp) date"
     );
+    assert_eq!(
+        markers("INSERT INTO t (k, c) VALUES (CAST((bigint) ? AS int), abs(-(int) ?) + (int) ?)"),
+        "arg0(system.cast_as_int) bigint, arg0(system._negate) int, arg1(system._add) int"
+    );
 }
 
 /// As Cassandra 5.0.9 names and types them.

@@ -75,11 +75,13 @@ pub(super) fn call(
 }
 
 fn float(math: Math, number: f64) -> f64 {
+    // The sign of a NaN that a processor makes says nothing.
+    let one_nan = |number: f64| if number.is_nan() { f64::NAN } else { number };
     match math {
         Math::Abs => number.abs(),
-        Math::Exp => number.exp(),
-        Math::Log => number.ln(),
-        Math::Log10 => number.log10(),
+        Math::Exp => one_nan(number.exp()),
+        Math::Log => one_nan(number.ln()),
+        Math::Log10 => one_nan(number.log10()),
         Math::Round => {
             let below = number.floor();
             if number - below >= 0.5 { below + 1.0 } else { below }

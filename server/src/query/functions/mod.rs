@@ -212,19 +212,24 @@ impl Function {
 
     /// The name that clients know it by: operators have names of words.
     pub fn native_name(&self) -> &'static str {
-        match (self.name, self.arguments.len()) {
-            ("-", 1) => "_negate",
-            ("+", _) => "_add",
-            ("-", _) => "_subtract",
-            ("*", _) => "_multiply",
-            ("/", _) => "_divide",
-            ("%", _) => "_modulo",
-            (name, _) => name,
-        }
+        native_name(self.name, self.arguments.len())
     }
 
     fn defect(&self, what: &str) -> QueryError {
         QueryError::Internal(format!("function {}: {what}", self.name))
+    }
+}
+
+/// The name that clients know a function by: operators have names of words.
+pub fn native_name(name: &'static str, arguments: usize) -> &'static str {
+    match (name, arguments) {
+        ("-", 1) => "_negate",
+        ("+", _) => "_add",
+        ("-", _) => "_subtract",
+        ("*", _) => "_multiply",
+        ("/", _) => "_divide",
+        ("%", _) => "_modulo",
+        (name, _) => name,
     }
 }
 

@@ -32,13 +32,13 @@ pub(super) fn shift(
         Value::Date(days) => ((i64::from(*days) - EPOCH_DAYS) * MS_PER_DAY, true),
         _ => return Err(function.defect("only timestamps and dates are moved")),
     };
-    check_precision(function, span, is_date)?;
+    check_precision(span, is_date).map_err(|what| function.refuse(&what))?;
     let moved = moved(start, span, if back { -1 } else { 1 }).and_then(|ms| in_type(ms, is_date));
     function.encode(&moved.ok_or_else(|| function.refuse("the result is out of range"))?)
 }
 
 /// Refuses durations that are finer than the type can say.
-fn check_precision(function: &Function, span: Duration, is_date: bool) -> Result<(), QueryError> {
+fn check_precision(span: Duration, is_date: bool) -> Result<(), String> {
     let what = if is_date && span.nanoseconds != 0 {
         "a date takes a duration of whole days"
     } else if span.nanoseconds % NS_PER_MS != 0 {
@@ -46,7 +46,7 @@ fn check_precision(function: &Function, span: Duration, is_date: bool) -> Result
     } else {
         return Ok(());
     };
-    Err(function.refuse(&format!("{what}, not {span}")))
+    Err(format!("{what}, not {span}"))
 }
 
 /// A time in milliseconds since 1970, some times a duration later.
@@ -75,13 +75,13 @@ pub(super) fn floor(
         return Err(function.defect("its second argument is no duration"));
     };
     if span.months < 0 || span.days < 0 || span.nanoseconds < 0 {
-        return Err(function.refuse(&format!("it takes no negative durations such as {span}")));
+        return Err(misused(&format!("it takes no negative durations such as {span}")));
     }
     if function.returns == CqlType::Native(Native::Time) {
         return floor_time(function, argument(0), span);
     }
     let is_date = function.returns == CqlType::Native(Native::Date);
-    check_precision(function, span, is_date)?;
+    check_precision(span, is_date).map_err(|what| misused(&what))?;
     let Some(time) = clock::unix_ms_of(function, 0, argument(0))? else { return Ok(None) };
     let start = match arguments.get(2) {
         Some(bytes) => clock::unix_ms_of(function, 2, bytes)?,
@@ -89,12 +89,17 @@ pub(super) fn floor(
     };
     let Some(start) = start else { return Ok(None) };
     if time < start {
-        return Err(function.refuse(
+        return Err(misused(
             "the time is before the one that durations are counted from (1970, unless a third argument says)",
         ));
     }
     let floor = latest(start, span, time).and_then(|ms| in_type(ms, is_date));
     function.encode(&floor.ok_or_else(|| function.refuse("the result is out of range"))?)
+}
+
+/// What `floor` does not take is a mistake in the statement, not a failure of the function.
+fn misused(what: &str) -> QueryError {
+    QueryError::invalid(format!("floor(): {what}"))
 }
 
 /// The last `start + n * span` up to `time`.
@@ -128,7 +133,7 @@ fn floor_time(
 ) -> Result<Option<Vec<u8>>, QueryError> {
     if span.months != 0 || span.days != 0 || span.nanoseconds > NS_PER_DAY {
         let what = format!("a time takes a duration of hours and less, up to a day, not {span}");
-        return Err(function.refuse(&what));
+        return Err(misused(&what));
     }
     match function.decode(0, bytes)? {
         Value::Time(time) if span.nanoseconds > 0 => {
