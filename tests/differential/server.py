@@ -116,8 +116,9 @@ class Server:
         text, vals = held.render(table, self.shift)
         if op.kind == 'hold' or text not in self.held:
             prepared = self.conn.prepare(text, again=True)
+            # Some refuse a statement only when it is executed.
             if isinstance(prepared, Failure):
-                return prepared
+                return prepared if op.kind == 'again' else Answer('void')
             self.held[text] = prepared
         if op.kind == 'hold':
             return Answer('void')
