@@ -320,7 +320,8 @@ class Connection:
         body = struct.pack('>H', len(p.id)) + p.id
         if self.version >= 5:
             body += struct.pack('>H', len(p.meta_id)) + p.meta_id
-        return self._answer(*self.request(10, body + self._params(values, page_size, state, ts, skip_metadata)), columns=p.columns)
+        body += self._params(values, page_size, state, ts, skip_metadata)
+        return self._answer(*self.request(10, body), columns=p.columns)
 
     def batch(self, kind, statements, ts=None):
         """statements: [(cql or Prepared, values)]; kind: 0 logged, 1 unlogged, 2 counter"""

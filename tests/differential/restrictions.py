@@ -62,9 +62,11 @@ class Restrictions:
             return '(%s)' % name + self.hole(random_value(self.r, Type(name)))
 
         calls = {
-            'timestamp': ['to_timestamp(', 'date', ')', 'floor(', 'timestamp', ', 1h)', 'to_timestamp(', 'timeuuid', ')'],
+            'timestamp': ['to_timestamp(', 'date', ')', 'floor(', 'timestamp', ', 1h)']
+            + ['to_timestamp(', 'timeuuid', ')'],
             'date': ['to_date(', 'timestamp', ')', 'floor(', 'date', ', 1mo)', 'to_date(', 'timeuuid', ')'],
-            'bigint': ['to_unix_timestamp(', 'timestamp', ')', 'to_unix_timestamp(', 'date', ')', 'CAST(', 'int', ' AS bigint)'],
+            'bigint': ['to_unix_timestamp(', 'timestamp', ')', 'to_unix_timestamp(', 'date', ')']
+            + ['CAST(', 'int', ' AS bigint)'],
             'timeuuid': ['min_timeuuid(', 'timestamp', ')', 'max_timeuuid(', 'timestamp', ')'],
             'blob': ['int_as_blob(', 'int', ')', 'text_as_blob(', 'text', ')'],
             'text': ['to_json(', 'int', ')', 'CAST(', 'bigint', ' AS text)', 'to_json(', 'text', ')'],
