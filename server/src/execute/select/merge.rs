@@ -137,11 +137,11 @@ impl Walk<'_, '_> {
     ) -> Result<Vec<u8>, QueryError> {
         let position = state.position.as_slice();
         let with = |bytes: &[u8], last: u8| [bytes, &[last]].concat();
-        // Before rows of equal order, and behind them. What is no whole key has no equals.
+        // Before rows of equal order, and behind them and a marker that ends with them. What is no whole key has no equals.
         let (from, behind) = match order_len(&self.plan.table, position, columns)? {
             Some(length) => {
                 let order = position.get(..length).unwrap_or_default();
-                (order.to_vec(), with(order, AFTER))
+                (order.to_vec(), [order, &[AFTER, 0]].concat())
             }
             None => (position.to_vec(), with(position, 0)),
         };

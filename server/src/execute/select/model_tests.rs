@@ -466,3 +466,21 @@ proptest! {
         }
     }
 }
+
+/// A marker that ends with all rows of equal order is no row of them: else two partitions would send a page to and fro.
+#[test]
+fn pages_of_one_entry_pass_markers_behind_equal_rows() {
+    let mut bench = Bench::new();
+    bench.run(TABLE);
+    bench.run(
+        "DELETE FROM m WHERE k = 2 AND (a, b) > (0, 0) AND (a) <= (1);
+         DELETE FROM m WHERE k = 3 AND (a, b) > (0, 0) AND (a) <= (1);
+         INSERT INTO m (k, a, b) VALUES (1, 1, 1);
+         INSERT INTO m (k, a, b) VALUES (3, 2, 1)",
+    );
+    for order in ["a", "a DESC"] {
+        let cql = format!("SELECT k, a, b FROM m WHERE k IN (3, 2, 1) ORDER BY {order}");
+        let budget = ReadBudget { entries: 1, ..ReadBudget::UNLIMITED };
+        assert_eq!(bench.paged(&cql, 1, budget), bench.select(&cql), "{order}");
+    }
+}
