@@ -34,6 +34,8 @@ impl Terminal {
         pty.resize(Size::new(lines, columns)).expect("a size");
         let child = Command::new(binary().expect("the program"))
             .arg("--memory")
+            // Where rows go that COPY could not write.
+            .current_dir(home)
             .env("HOME", home)
             .env("TERM", "xterm")
             .env("NO_COLOR", "1")
