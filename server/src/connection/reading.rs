@@ -267,7 +267,7 @@ impl Connection {
         let mut decoder = std::mem::replace(&mut self.reading.decoder, Decoder::of_requests());
         let began = Instant::now();
         let connections = self.node.metrics().connections.load(Relaxed);
-        self.reading.share.begin(connections.unsigned_abs());
+        self.reading.share.begin(connections.unsigned_abs(), began);
         let most = if self.account.budget().is_short() { FREE_BYTES } else { TURN_BYTES };
         let (mut turn, mut started, mut whole) = (Turn::default(), began, None);
         while !self.closing {
