@@ -328,8 +328,11 @@ impl Connection {
 
     fn end_turn(&mut self, turn: &Turn, left: usize, now: Instant) {
         self.reading.share.end(turn, now);
-        let whole = if self.reading.left_over { left as u64 } else { 0 };
-        self.reading.share.waits(self.reading.behind + whole);
+        // A frame that has not come whole is no request that waits, however much of it is there.
+        let come = self.reading.behind + left as u64;
+        let begun = self.reading.decoder.wanted().max(self.reading.wanted) as u64;
+        let is_part = self.reading.decoder.is_assembling();
+        self.reading.share.waits(if is_part { 0 } else { come.saturating_sub(begun) });
         let done = turn.carried_out + turn.refused > 0;
         let left = left > 0 || self.reading.decoder.is_assembling();
         self.reading.frame.turned(left, done);

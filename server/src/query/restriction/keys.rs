@@ -71,6 +71,9 @@ impl Clustering {
         table: &Table,
         evaluator: Evaluator<'_>,
     ) -> Result<SmallVec<[Position; 1]>, QueryError> {
+        if let Some(position) = self.one_row(table, evaluator)? {
+            return Ok(smallvec![position]);
+        }
         let mut positions = SmallVec::new();
         for row in combinations(&self.points, &table.clustering, evaluator)? {
             positions.push(keys::encode_clustering(table, &borrowed(&row), ROW)?);
