@@ -25,7 +25,7 @@ const ROUND: Duration = Duration::from_millis(4);
 const LONG: Duration = Duration::from_millis(6);
 
 /// Nor are so many requests for each thread, however long they take.
-const FEW: u64 = 2048;
+const FEW: u64 = 16_384;
 
 /// Connections that had a turn in so long a time are those that share.
 const EPOCH: Duration = Duration::from_millis(32);
@@ -315,7 +315,7 @@ mod tests {
         let mut shares = shares(&load);
         assert_eq!(rounds(&mut shares, 1, 8, &mut now).refused, 0);
         for share in &mut shares {
-            share.waits(70 * BYTES);
+            share.waits(300 * BYTES);
         }
         let (mut worked, began) = (Duration::ZERO, now);
         for _ in 0..100 {
@@ -340,7 +340,7 @@ mod tests {
         let (load, mut now) = (load(), Instant::now());
         let mut shares = shares(&load);
         for share in &mut shares {
-            share.waits(31 * BYTES);
+            share.waits(250 * BYTES);
         }
         assert_eq!(rounds(&mut shares, 10, 64, &mut now).refused, 0);
     }
@@ -349,7 +349,7 @@ mod tests {
     fn a_connection_that_ends_leaves_nothing_behind() {
         let load = load();
         let mut shares = shares(&load);
-        shares[0].waits(5_000 * BYTES);
+        shares[0].waits(20_000 * BYTES);
         assert!(load.is_too_much.load(Relaxed));
         drop(shares);
         assert_eq!(load.waiting.load(Relaxed), 0);
@@ -359,7 +359,7 @@ mod tests {
     fn one_busy_connection_has_the_time_of_all() {
         let (load, mut now) = (load(), Instant::now());
         let mut shares = vec![Share::new(Arc::clone(&load))];
-        shares[0].waits(5_000 * BYTES);
+        shares[0].waits(20_000 * BYTES);
         let first = rounds(&mut shares, 1, 500, &mut now);
         assert_eq!(first.carried_out, ROUND.as_nanos() as u64 / COST.as_nanos() as u64);
         // Nothing more before the next part of time.
