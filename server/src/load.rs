@@ -40,14 +40,13 @@ const IDLE: f64 = 0.4;
 /// What a request costs is measured over about so many.
 const COST_WINDOW: u64 = 512;
 
-/// It is measured in one of so many turns.
+/// It is measured in one of so many turns of each connection.
 const MEASURED_TURNS: u64 = 8;
 
 /// What all connections have to do.
 #[derive(Debug)]
 pub(crate) struct Load {
     workers: u64,
-    turns: AtomicU64,
     refused: AtomicU64,
     /// Bytes that have come and wait for the next turn of their connection.
     waiting: AtomicI64,
@@ -86,6 +85,7 @@ pub(crate) struct Turn {
 pub(crate) struct Share {
     load: Arc<Load>,
     waiting: u64,
+    turns: u64,
     /// What may be spent, in nanoseconds; not counted while there is not too much to do.
     credit: Option<i64>,
     /// The round that the credit is of, and the last epoch with a turn.
@@ -98,7 +98,6 @@ impl Load {
     pub(crate) fn new(workers: usize) -> Load {
         Load {
             workers: workers as u64,
-            turns: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             waiting: AtomicI64::new(0),
             cost_ns: AtomicU64::new(0),
@@ -115,20 +114,6 @@ impl Load {
     /// Requests that were refused.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
-    }
-
-    /// Counts a turn.
-    fn count(&self, turn: &Turn, now: Instant) {
-        let number = self.turns.fetch_add(1, Relaxed);
-        if turn.refused > 0 {
-            self.refused.fetch_add(turn.refused, Relaxed);
-        }
-        if number.is_multiple_of(MEASURED_TURNS) && turn.carried_out > 0 {
-            self.measure(turn);
-        }
-        if self.is_too_much.load(Relaxed) {
-            self.look_again(turn, now);
-        }
     }
 
     fn measure(&self, turn: &Turn) {
@@ -181,7 +166,7 @@ impl Load {
 
 impl Share {
     pub(crate) fn new(load: Arc<Load>) -> Share {
-        Share { load, waiting: 0, credit: None, round: 0, epoch: 0 }
+        Share { load, waiting: 0, turns: 0, credit: None, round: 0, epoch: 0 }
     }
 
     /// So many bytes have come and wait for the next turn.
@@ -251,7 +236,17 @@ impl Share {
 
     /// Ends a turn.
     pub(crate) fn end(&mut self, turn: &Turn, now: Instant) {
-        self.load.count(turn, now);
+        let load = &self.load;
+        if turn.refused > 0 {
+            load.refused.fetch_add(turn.refused, Relaxed);
+        }
+        if self.turns.is_multiple_of(MEASURED_TURNS) && turn.carried_out > 0 {
+            load.measure(turn);
+        }
+        self.turns += 1;
+        if load.is_too_much.load(Relaxed) {
+            load.look_again(turn, now);
+        }
     }
 }
 

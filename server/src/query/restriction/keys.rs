@@ -9,7 +9,7 @@ use tholos_storage::schema::{Column, Table};
 
 use super::evaluate::{Evaluator, Values};
 use super::{
-    Candidates, Clustering, PartitionKeys, Points, SliceBound, TokenBound, TokenTerm, Tokens, Tuple,
+    Candidates, Clustering, PartitionKeys, Points, SliceBound, TokenBound, TokenTerm, Tokens,
 };
 use crate::error::QueryError;
 use crate::query::intervals::{Interval, around, beyond, intersect};
@@ -42,12 +42,8 @@ impl PartitionKeys {
         evaluator: Evaluator<'_>,
     ) -> Result<SmallVec<[Partition; 1]>, QueryError> {
         let mut partitions: SmallVec<[Partition; 1]> = SmallVec::new();
-        if let Some(key) = single(&self.columns, &table.partition_key, evaluator)? {
+        for key in combinations(&self.columns, &table.partition_key, evaluator)? {
             partitions.push(keys::encode_partition(table, &borrowed(&key))?);
-        } else {
-            for key in combinations(&self.columns, &table.partition_key, evaluator)? {
-                partitions.push(keys::encode_partition(table, &borrowed(&key))?);
-            }
         }
         if partitions.len() > 1 {
             partitions.sort_by(|a, b| a.get(8..).cmp(&b.get(8..)));
@@ -71,9 +67,6 @@ impl Clustering {
         table: &Table,
         evaluator: Evaluator<'_>,
     ) -> Result<SmallVec<[Position; 1]>, QueryError> {
-        if let Some(position) = self.one_row(table, evaluator)? {
-            return Ok(smallvec![position]);
-        }
         let mut positions = SmallVec::new();
         for row in combinations(&self.points, &table.clustering, evaluator)? {
             positions.push(keys::encode_clustering(table, &borrowed(&row), ROW)?);
@@ -123,15 +116,14 @@ impl Clustering {
         table: &Table,
         evaluator: Evaluator<'_>,
     ) -> Result<Option<Position>, QueryError> {
-        if self.width() != table.clustering.len() {
+        let all_single = self.width() == table.clustering.len()
+            && self.points.iter().all(|points| matches!(points.values, Candidates::One(_)));
+        if !all_single {
             return Ok(None);
         }
-        match single(&self.points, &table.clustering, evaluator)? {
-            Some(row) if fits(&row, None) => {
-                keys::encode_clustering(table, &borrowed(&row), ROW).map(Some)
-            }
-            _ => Ok(None),
-        }
+        let combined = combinations(&self.points, &table.clustering, evaluator)?;
+        let Some(row) = combined.first().filter(|row| fits(row, None)) else { return Ok(None) };
+        keys::encode_clustering(table, &borrowed(row), ROW).map(Some)
     }
 
     /// The intervals of positions of the rows, ascending and apart: all of a partition's, if nothing is restricted.
@@ -294,33 +286,6 @@ fn key_range(lower: Option<(i64, bool)>, upper: Option<(i64, bool)>) -> Option<K
     Some((first, end.map(|end| token_prefix(end).to_vec()).unwrap_or_default()))
 }
 
-/// The only value that each of consecutive columns may have, if each has one: what is usual, without combining.
-fn single<'a>(
-    points: &'a [Points],
-    key: &'a [Column],
-    evaluator: Evaluator<'a>,
-) -> Result<Option<Values<'a>>, QueryError> {
-    if !points.iter().all(|points| matches!(points.values, Candidates::One(_))) {
-        return Ok(None);
-    }
-    let mut single = Values::new();
-    for Points { columns, values } in points {
-        let Candidates::One(tuple) = values else { return Ok(None) };
-        let columns = key.get(columns.clone()).unwrap_or_default();
-        match tuple {
-            Tuple::Elements(exprs) => {
-                for (expr, column) in exprs.iter().zip(columns) {
-                    single.push(evaluator.value(expr, column.name.as_str())?);
-                }
-            }
-            Tuple::Whole(_) => {
-                single.extend(evaluator.tuple(tuple, columns.len(), name_in(columns))?)
-            }
-        }
-    }
-    Ok(Some(single))
-}
-
 /// Every combination of the values that consecutive columns may have, by the order of the columns.
 fn combinations<'a>(
     points: &'a [Points],
@@ -330,6 +295,11 @@ fn combinations<'a>(
     let mut combined: SmallVec<[Values<'a>; 1]> = smallvec![Values::new()];
     for points in points {
         let columns = key.get(points.columns.clone()).unwrap_or_default();
+        if let (Candidates::One(tuple), [only]) = (&points.values, combined.as_mut_slice()) {
+            // What is usual costs no copy.
+            only.extend(evaluator.tuple(tuple, columns.len(), name_in(columns))?);
+            continue;
+        }
         let candidates = evaluator.candidates(&points.values, columns.len(), name_in(columns))?;
         if let [single] = candidates.as_slice() {
             combined.iter_mut().for_each(|values| values.extend(single.iter().cloned()));
