@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tholos_shell::client::{ConnectOptions, Connection, RequestOptions};
+use tholos_shell::client::Connection;
+use tholos_tests::client::{connect, run};
 use tholos_tests::server::{Server, Start, binary};
 
 const DESCRIPTORS: usize = 100;
@@ -24,15 +25,8 @@ fn start(dir: &Path) -> (Server, Connection) {
     let data = dir.join("data");
     let start = Start { program: Some(limited(dir)), ..Start::new(&data) };
     let server = start.run().unwrap_or_else(|error| panic!("{error}"));
-    let options = ConnectOptions::default();
-    let client = Connection::connect(&server.address.to_string(), &options).expect("it serves");
+    let client = connect(&server);
     (server, client)
-}
-
-fn run(client: &mut Connection, cql: &str) -> usize {
-    let reply = client.query(cql, &RequestOptions::default());
-    let reply = reply.unwrap_or_else(|error| panic!("{cql}: {error}"));
-    reply.into_rows().map_or(0, |rows| rows.rows.len())
 }
 
 fn open_now(server: &Server) -> usize {

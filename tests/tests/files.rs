@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use tholos_shell::client::{ConnectOptions, Connection, RequestOptions};
+use tholos_tests::client::{connect, run};
 use tholos_tests::server::{Start, binary};
 
 const FLUSHES: usize = 150;
@@ -19,12 +19,6 @@ const CLASSES: [&str; 4] = [
     "UnifiedCompactionStrategy",
     "TimeWindowCompactionStrategy",
 ];
-
-fn run(client: &mut Connection, cql: &str) -> usize {
-    let reply = client.query(cql, &RequestOptions::default());
-    let reply = reply.unwrap_or_else(|error| panic!("{cql}: {error}"));
-    reply.into_rows().map_or(0, |rows| rows.rows.len())
-}
 
 /// Writes what is in memory to files: a snapshot does.
 fn flush(data: &Path, number: usize) {
@@ -51,8 +45,7 @@ fn a_new_partition_per_flush_makes_few_files() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
     let server = Start::new(&data).run().unwrap_or_else(|error| panic!("{error}"));
-    let address = server.address.to_string();
-    let mut client = Connection::connect(&address, &ConnectOptions::default()).expect("it serves");
+    let mut client = connect(&server);
     run(
         &mut client,
         "CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use tholos_shell::client::{ConnectOptions, Connection, RequestOptions};
+use tholos_tests::client::{connect, run};
 use tholos_tests::server::{Server, Start};
 
 /// How long it is watched.
@@ -41,11 +41,8 @@ fn a_node_at_rest_does_nothing() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
     let server = Start::new(&data).run().unwrap_or_else(|error| panic!("{error}"));
-    let address = server.address.to_string();
-    let mut client = Connection::connect(&address, &ConnectOptions::default()).expect("it serves");
-    let mut run = |cql: &str| {
-        client.query(cql, &RequestOptions::default()).unwrap_or_else(|error| panic!("{error}"));
-    };
+    let mut client = connect(&server);
+    let mut run = |cql: &str| run(&mut client, cql);
     run(
         "CREATE KEYSPACE ks WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
     );
@@ -73,6 +70,5 @@ fn a_node_at_rest_does_nothing() {
     assert_eq!(files(&data), seen);
     assert!(cpu <= MOST_CPU_MICROS, "{cpu} microseconds of processor time in {WATCHED:?}");
     // The client is still there.
-    let row = client.query("SELECT v FROM ks.t3 WHERE k = 1", &RequestOptions::default());
-    assert_eq!(row.expect("it answers").into_rows().expect("rows").rows.len(), 1);
+    assert_eq!(run("SELECT v FROM ks.t3 WHERE k = 1"), 1);
 }
