@@ -10,6 +10,7 @@ use tholos_grammar::protocol::response::error::{
     ErrorKind, ErrorMessage, FailureReason, Failures, WriteType,
 };
 use tholos_grammar::span::Span;
+use tholos_grammar::token::Token;
 use tholos_parser::{Class, ParseError};
 use tholos_storage::StorageError;
 
@@ -56,23 +57,13 @@ pub enum QueryError {
         /// Replicas alive.
         alive: u32,
     },
-    /// A request is too long for a thread that serves connections: another one does it all over. No client sees this.
-    #[error("the request is too long for this thread")]
-    TooLong,
     /// 0x1001: too much work; nothing was done.
     #[error("{0}")]
     Overloaded(String),
-    /// 0x1001: memory is full of what is to be flushed; nothing was done. Tried again for as long as the request may take.
-    #[error(
-        "flushes do not keep up with writes, and there was no room within the time the request may take: nothing was written; slow down and send it again"
-    )]
-    NoRoom,
-    /// 0x1001: there is no memory for the request unpacked, or for its answer; nothing was done. Tried again once its
-    /// client has nothing else under way.
-    #[error(
-        "there is no memory for this request and its answer now (memory.requests_mib): nothing was done; read in pages, send less at a time, or try again later"
-    )]
-    NoMemory,
+    /// Nothing was done: the request is to be carried out elsewhere or later. Inside a request only: sessions make it a
+    /// step of its own, and no client sees it.
+    #[error("{}", .0.refusal())]
+    PutOff(PutOff),
     /// 0x1003: TRUNCATE failed.
     #[error("{0}")]
     Truncate(String),
@@ -87,7 +78,7 @@ pub enum QueryError {
     Protocol(String),
     /// 0x1300, 0x1500 or 0x0000: storage failed.
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Storage(StorageError),
     /// 0x0000: storage refused a schema change; the schema is as it was.
     #[error("the schema was not changed: {0}")]
     SchemaNotChanged(String),
@@ -118,6 +109,50 @@ pub enum QueryError {
     Internal(String),
 }
 
+/// Why a request, of which nothing was done, is to be carried out elsewhere or later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutOff {
+    /// It has to wait for the disk.
+    Disk,
+    /// It is too long for a thread that serves connections.
+    Long,
+    /// Memory is full of what is to be flushed.
+    NoRoom,
+    /// There is no memory for it unpacked, or for its answer, beside others of its client.
+    NoMemory,
+    /// Another request has a lock that it needs.
+    Locked(Token),
+}
+
+impl PutOff {
+    /// What a client is told whose request was put off for as long as it may take.
+    pub fn refusal(self) -> &'static str {
+        match self {
+            PutOff::Disk | PutOff::Long => {
+                "no thread was free for the request within the time it may take: nothing was done; send less at a time"
+            }
+            PutOff::NoRoom => {
+                "flushes do not keep up with writes, and there was no room within the time the request may take: nothing was written; slow down and send it again"
+            }
+            PutOff::NoMemory => {
+                "there is no memory for this request and its answer now (memory.requests_mib): nothing was done; read in pages, send less at a time, or try again later"
+            }
+            PutOff::Locked(_) => {
+                "other requests changed the same partition for as long as the request may take: nothing was written; send fewer changes of one partition at a time"
+            }
+        }
+    }
+}
+
+impl From<StorageError> for QueryError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::WouldWait { .. } => QueryError::PutOff(PutOff::Disk),
+            error => QueryError::Storage(error),
+        }
+    }
+}
+
 impl QueryError {
     /// Shorthand for [`QueryError::Invalid`].
     pub fn invalid(message: impl Into<String>) -> Self {
@@ -129,6 +164,7 @@ impl QueryError {
     pub fn at(self, at: Span) -> Self {
         match self {
             located @ QueryError::Located { .. } => located,
+            put_off @ QueryError::PutOff(_) => put_off,
             error if at.is_empty() => error,
             error => QueryError::Located { at, error: Box::new(error) },
         }
@@ -176,7 +212,7 @@ impl From<CoordinatorError<StorageError>> for QueryError {
                 QueryError::Unavailable { consistency, required, alive }
             }
             CoordinatorError::WrongLevel { .. } => QueryError::Invalid(error.to_string()),
-            CoordinatorError::Replica(error) => QueryError::Storage(error),
+            CoordinatorError::Replica(error) => error.into(),
         }
     }
 }
@@ -216,10 +252,7 @@ impl QueryError {
                 required: i32::try_from(*required).unwrap_or(i32::MAX),
                 alive: i32::try_from(*alive).unwrap_or(i32::MAX),
             },
-            QueryError::Overloaded(_)
-            | QueryError::NoRoom
-            | QueryError::NoMemory
-            | QueryError::TooLong => ErrorKind::Overloaded,
+            QueryError::Overloaded(_) | QueryError::PutOff(_) => ErrorKind::Overloaded,
             QueryError::Truncate(_) => ErrorKind::Truncate,
             QueryError::ReadTimeout(_) => {
                 ErrorKind::ReadTimeout { consistency, received, required, data_present: false }
@@ -259,11 +292,9 @@ impl QueryError {
             | QueryError::Unprepared { .. }
             | QueryError::Function { .. }
             | QueryError::Protocol(_) => Outcome::ClientError,
-            QueryError::Unavailable { .. }
-            | QueryError::Overloaded(_)
-            | QueryError::NoRoom
-            | QueryError::NoMemory
-            | QueryError::TooLong => Outcome::Unavailable,
+            QueryError::Unavailable { .. } | QueryError::Overloaded(_) | QueryError::PutOff(_) => {
+                Outcome::Unavailable
+            }
             QueryError::ReadTimeout(_) | QueryError::WriteTimeout(_) => Outcome::Timeout,
             QueryError::Located { error, .. } => error.outcome(),
             QueryError::Truncate(_)

@@ -31,6 +31,7 @@ pub mod serve;
 pub mod session;
 pub mod system;
 pub mod version;
+mod work;
 
 #[cfg(test)]
 mod testing;

@@ -42,6 +42,7 @@ use crate::clock::HybridClock;
 use crate::config::Config;
 use crate::error::QueryError;
 use crate::events::EventHub;
+use crate::execute::locks::PartitionLocks;
 use crate::execute::replica::LocalReplica;
 use crate::execute::tombstones::TombstoneLog;
 use crate::identity::Identity;
@@ -84,6 +85,7 @@ pub struct Node {
     random: Box<dyn Random + Send + Sync>,
     ring: Arc<Ring>,
     coordinator: Coordinator<LocalReplica>,
+    locks: PartitionLocks,
     snapshot: ArcSwap<Snapshot>,
     /// Held while the schema changes.
     schema: Mutex<SchemaStore>,
@@ -139,6 +141,11 @@ impl Node {
     /// The way to the replicas.
     pub fn coordinator(&self) -> &Coordinator<LocalReplica> {
         &self.coordinator
+    }
+
+    /// Partitions that are being changed by what they hold.
+    pub(crate) fn locks(&self) -> &PartitionLocks {
+        &self.locks
     }
 
     /// The schema and placements of now.

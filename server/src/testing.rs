@@ -24,6 +24,7 @@ use tholos_storage::schema::{Schema, SchemaChange};
 use uuid::Uuid;
 
 use crate::error::QueryError;
+use crate::execute::locks::PartitionLocks;
 use crate::execute::replica::LocalReplica;
 use crate::execute::select::PageBudget;
 use crate::execute::tombstones::TombstoneRead;
@@ -39,6 +40,7 @@ use crate::system::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables}
 /// A node's worth of tables.
 pub(crate) struct Bench {
     coordinator: Coordinator<LocalReplica>,
+    locks: PartitionLocks,
     placements: Placements,
     pub(crate) catalogue: Catalogue,
     keyspace: Name,
@@ -96,6 +98,7 @@ impl Bench {
         let catalogue = Catalogue::new(Arc::new(Schema::default()), system);
         let mut bench = Bench {
             coordinator: Coordinator::new(0, LocalReplica::new(engine)),
+            locks: PartitionLocks::default(),
             placements: Placements::new(&ring, 0, []).unwrap(),
             catalogue,
             keyspace: Name::exact("ks"),
@@ -203,6 +206,7 @@ impl Bench {
         };
         let result = run(&ExecuteContext {
             coordinator: &self.coordinator,
+            locks: &self.locks,
             placements: &self.placements,
             catalogue: &self.catalogue,
             system: self,

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use tholos_grammar::consistency::Consistency;
+use tholos_grammar::name::Name;
 use tholos_grammar::protocol::compression::Compression;
 use tholos_grammar::protocol::decoder::Decoder;
 use tholos_grammar::protocol::encoder::{Encoder, OpenEnvelope};
@@ -17,32 +18,17 @@ use tholos_grammar::protocol::request::register::Register;
 use tholos_grammar::protocol::request::startup::Startup;
 use tholos_grammar::protocol::response::Response;
 use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
-use tholos_grammar::protocol::response::result::QueryResult;
 use tholos_grammar::protocol::response::supported::Supported;
-use tholos_storage::StorageError;
 use uuid::Uuid;
 
 use super::Connection;
-use super::cold::Wait;
-use super::held::{HeldAnswer, HeldExtras};
-use crate::error::QueryError;
+use crate::error::{PutOff, QueryError};
 use crate::metrics::{Outcome, RequestKind};
 use crate::node::{Client, Node, Traced};
-use crate::session::{Answer, Failure, Outcomes, Reply, Session};
+use crate::session::Session;
+use crate::session::step::{Answer, Failure, Step, Steps};
 use crate::version::{CQL_VERSION, PRODUCT};
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Carried {
-    /// It is answered, or its answer is held.
-    Out,
-    /// It waits for room in memory: nothing of it was done.
-    NoRoom,
-    /// It has to wait for the disk: nothing of it was done.
-    Cold,
-    /// It is a long read, which others must not wait for: nothing of it is to be told.
-    Long,
-}
+use crate::work::pool::Class;
 
 /// What STARTUP agreed on: how the client's bytes are read from here on.
 pub(super) struct Opened {
@@ -95,15 +81,25 @@ impl Connection {
             }
             request => {
                 let trace = message.tracing.then(Uuid::new_v4);
-                match self.statement(request, stream, trace, started) {
-                    Carried::Out => {}
-                    Carried::NoRoom => self.stall(envelope, started),
-                    Carried::Cold => self.fetch(envelope, started, Wait::Disk),
-                    Carried::Long => self.fetch(envelope, started, Wait::Turn),
+                if let Some((why, kind)) = self.statement(request, stream, trace, started) {
+                    let deferred = self.deferred(envelope, started, Class::Long);
+                    self.put_off(why, kind, deferred);
                 }
                 None
             }
         }
+    }
+
+    /// Carries out a request that was put off before, unless it is again.
+    pub(super) fn carry_out(
+        &mut self,
+        envelope: &Envelope<'_>,
+        started: Instant,
+    ) -> Option<(PutOff, RequestKind)> {
+        // It was decoded before.
+        let message = envelope.request().ok()?;
+        let trace = message.tracing.then(Uuid::new_v4);
+        self.statement(&message.request, envelope.header.stream, trace, started)
     }
 
     fn startup(&mut self, startup: &Startup<'_>, version: Version, stream: i16) -> Option<Opened> {
@@ -151,39 +147,32 @@ impl Connection {
         self.respond(version, stream, &Response::Ready);
     }
 
-    /// Runs a request of the session: its body goes straight into the connection's buffer.
+    /// Runs a request of the session: its body goes straight into the connection's buffer. Says why, if it was put off:
+    /// nothing of it is told then.
     fn statement(
         &mut self,
         request: &Request<'_>,
         stream: i16,
         tracing_id: Option<Uuid>,
         started: Instant,
-    ) -> Carried {
-        let Some(mut session) = self.session.take() else { return Carried::Out };
+    ) -> Option<(PutOff, RequestKind)> {
+        let mut session = self.session.take()?;
         let version = session.version();
         let extras = Extras { tracing_id, ..Extras::default() };
         let open = self.encoder.begin_response(version, Opcode::Result, stream, &extras);
         let body = self.encoder.body().len();
-        let outcome = run(&mut session, request, started, self.encoder.body());
+        let steps = run(&mut session, request, started, self.encoder.body());
         self.count(&session);
         self.session = Some(session);
-        if let Err(failure) = &outcome {
-            let put_off = match failure.error {
-                QueryError::NoRoom if self.has_time(started) => Some(Carried::NoRoom),
-                QueryError::Storage(StorageError::WouldWait { .. }) => Some(Carried::Cold),
-                QueryError::TooLong => Some(Carried::Long),
-                _ => None,
-            };
-            if let Some(put_off) = put_off {
-                self.encoder.abandon(open);
-                return put_off;
-            }
+        if let Ok(Step::PutOff { why, kind }) = steps {
+            self.encoder.abandon(open);
+            return Some((why, kind));
         }
         if let Some(id) = tracing_id {
             self.traced().record(&self.node, id, request, started);
         }
-        self.conclude(open, body, stream, tracing_id, started, outcome);
-        Carried::Out
+        self.conclude(open, body, stream, tracing_id, started, steps);
+        None
     }
 
     /// Ends the open response of a request that was carried out, whose body begins at `body`.
@@ -194,62 +183,31 @@ impl Connection {
         stream: i16,
         tracing_id: Option<Uuid>,
         started: Instant,
-        outcome: Outcomes,
+        steps: Steps,
     ) {
         let Some(version) = self.session.as_ref().map(Session::version) else { return };
-        match outcome {
-            Ok(Answer { kind, reply, warnings }) if self.is_ready(reply) => {
-                if let Reply::Written { .. } = reply {
-                    self.stalled.wrote = true;
-                    QueryResult::Void.encode(self.encoder.body(), version);
-                }
+        let failure = match steps {
+            Ok(Step::Answer(Answer { kind, warnings })) => {
+                self.note_write(kind);
                 let extras = Extras { tracing_id, warnings: &warnings, ..Extras::default() };
                 match finish_body(&mut self.encoder, version, open, body, &extras) {
-                    Ok(()) => self.observe(kind, Outcome::Ok, started),
-                    Err(failure) => {
-                        self.fail(version, stream, &Extras::default(), &failure, started);
-                    }
+                    Ok(()) => return self.observe(kind, Outcome::Ok, started),
+                    Err(failure) => failure,
                 }
             }
-            Ok(answer) => {
+            Ok(Step::Wait(operation, continuation)) => {
                 self.encoder.abandon(open);
-                self.hold(answer, stream, tracing_id, started);
+                return self.wait(operation, continuation, stream, tracing_id, started);
             }
+            // Nothing is told of it here.
+            Ok(Step::PutOff { .. }) => return self.encoder.abandon(open),
             Err(failure) => {
                 self.encoder.abandon(open);
-                let extras = Extras { tracing_id, ..Extras::default() };
-                self.fail(version, stream, &extras, &failure, started);
+                failure
             }
-        }
-    }
-
-    /// Answers a write that was carried out elsewhere.
-    pub(super) fn answer_written(
-        &mut self,
-        answer: Answer,
-        stream: i16,
-        tracing_id: Option<Uuid>,
-        started: Instant,
-    ) {
-        let Some(version) = self.session.as_ref().map(Session::version) else { return };
-        if !self.is_ready(answer.reply) {
-            self.hold(answer, stream, tracing_id, started);
-            return;
-        }
-        self.stalled.wrote = true;
-        let extras = Extras { tracing_id, warnings: &answer.warnings, ..Extras::default() };
-        self.respond_with(version, stream, &extras, &Response::Result(QueryResult::Void));
-        self.observe(answer.kind, Outcome::Ok, started);
-    }
-
-    /// Keeps the answer to a write until it is durable.
-    fn hold(&mut self, answer: Answer, stream: i16, tracing_id: Option<Uuid>, started: Instant) {
-        let Answer { kind, reply, warnings } = answer;
-        let Reply::Written { position, attempt } = reply else { return };
-        self.stalled.wrote = true;
-        let plain = tracing_id.is_none() && warnings.is_empty();
-        let extras = (!plain).then(|| Box::new(HeldExtras { tracing_id, warnings }));
-        self.held.push(HeldAnswer { position, stream, kind, attempt, started, extras });
+        };
+        let extras = Extras { tracing_id, ..Extras::default() };
+        self.fail(version, stream, &extras, &failure, started);
     }
 
     /// Whether a request that began then may go on.
@@ -257,14 +215,9 @@ impl Connection {
         started.elapsed() < self.node.request_timeout()
     }
 
-    /// Whether an answer can go out now: it waits for no log, nor behind one that does.
-    fn is_ready(&self, reply: Reply) -> bool {
-        match reply {
-            Reply::Body => true,
-            Reply::Written { .. } => {
-                self.held.is_empty() && self.node.engine().is_durable_at_once()
-            }
-        }
+    /// The keyspace that the client is in.
+    pub(super) fn keyspace(&self) -> Option<Name> {
+        self.session.as_ref().and_then(|session| session.keyspace().cloned())
     }
 
     /// Counts a request of the client.
@@ -373,12 +326,12 @@ pub(super) fn run(
     request: &Request<'_>,
     started: Instant,
     out: &mut Vec<u8>,
-) -> Outcomes {
+) -> Steps {
     match request {
         Request::Query(query) => session.query(query, started, out),
         Request::Prepare(prepare) => session.prepare(prepare, out),
         Request::Execute(execute) => session.execute(execute, started, out),
-        Request::Batch(batch) => session.batch(batch, started),
+        Request::Batch(batch) => session.batch(batch, started, out),
         Request::Startup(_)
         | Request::Options
         | Request::Register(_)

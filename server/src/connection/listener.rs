@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Connection;
+use super::elsewhere::pool;
 use crate::node::Node;
 
 /// How long to wait before accepting again when the system has no room for another connection.
@@ -18,6 +19,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Accepts connections until `stop`; then waits until all of them have answered what they were asked.
 pub async fn accept(listener: TcpListener, node: Arc<Node>, stop: CancellationToken) {
     let connections = TaskTracker::new();
+    let pool = pool();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -28,14 +30,14 @@ pub async fn accept(listener: TcpListener, node: Arc<Node>, stop: CancellationTo
             Ok((stream, peer)) => {
                 if let Some(guard) = admit(&node) {
                     let stop = stop.clone();
-                    let node = Arc::clone(&node);
+                    let (node, pool) = (Arc::clone(&node), Arc::clone(&pool));
                     connections.spawn(async move {
                         let _guard = guard;
                         if let Err(error) = prepare(&stream) {
                             tracing::debug!(%peer, %error, "connection lost");
                             return;
                         }
-                        Connection::new(node, stream, peer, &stop).run().await;
+                        Connection::new(node, pool, stream, peer, &stop).run().await;
                     });
                 }
             }

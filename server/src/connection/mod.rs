@@ -9,12 +9,11 @@
 //! while there is no memory for the rest of a frame: what a connection holds beyond a turn is taken from the node's budget
 //! (`crate::budget`). An idle connection holds no buffers.
 
-mod cold;
 mod dispatch;
-mod held;
+mod elsewhere;
 pub mod listener;
 mod reading;
-mod stalled;
+mod resume;
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -37,15 +36,15 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use self::cold::{Cold, Done};
-use self::held::HeldAnswers;
+use self::elsewhere::Done;
 use self::reading::{FREE_BYTES, Reading};
-use self::stalled::Stalled;
 use crate::budget::{Account, Credit};
 use crate::events::Subscription;
 use crate::metrics::Tally;
 use crate::node::{Client, Node};
 use crate::session::Session;
+use crate::work::Work;
+use crate::work::pool::Pool;
 
 /// How long, and how much, a connection that is being closed still takes from its client.
 const LINGER: Duration = Duration::from_secs(1);
@@ -90,9 +89,12 @@ pub(crate) struct Connection {
     version: Version,
     session: Option<Session>,
     client: Option<(u64, Arc<Client>)>,
-    held: HeldAnswers,
-    stalled: Stalled,
-    cold: Cold,
+    /// The requests that wait.
+    work: Work<Done>,
+    /// Threads that may take their time.
+    pool: Arc<Pool>,
+    /// Something was written in this turn.
+    wrote: bool,
     events: Option<Subscription>,
     timer: Option<Pin<Box<Sleep>>>,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -109,6 +111,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(
         node: Arc<Node>,
+        pool: Arc<Pool>,
         stream: TcpStream,
         peer: SocketAddr,
         stop: &CancellationToken,
@@ -127,9 +130,9 @@ impl Connection {
             version: Version::V4,
             session: None,
             client: None,
-            held: HeldAnswers::default(),
-            stalled: Stalled::default(),
-            cold: Cold::default(),
+            work: Work::default(),
+            pool,
+            wrote: false,
             events: None,
             timer: Some(timer),
             stop: Some(Box::pin(stop.clone().cancelled_owned())),
@@ -153,7 +156,7 @@ impl Connection {
 
     async fn serve(&mut self) -> io::Result<()> {
         loop {
-            self.release_held(&mut Context::from_waker(Waker::noop()));
+            self.release_durable(&mut Context::from_waker(Waker::noop()));
             self.tally.tell(self.node.metrics());
             if !self.encoder.is_empty() {
                 self.flush().await?;
@@ -164,7 +167,7 @@ impl Connection {
                 // Others first.
                 tokio::task::yield_now().await;
             }
-            if self.closing && self.waits_for_nothing() {
+            if self.closing && self.work.is_empty() {
                 self.stream.shutdown().await?;
                 if self.refused {
                     self.linger().await;
@@ -182,24 +185,16 @@ impl Connection {
                         return self.give_up_frame();
                     }
                 }
-                Woken::Retry => self.retry_stalled(),
+                Woken::Retry => self.retry_waiting(),
                 Woken::Done(done) => self.answer_done(*done),
             }
         }
     }
 
-    /// Whether every request that came is answered.
-    fn waits_for_nothing(&self) -> bool {
-        self.held.is_empty() && self.stalled.is_empty() && self.cold.is_empty()
-    }
-
     /// Waits for whatever comes first. A turn of work runs right here, while its bytes are in this thread's buffer.
     fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Woken>> {
-        if !self.held.is_empty() {
-            if self.release_held(cx) {
-                return Poll::Ready(Ok(Woken::Durable));
-            }
-            self.arm_overdue();
+        if let Poll::Ready(woken) = self.poll_work(cx) {
+            return Poll::Ready(Ok(woken));
         }
         self.run_frame_clock();
         if let Some(stop) = &mut self.stop
@@ -220,14 +215,6 @@ impl Connection {
             let opened = self.session.is_some();
             return Poll::Ready(Ok(if opened { Woken::Overdue } else { Woken::GiveUp }));
         }
-        if !self.cold.is_empty()
-            && let Poll::Ready(done) = self.cold.poll(cx)
-        {
-            return Poll::Ready(Ok(Woken::Done(Box::new(done))));
-        }
-        if self.stalled.poll(cx).is_ready() {
-            return Poll::Ready(Ok(Woken::Retry));
-        }
         if !self.takes_more() {
             // What comes now does not wait for a thread.
             self.reading.share.waits(0);
@@ -236,19 +223,35 @@ impl Connection {
         self.poll_input(cx)
     }
 
+    /// Looks whether a request that waited can go on.
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
+        if self.work.is_idle() {
+            return Poll::Pending;
+        }
+        if self.release_durable(cx) {
+            return Poll::Ready(Woken::Durable);
+        }
+        if let Poll::Ready(done) = self.work.jobs.poll(cx) {
+            return Poll::Ready(Woken::Done(Box::new(done)));
+        }
+        if self.work.waiting.poll(Instant::now(), self.node.locks(), cx).is_ready() {
+            return Poll::Ready(Woken::Retry);
+        }
+        if let Some(due) = self.work.due(self.node.request_timeout()) {
+            self.arm(due);
+        }
+        Poll::Pending
+    }
+
     /// Whether more requests may be taken up.
     fn takes_more(&self) -> bool {
-        let limit = self.node.config().limits.in_flight_bytes();
-        !self.closing
-            && self.held.bytes() <= limit
-            && !self.stalled.holds_input(limit)
-            && !self.cold.holds_input()
+        !self.closing && !self.work.holds_input(self.node.config().limits.in_flight_bytes())
     }
 
     /// Counts what is here as this client's.
     fn settle(&mut self) {
         let memory = self.reading.memory() + self.encoder.memory();
-        let bytes = memory + self.held.bytes() + self.stalled.bytes();
+        let bytes = memory + self.work.durable.bytes();
         let more = bytes.saturating_sub(self.frame_credit.bytes());
         self.credit.set(if more > FREE_BYTES { more.next_multiple_of(FREE_BYTES) } else { 0 });
     }

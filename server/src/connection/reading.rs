@@ -19,10 +19,12 @@ use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
 use tholos_grammar::protocol::segment::MAX_PAYLOAD;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::cold::{Job, UNPACK_BYTES, Wait, is_heavy};
+use super::elsewhere::{UNPACK_BYTES, is_heavy};
 use super::{Connection, Woken};
 use crate::load::{Share, Turn};
 use crate::node::Node;
+use crate::work::deferred::Deferred;
+use crate::work::pool::Class;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -358,12 +360,13 @@ impl Connection {
 
     /// Gives a request to a thread that takes its time. The first bytes of `request` are its header.
     fn hand_over(&mut self, header: Header, request: Vec<u8>) {
-        let mut credit = std::mem::replace(&mut self.frame_credit, self.account.nothing());
-        credit.set(request.capacity());
+        let credit = std::mem::replace(&mut self.frame_credit, self.account.nothing());
         if let Some(session) = &self.session {
             self.count(session);
         }
-        self.enqueue(Job::new(header, request, credit, Instant::now(), Wait::Turn));
+        let (started, keyspace) = (Instant::now(), self.keyspace());
+        let request = Deferred::new(header, request, credit, started, Class::Long, keyspace);
+        self.work.jobs.push(request);
     }
 
     fn refuse_overloaded(&mut self, header: &Header) {

@@ -5,6 +5,7 @@
 
 pub mod batch_limits;
 pub mod describe;
+pub mod locks;
 pub mod modify;
 pub mod paging;
 pub mod replica;
@@ -29,6 +30,7 @@ use tholos_storage::schema::TableId;
 use crate::budget::Credit;
 use crate::error::QueryError;
 use crate::execute::batch_limits::BatchLimits;
+use crate::execute::locks::PartitionLocks;
 use crate::execute::replica::{LiveRows, LocalReplica, LogPosition, PointRow, ReplicaRows};
 use crate::execute::tombstones::TombstoneRead;
 use crate::query::catalogue::Catalogue;
@@ -42,6 +44,8 @@ pub struct ExecuteContext<'a> {
     /// The way to the replicas. Statements use [`write`](ExecuteContext::write), [`read_row`](ExecuteContext::read_row)
     /// and [`scan`](ExecuteContext::scan).
     pub coordinator: &'a Coordinator<LocalReplica>,
+    /// Partitions that are being changed by what they hold.
+    pub locks: &'a PartitionLocks,
     /// Who has which keys, by keyspace, at the catalogue's epoch.
     pub placements: &'a Placements,
     /// The schema that the plan was made against, or a newer one in which its table did not change.

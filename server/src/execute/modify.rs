@@ -1,12 +1,11 @@
 //! Executing INSERT, UPDATE, DELETE and BATCH: mutations made, then carried to the replicas.
 //!
 //! A statement that depends on what is there (lists by index or value, counters) holds its partitions' locks from
-//! reading to writing, so that no change of another one on this node is lost. Locks are shared by partitions of equal
-//! hash, taken in ascending order, and never held while anything is waited for.
+//! reading to writing, so that no change of another one on this node is lost (see [`locks`](super::locks)).
 
 use std::collections::BTreeMap;
 
-use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 use tholos_grammar::ast::modify::BatchKind;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
@@ -17,7 +16,8 @@ use tholos_storage::model::mutation::Mutation;
 use tholos_storage::model::position::token_of;
 use tholos_storage::schema::{Table, TableId};
 
-use crate::error::QueryError;
+use crate::error::{PutOff, QueryError};
+use crate::execute::locks::PartitionGuard;
 use crate::execute::replica::LogPosition;
 use crate::execute::{ExecuteContext, RowKey};
 use crate::query::batch::{self, BatchItem, BatchPlan};
@@ -117,26 +117,22 @@ fn default_timestamp(cx: &ExecuteContext<'_>) -> Result<Timestamp, QueryError> {
     }
 }
 
-/// Locks of partitions whose content a statement depends on.
-static LOCKS: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
-
 /// Takes the locks of the partitions that statements read, if any does.
-fn lock(
-    cx: &ExecuteContext<'_>,
+///
+/// # Errors
+/// [`PutOff::Locked`] when another request has one.
+fn lock<'a>(
+    cx: &ExecuteContext<'a>,
     items: &[BatchItem<'_>],
-) -> Result<Vec<MutexGuard<'static, ()>>, QueryError> {
-    let mut wanted = Vec::new();
+) -> Result<PartitionGuard<'a>, QueryError> {
+    let mut tokens: SmallVec<[Token; 4]> = SmallVec::new();
     for item in items.iter().filter(|item| item.plan.reads()) {
         let plan = item.plan;
         let evaluator = Evaluator { values: item.values, context: cx.call() };
-        for partition in plan.partitions.partitions(&plan.table, evaluator)? {
-            wanted.push(token_of(&partition).rem_euclid(LOCKS.len() as i64));
-        }
+        let partitions = plan.partitions.partitions(&plan.table, evaluator)?;
+        tokens.extend(partitions.iter().map(|partition| Token(token_of(partition))));
     }
-    wanted.sort_unstable();
-    wanted.dedup();
-    let locks = wanted.into_iter().filter_map(|slot| LOCKS.get(usize::try_from(slot).ok()?));
-    Ok(locks.map(Mutex::lock).collect())
+    cx.locks.try_lock(&tokens).map_err(|token| QueryError::PutOff(PutOff::Locked(token)))
 }
 
 /// Rows as the replicas have them.

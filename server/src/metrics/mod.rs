@@ -95,6 +95,8 @@ pub struct Metrics {
     pub cold_requests: AtomicU64,
     /// Writes that had to wait for room in memory.
     pub stalled_writes: AtomicU64,
+    /// Writes that had to wait because another request had a lock of their partition.
+    pub contended_writes: AtomicU64,
     /// Reads that were too long for the threads that serve connections.
     pub long_reads: AtomicU64,
     /// Reads, or pages of them, that walked over more tombstones than `reads.tombstone_warn_threshold`.
@@ -214,6 +216,11 @@ impl Collector for Source {
                 "stalled_writes",
                 "Writes that had to wait for room in memory.",
                 load(&metrics.stalled_writes),
+            ),
+            counter(
+                "contended_writes",
+                "Writes that had to wait because another request had a lock of their partition.",
+                load(&metrics.contended_writes),
             ),
         ];
         let log = &sample.log;

@@ -28,6 +28,7 @@ use crate::config::{CommitLogMode, Config, cores};
 use crate::descriptors;
 use crate::error::QueryError;
 use crate::events::EventHub;
+use crate::execute::locks::PartitionLocks;
 use crate::execute::replica::LocalReplica;
 use crate::execute::tombstones::TombstoneLog;
 use crate::identity::{NodeRecord, NodeStore};
@@ -155,6 +156,7 @@ impl Node {
             clock,
             random,
             coordinator: Coordinator::new(SELF, LocalReplica::new(engine)),
+            locks: PartitionLocks::default(),
             snapshot: ArcSwap::from_pointee(Snapshot { catalogue, placements }),
             schema: Mutex::new(store),
             prepared: PreparedCache::new(config.limits.prepared_cache_bytes()),

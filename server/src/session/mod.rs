@@ -1,14 +1,15 @@
 //! A session: the state of one client, and the way from its requests to answers. It knows no socket.
 //!
-//! A request appends the body of a RESULT to a buffer and comes back as an [`Answer`]; a write appends nothing, and
-//! says where in the log it must be durable before it may be answered. An error leaves the buffer as it was.
+//! A request appends the body of a RESULT to a buffer and comes back as [`Step::Answer`]; or it says what it waits for
+//! ([`Step::Wait`]: a write, until the log is on disk) and goes on from there in [`Session::resume`]; or it is put off, and
+//! is to be carried out all over elsewhere or later. Whatever is no answer leaves the buffer as it was.
 
 mod bind;
 mod statement;
+pub mod step;
 pub mod text;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,82 +24,22 @@ use tholos_grammar::protocol::request::execute::Execute;
 use tholos_grammar::protocol::request::parameters::QueryParameters;
 use tholos_grammar::protocol::request::prepare::Prepare;
 use tholos_grammar::protocol::request::query::Query;
-use tholos_grammar::protocol::response::error::{ErrorMessage, WriteType};
+use tholos_grammar::protocol::response::error::WriteType;
 use tholos_grammar::protocol::response::metadata::{PreparedMetadata, ResultMetadata};
 use tholos_grammar::protocol::response::result::{Prepared as PreparedResult, QueryResult};
 use tholos_storage::fs::nowait::without_waiting;
 
 use self::bind::bind_values;
 use self::statement::Run;
+use self::step::{Answer, Continuation, Failure, Operation, Step, Steps};
 use crate::budget::Credit;
 use crate::error::{Attempt, QueryError};
 use crate::execute::replica::LogPosition;
-use crate::metrics::{Outcome, RequestKind};
+use crate::metrics::RequestKind;
 use crate::node::{Node, Snapshot};
 use crate::prepared::{Prepared, Ready, Standing, StatementId, wire};
 use crate::query::plan::Plan;
 use crate::query::values::{BoundValues, RequestOptions};
-
-/// A request that was carried out.
-#[derive(Debug)]
-pub struct Answer {
-    /// What it was, for metrics.
-    pub kind: RequestKind,
-    /// What the client is told.
-    pub reply: Reply,
-    /// Warnings for the client.
-    pub warnings: Vec<String>,
-}
-
-/// What the client is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// What was appended to the buffer.
-    Body,
-    /// VOID, once this position is durable.
-    Written {
-        /// The position.
-        position: LogPosition,
-        /// What was being done, should it not become durable.
-        attempt: Attempt,
-    },
-}
-
-/// A request that failed.
-#[derive(Debug)]
-pub struct Failure {
-    /// What it was, for metrics.
-    pub kind: RequestKind,
-    /// What was being done.
-    pub attempt: Attempt,
-    /// Why it failed.
-    pub error: QueryError,
-}
-
-impl Failure {
-    /// Something that is neither a read nor a write of data failed.
-    pub fn other(error: QueryError) -> Failure {
-        Failure { kind: RequestKind::Other, attempt: Attempt::OTHER, error }
-    }
-
-    /// The failure of a statement with that text.
-    fn in_text(self, text: &str) -> Failure {
-        Failure { error: self.error.in_text(text), ..self }
-    }
-
-    /// The protocol's error, from the node of that address.
-    pub fn to_message(&self, node: IpAddr) -> ErrorMessage {
-        self.error.to_message(self.attempt, node)
-    }
-
-    /// How metrics count it.
-    pub fn outcome(&self) -> Outcome {
-        self.error.outcome()
-    }
-}
-
-/// What a session's requests come to.
-pub type Outcomes = Result<Answer, Failure>;
 
 /// The state of one client.
 #[derive(Debug)]
@@ -159,9 +100,8 @@ impl Session {
         }
     }
 
-    /// A session whose thread must not wait for the disk: a request that would have to fails with
-    /// [`StorageError::WouldWait`](tholos_storage::StorageError::WouldWait) before anything of it is done, and is to be
-    /// given to a [`twin`](Self::twin).
+    /// A session whose thread must not wait for the disk: a request that would have to is put off before anything of it is
+    /// done, and is to be given to a [`twin`](Self::twin).
     pub fn without_waiting(node: Arc<Node>, version: Version) -> Session {
         Session { may_wait: false, ..Session::new(node, version) }
     }
@@ -213,13 +153,15 @@ impl Session {
     ///
     /// # Errors
     /// As the statement's.
-    pub fn query(&mut self, query: &Query<'_>, started: Instant, out: &mut Vec<u8>) -> Outcomes {
+    pub fn query(&mut self, query: &Query<'_>, started: Instant, out: &mut Vec<u8>) -> Steps {
         let snapshot = self.node.snapshot();
         let own = query.parameters.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
         let deadline = Some(started + self.node.request_timeout());
-        let ready = Ready::plan(query.text, keyspace, &snapshot.catalogue, deadline)
-            .map_err(Failure::other)?;
+        let ready = match Ready::plan(query.text, keyspace, &snapshot.catalogue, deadline) {
+            Ok(ready) => ready,
+            Err(error) => return Failure::other(error).step(),
+        };
         let keyspace = keyspace.cloned();
         let mut run = Run::new(&self.node, &snapshot, &ready, keyspace.as_ref(), started);
         run.may_wait = self.may_wait;
@@ -232,19 +174,19 @@ impl Session {
     ///
     /// # Errors
     /// As planning's; every statement that plans can be prepared.
-    pub fn prepare(&mut self, prepare: &Prepare<'_>, out: &mut Vec<u8>) -> Outcomes {
+    pub fn prepare(&mut self, prepare: &Prepare<'_>, out: &mut Vec<u8>) -> Steps {
         let kind = RequestKind::Prepare;
         let attempt = Attempt::OTHER;
-        let failed = |error| Failure { kind, attempt, error };
         let own = prepare.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
         let snapshot = self.node.snapshot();
         let deadline = Some(Instant::now() + self.node.request_timeout());
-        let (prepared, ready) = self
-            .node
-            .prepared()
-            .prepare(prepare.text, keyspace, &snapshot.catalogue, deadline)
-            .map_err(failed)?;
+        let cache = self.node.prepared();
+        let (prepared, ready) =
+            match cache.prepare(prepare.text, keyspace, &snapshot.catalogue, deadline) {
+                Ok(prepared) => prepared,
+                Err(error) => return Failure { kind, attempt, error }.step(),
+            };
         if prepared.changed_at() > self.began_at {
             if self.prepared_again.len() >= MAX_PREPARED_AGAIN {
                 self.prepared_again.clear();
@@ -261,19 +203,14 @@ impl Session {
             result: ResultMetadata::of(wire(ready.planned.result_columns().unwrap_or_default())),
         };
         QueryResult::Prepared(result).encode(out, self.version);
-        Ok(Answer { kind, reply: Reply::Body, warnings: Vec::new() })
+        Ok(Step::Answer(Answer { kind, warnings: Vec::new() }))
     }
 
     /// EXECUTE.
     ///
     /// # Errors
     /// [`QueryError::Unprepared`] for an unknown id; else as the statement's.
-    pub fn execute(
-        &mut self,
-        execute: &Execute<'_>,
-        started: Instant,
-        out: &mut Vec<u8>,
-    ) -> Outcomes {
+    pub fn execute(&mut self, execute: &Execute<'_>, started: Instant, out: &mut Vec<u8>) -> Steps {
         let snapshot = self.node.snapshot();
         let epoch = snapshot.catalogue.schema.epoch;
         let recent = match self.recent.take().filter(|recent| recent.is_for(execute.id, epoch)) {
@@ -305,7 +242,7 @@ impl Session {
     ///
     /// # Errors
     /// As its statements'; then nothing of it was done.
-    pub fn batch(&mut self, batch: &Batch<'_>, started: Instant) -> Outcomes {
+    pub fn batch(&mut self, batch: &Batch<'_>, started: Instant, out: &mut Vec<u8>) -> Steps {
         let write = match batch.kind {
             BatchKind::Logged => WriteType::Batch,
             BatchKind::Unlogged => WriteType::UnloggedBatch,
@@ -313,9 +250,31 @@ impl Session {
         };
         let attempt = Attempt { consistency: batch.consistency, write: Some(write) };
         let kind = RequestKind::Batch;
-        let (position, warnings) =
-            self.run_batch(batch, started).map_err(|error| Failure { kind, attempt, error })?;
-        Ok(Answer { kind, reply: Reply::Written { position, attempt }, warnings })
+        match self.run_batch(batch, started) {
+            Ok((position, warnings)) => Ok(written(
+                &self.node,
+                position,
+                Continuation::Void { kind, attempt, warnings },
+                out,
+            )),
+            Err(error) => Failure { kind, attempt, error }.step(),
+        }
+    }
+
+    /// Goes on with a request whose operation is over.
+    ///
+    /// # Errors
+    /// The operation failed.
+    pub fn resume(
+        &self,
+        continuation: Continuation,
+        outcome: Result<(), QueryError>,
+        out: &mut Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        outcome.map_err(|error| continuation.failed(error))?;
+        let Continuation::Void { kind, warnings, .. } = continuation;
+        QueryResult::Void.encode(out, self.version);
+        Ok(Answer { kind, warnings })
     }
 
     fn run_batch(
@@ -429,7 +388,7 @@ fn answer(
     keyspace: &mut Option<Name>,
     version: Version,
     out: &mut Vec<u8>,
-) -> Outcomes {
+) -> Steps {
     let kind = run.kind();
     let attempt = run.attempt(parameters.consistency);
     let start = out.len();
@@ -439,15 +398,35 @@ fn answer(
                 QueryResult::SetKeyspace(used.as_str()).encode(out, version);
                 *keyspace = Some(used);
             }
-            let reply = match done.position {
-                Some(position) => Reply::Written { position, attempt },
-                None => Reply::Body,
-            };
-            Ok(Answer { kind, reply, warnings: done.warnings })
+            let warnings = done.warnings;
+            Ok(match done.position {
+                Some(position) => written(
+                    run.node(),
+                    position,
+                    Continuation::Void { kind, attempt, warnings },
+                    out,
+                ),
+                None => Step::Answer(Answer { kind, warnings }),
+            })
         }
         Err(error) => {
             out.truncate(start);
-            Err(Failure { kind, attempt, error })
+            Failure { kind, attempt, error }.step()
         }
     }
+}
+
+/// A write that this node has applied: VOID, now or when the log is on disk.
+fn written(
+    node: &Node,
+    position: LogPosition,
+    continuation: Continuation,
+    out: &mut Vec<u8>,
+) -> Step {
+    if position != LogPosition::default() && !node.engine().is_durable_at_once() {
+        return Step::Wait(Operation::Durable(position), continuation);
+    }
+    let Continuation::Void { kind, warnings, .. } = continuation;
+    QueryResult::Void.encode(out, Version::V5);
+    Step::Answer(Answer { kind, warnings })
 }

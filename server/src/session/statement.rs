@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::bind::bind_values;
 use crate::budget::Credit;
-use crate::error::{At, Attempt, QueryError};
+use crate::error::{At, Attempt, PutOff, QueryError};
 use crate::execute::replica::LogPosition;
 use crate::execute::{self, ExecuteContext, RequestWatch};
 use crate::metrics::RequestKind;
@@ -87,6 +87,10 @@ impl<'a> Run<'a> {
             metadata_known,
             tells_metadata_id,
         }
+    }
+
+    pub(super) fn node(&self) -> &'a Node {
+        self.node
     }
 
     pub(super) fn kind(&self) -> RequestKind {
@@ -295,7 +299,7 @@ fn written_warnings(node: &Node, watch: &RequestWatch) -> Vec<String> {
 /// Refuses a write as a whole, before anything of it is done, while memory is full. Its timestamp outlives a restart.
 fn admit(node: &Node, time: RequestTime) -> Result<(), QueryError> {
     node.clock().cover(time.micros);
-    if node.engine().admits_writes() { Ok(()) } else { Err(QueryError::NoRoom) }
+    if node.engine().admits_writes() { Ok(()) } else { Err(QueryError::PutOff(PutOff::NoRoom)) }
 }
 
 fn context<'a>(
@@ -312,6 +316,7 @@ fn context<'a>(
     }
     ExecuteContext {
         coordinator: node.coordinator(),
+        locks: node.locks(),
         placements: &snapshot.placements,
         catalogue: &snapshot.catalogue,
         system: node,

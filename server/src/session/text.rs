@@ -10,7 +10,8 @@ use tholos_grammar::protocol::response::metadata::ColumnSpec;
 use tholos_grammar::protocol::response::result::QueryResult;
 use tholos_grammar::value::codec::decode_result;
 
-use super::{Reply, Session};
+use super::Session;
+use super::step::{Operation, Step};
 use crate::error::QueryError;
 
 /// What a statement came to.
@@ -57,12 +58,15 @@ impl Session {
     ) -> Result<(TextOutcome, Vec<String>), QueryError> {
         let mut body = Vec::new();
         let query = Query { text, parameters: *parameters };
-        let answer =
-            self.query(&query, Instant::now(), &mut body).map_err(|failure| failure.error)?;
-        if let Reply::Written { position, .. } = answer.reply {
-            self.node.engine().wait_durable(position)?;
-            return Ok((TextOutcome::Void, answer.warnings));
-        }
+        let answer = match self.query(&query, Instant::now(), &mut body) {
+            Ok(Step::Answer(answer)) => answer,
+            Ok(Step::Wait(Operation::Durable(position), continuation)) => {
+                let durable = self.node.engine().wait_durable(position).map_err(QueryError::from);
+                self.resume(continuation, durable, &mut body).map_err(|failure| failure.error)?
+            }
+            Ok(Step::PutOff { why, .. }) => return Err(QueryError::PutOff(why)),
+            Err(failure) => return Err(failure.error),
+        };
         let result = QueryResult::decode(&mut body.as_slice(), self.version)
             .map_err(|error| QueryError::Internal(format!("own answer not readable: {error}")))?;
         let outcome = match result {

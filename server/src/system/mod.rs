@@ -26,7 +26,7 @@ use tholos_storage::fs::nowait::may_wait;
 use tholos_storage::memtable::Memtable;
 use tholos_storage::schema::Table;
 
-use crate::error::QueryError;
+use crate::error::{PutOff, QueryError};
 use crate::execute::ExecuteContext;
 use crate::query::catalogue::Catalogue;
 use crate::query::keys;
@@ -221,7 +221,7 @@ const MANY_TABLES: usize = 64;
 /// for some of their partitions only.
 ///
 /// # Errors
-/// [`QueryError::Internal`] when a row does not fit its table, which is a defect; [`QueryError::TooLong`] when this thread
+/// [`QueryError::Internal`] when a row does not fit its table, which is a defect; [`PutOff::Long`] when this thread
 /// has to serve others and there are many.
 pub fn rows(
     table: &Table,
@@ -240,7 +240,7 @@ pub fn rows(
     }
     let tables = cx.catalogue.schema.keyspaces.values().map(|keyspace| keyspace.tables.size());
     if tables.sum::<usize>() > MANY_TABLES && !may_wait() {
-        return Err(QueryError::TooLong);
+        return Err(QueryError::PutOff(PutOff::Long));
     }
     cx.catalogue.rows(table.id, || make(table, cx, wanted))
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking, its helpers too
 
 mod client;
+mod contention;
 mod hostile;
 
 use std::io::{Read, Write};

@@ -17,7 +17,7 @@ use super::project;
 use super::row::{ClusteringValues, Layout, Partition, RowView};
 use super::sorted::SortedGroups;
 use crate::budget::Credit;
-use crate::error::QueryError;
+use crate::error::{PutOff, QueryError};
 use crate::execute::RequestWatch;
 use crate::execute::paging::{PagingState, fingerprint};
 use crate::query::expression::{Aggregate, Expr, ExprKind};
@@ -283,7 +283,7 @@ impl<'a> Page<'a> {
     /// A walk went from here to there.
     ///
     /// # Errors
-    /// [`QueryError::TooLong`] when this thread has to serve others.
+    /// [`PutOff::Long`] when this thread has to serve others.
     pub(super) fn note_walk(
         &mut self,
         from: &ReadBudget,
@@ -294,7 +294,7 @@ impl<'a> Page<'a> {
         walked.tombstones += to.tombstones - from.tombstones;
         walked.bytes += to.bytes - from.bytes;
         if self.effort.inline && INLINE_BUDGET.is_spent(&self.effort.walked) {
-            return Err(QueryError::TooLong);
+            return Err(QueryError::PutOff(PutOff::Long));
         }
         Ok(())
     }
@@ -302,7 +302,7 @@ impl<'a> Page<'a> {
     /// Something was looked up by its key.
     ///
     /// # Errors
-    /// [`QueryError::TooLong`] when this thread has to serve others; a timeout.
+    /// [`PutOff::Long`] when this thread has to serve others; a timeout.
     pub(super) fn note_lookup(&mut self) -> Result<(), QueryError> {
         let before = self.effort.walked;
         let after = ReadBudget { entries: before.entries + 1, ..before };
@@ -363,13 +363,13 @@ impl<'a> Page<'a> {
             )));
         }
         if self.effort.inline {
-            return Err(QueryError::TooLong);
+            return Err(QueryError::PutOff(PutOff::Long));
         }
         let more = (self.out.len() - self.room).max(length / 4).max(ROOM_STEP);
         if let Some(credit) = &self.credit
             && !credit.lock().grow(more)
         {
-            return Err(QueryError::NoMemory);
+            return Err(QueryError::PutOff(PutOff::NoMemory));
         }
         self.room += more;
         Ok(())

@@ -13,7 +13,7 @@ use tholos_storage::fs::nowait::may_wait;
 
 use super::row::{Cells, NoRow, Row};
 use super::{Evaluated, Expr, ExprKind, OfCells, Part};
-use crate::error::QueryError;
+use crate::error::{PutOff, QueryError};
 use crate::query::functions::{CallContext, Function};
 use crate::query::keys;
 use crate::query::values::Bound;
@@ -52,7 +52,7 @@ impl Expr {
     ///
     /// # Errors
     /// [`QueryError::Invalid`] when a bound value is no value of its type, a null or unset value stands where none may,
-    /// a function does not take its arguments, or more is made than may be; [`QueryError::TooLong`] when this thread has
+    /// a function does not take its arguments, or more is made than may be; [`PutOff::Long`] when this thread has
     /// to serve others.
     pub fn evaluate<'v>(
         &'v self,
@@ -126,7 +126,7 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
         let made = self.made.get().saturating_add(bytes);
         self.made.set(made);
         if made > MAX_MADE_INLINE && !may_wait() {
-            return Err(QueryError::TooLong);
+            return Err(QueryError::PutOff(PutOff::Long));
         }
         if made > MAX_MADE_BYTES {
             return Err(QueryError::invalid(format!(

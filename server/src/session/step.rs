@@ -1,0 +1,107 @@
+//! How far a request has come, and what goes on when that for which it waited is there.
+
+use std::net::IpAddr;
+
+use tholos_grammar::protocol::response::error::ErrorMessage;
+
+use crate::error::{Attempt, PutOff, QueryError};
+use crate::execute::replica::LogPosition;
+use crate::metrics::{Outcome, RequestKind};
+
+/// What a request came to, for now.
+pub type Steps = Result<Step, Failure>;
+
+/// How far a request has come.
+#[derive(Debug)]
+pub enum Step {
+    /// It is carried out, and its answer's body was appended to the buffer.
+    Answer(Answer),
+    /// It goes on with the continuation once the operation is over. Nothing was appended.
+    Wait(Operation, Continuation),
+    /// Nothing of it was done here; it is to be carried out elsewhere or later. Nothing was appended.
+    PutOff {
+        /// Why.
+        why: PutOff,
+        /// What it is, for metrics.
+        kind: RequestKind,
+    },
+}
+
+/// A request that was carried out.
+#[derive(Debug)]
+pub struct Answer {
+    /// What it was, for metrics.
+    pub kind: RequestKind,
+    /// Warnings for the client.
+    pub warnings: Vec<String>,
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// That the log is on disk up to there.
+    Durable(LogPosition),
+}
+
+/// How a request goes on. A value, not a closure: it can be printed, counted and bounded.
+#[derive(Debug)]
+pub enum Continuation {
+    /// The answer is VOID.
+    Void {
+        /// What the request is, for metrics.
+        kind: RequestKind,
+        /// What is being done, should it fail.
+        attempt: Attempt,
+        /// Warnings for the client.
+        warnings: Vec<String>,
+    },
+}
+
+impl Continuation {
+    /// The failure of the request, if that for which it waits does not come.
+    pub fn failed(&self, error: QueryError) -> Failure {
+        let Continuation::Void { kind, attempt, .. } = self;
+        Failure { kind: *kind, attempt: *attempt, error }
+    }
+}
+
+/// A request that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// What it was, for metrics.
+    pub kind: RequestKind,
+    /// What was being done.
+    pub attempt: Attempt,
+    /// Why it failed.
+    pub error: QueryError,
+}
+
+impl Failure {
+    /// The request's step: a failure, unless it was put off.
+    pub(super) fn step(self) -> Steps {
+        match self.error {
+            QueryError::PutOff(why) => Ok(Step::PutOff { why, kind: self.kind }),
+            _ => Err(self),
+        }
+    }
+
+    /// Something that is neither a read nor a write of data failed.
+    pub fn other(error: QueryError) -> Failure {
+        Failure { kind: RequestKind::Other, attempt: Attempt::OTHER, error }
+    }
+
+    /// The failure of a statement with that text.
+    pub(super) fn in_text(self, text: &str) -> Failure {
+        Failure { error: self.error.in_text(text), ..self }
+    }
+
+    /// The protocol's error, from the node of that address.
+    pub fn to_message(&self, node: IpAddr) -> ErrorMessage {
+        self.error.to_message(self.attempt, node)
+    }
+
+    /// How metrics count it.
+    pub fn outcome(&self) -> Outcome {
+        self.error.outcome()
+    }
+}

@@ -1,0 +1,57 @@
+//! What waits, whoever asked for it. No sockets, no runtime: what it depends on is given, the time too.
+//!
+//! A client's connection carries requests out in its turn. What can't be answered there is here:
+//!
+//! - [`Durable`]: carried out; answered when the log is on disk.
+//! - [`Waiting`]: kept as it came, and tried again: there was no room for what it writes, or another request has a lock.
+//! - [`Jobs`]: given, as it came, to the node's [`Pool`] of threads that may take their time.
+//!
+//! All of it is one client's and goes with it; the pool is the node's.
+
+pub(crate) mod deferred;
+pub(crate) mod durable;
+pub(crate) mod jobs;
+pub(crate) mod pool;
+pub(crate) mod waiting;
+
+use std::time::{Duration, Instant};
+
+use self::durable::Durable;
+use self::jobs::Jobs;
+use self::waiting::Waiting;
+
+/// What one client waits for; `T` is what a job comes to.
+#[derive(Debug)]
+pub(crate) struct Work<T> {
+    pub(crate) durable: Durable,
+    pub(crate) waiting: Waiting,
+    pub(crate) jobs: Jobs<T>,
+}
+
+impl<T> Default for Work<T> {
+    fn default() -> Self {
+        Work { durable: Durable::default(), waiting: Waiting::default(), jobs: Jobs::default() }
+    }
+}
+
+impl<T: Send + 'static> Work<T> {
+    /// Whether every request that came is answered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.durable.is_empty() && self.waiting.is_empty() && self.jobs.is_empty()
+    }
+
+    /// Whether nothing is to be looked after: no request waits, nor does the client pause.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.is_empty() && self.waiting.due().is_none()
+    }
+
+    /// Whether no more requests are to be taken up, if so many bytes may wait.
+    pub(crate) fn holds_input(&self, limit: usize) -> bool {
+        self.durable.bytes() > limit || self.waiting.holds_input(limit) || self.jobs.holds_input()
+    }
+
+    /// When somebody is to look, if nothing wakes the client's task before.
+    pub(crate) fn due(&self, timeout: Duration) -> Option<Instant> {
+        self.durable.due(timeout).into_iter().chain(self.waiting.due()).min()
+    }
+}
