@@ -3,6 +3,7 @@
 //! - [`ring`]: nodes, their tokens, data centres and racks.
 //! - [`placement`]: from a keyspace's replication and a ring to the replicas of every token.
 //! - [`consistency`]: one predicate for all consistency levels.
+//! - [`metadata`]: what all nodes agree on, one value per epoch: the ring, the placements, the schema.
 //! - [`coordinator`]: carries a write or a read to the replicas, and says when the level is met.
 //!
 //! Invariant: no clock, no randomness of its own, no network and no async runtime in this crate: all of it is an
@@ -10,5 +11,6 @@
 
 pub mod consistency;
 pub mod coordinator;
+pub mod metadata;
 pub mod placement;
 pub mod ring;

@@ -3,8 +3,7 @@
 //! Everything here is synchronous and independent of sockets: tests open a node on an in-memory file system and talk to
 //! it through a [`Session`](crate::session::Session).
 //!
-//! The schema and what follows from it (the catalogue, the placements) are one immutable [`Snapshot`], replaced as a
-//! whole. A schema statement makes its tables in the engine, then its record durable, then publishes the snapshot, then
+//! What the cluster agrees on, and the catalogue that follows from it, are one immutable [`Metadata`], replaced as a whole. A schema statement makes its tables in the engine, then its record durable, then publishes the snapshot, then
 //! drops what is gone: nobody ever plans against a table that the engine does not have.
 
 mod open;
@@ -22,8 +21,7 @@ use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use tholos_cluster::coordinator::Coordinator;
-use tholos_cluster::placement::Placements;
-use tholos_cluster::ring::Ring;
+use tholos_cluster::metadata::{ClusterMetadata, Entry, MetadataError};
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::response::event::{Event, SchemaChange as SchemaChangeEvent};
 use tholos_storage::StorageError;
@@ -51,18 +49,18 @@ use crate::metrics::{Gauges, Metrics, Sample, counter, gauge};
 use crate::prepared::PreparedCache;
 use crate::query::catalogue::Catalogue;
 use crate::query::functions::Random;
-use crate::schema_store::{SchemaStore, SchemaStoreError};
+use crate::schema_store::SchemaStore;
 
 /// This node's number in a ring of itself.
 const SELF: u32 = 0;
 
-/// The schema at one epoch, and what follows from it.
+/// The cluster's metadata at one epoch, and what follows from it here.
 #[derive(Debug)]
-pub struct Snapshot {
-    /// The catalogue.
+pub struct Metadata {
+    /// Nodes, placements, schema.
+    pub cluster: ClusterMetadata,
+    /// What planning may know.
     pub catalogue: Catalogue,
-    /// Who has which keys.
-    pub placements: Placements,
 }
 
 /// A change of the schema that was made.
@@ -83,10 +81,9 @@ pub struct Node {
     started_seconds: i64,
     clock: HybridClock,
     random: Box<dyn Random + Send + Sync>,
-    ring: Arc<Ring>,
     coordinator: Coordinator<LocalReplica>,
     locks: PartitionLocks,
-    snapshot: ArcSwap<Snapshot>,
+    metadata: ArcSwap<Metadata>,
     /// Held while the schema changes.
     schema: Mutex<SchemaStore>,
     prepared: PreparedCache,
@@ -148,9 +145,9 @@ impl Node {
         &self.locks
     }
 
-    /// The schema and placements of now.
-    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
-        self.snapshot.load()
+    /// What the cluster has agreed on by now.
+    pub fn metadata(&self) -> Guard<Arc<Metadata>> {
+        self.metadata.load()
     }
 
     /// Prepared statements.
@@ -213,17 +210,17 @@ impl Node {
         effect: impl FnOnce(&Catalogue) -> Result<(Vec<SchemaChange>, T), QueryError>,
     ) -> Result<Altered<T>, QueryError> {
         let mut store = self.schema.lock();
-        let before = self.snapshot.load_full();
+        let before = self.metadata.load_full();
         let (changes, told) = effect(&before.catalogue)?;
         let mut kept = Vec::new();
         if changes.is_empty() {
             return Ok(Altered { told, kept });
         }
-        let next =
-            store.preview(&changes).map_err(|error| QueryError::invalid(error.to_string()))?;
-        let placements = placements(&self.ring, &next)?;
+        let entry = Entry::Schema(changes);
+        let cluster = before.cluster.after(&entry).map_err(refused)?;
+        let Entry::Schema(changes) = entry;
         let Difference { dropped, created, altered } =
-            Difference::between(&before.catalogue.schema, &next, &changes);
+            Difference::between(&before.catalogue.schema, cluster.schema(), &changes);
         for table in &dropped {
             let snapshot = self.keep(&before.catalogue.schema, "dropped", &table.table);
             kept.extend(snapshot.map_err(QueryError::SchemaNotChanged)?);
@@ -234,25 +231,17 @@ impl Node {
                 return Err(QueryError::SchemaNotChanged(error.to_string()));
             }
         }
-        let schema = match store.commit(&changes, || self.engine().forgotten_drops()) {
-            Ok(schema) => schema,
-            Err(error) => {
-                self.drop_tables(created.iter().map(TableOf::id));
-                return Err(match error {
-                    SchemaStoreError::Schema(error) => QueryError::invalid(error.to_string()),
-                    SchemaStoreError::Storage(error) => {
-                        QueryError::SchemaNotChanged(error.to_string())
-                    }
-                });
-            }
-        };
+        if let Err(error) = store.commit(&changes, || self.engine().forgotten_drops()) {
+            self.drop_tables(created.iter().map(TableOf::id));
+            return Err(QueryError::SchemaNotChanged(error.to_string()));
+        }
         for table in &altered {
             if let Err(error) = self.engine().alter_table(table.settings()) {
                 tracing::warn!(%error, "a table's new settings take effect at the next start");
             }
         }
-        let catalogue = before.catalogue.after(schema, &changes);
-        self.snapshot.store(Arc::new(Snapshot { catalogue, placements }));
+        let catalogue = before.catalogue.after(Arc::clone(cluster.schema()), &changes);
+        self.metadata.store(Arc::new(Metadata { cluster, catalogue }));
         self.drop_tables(dropped.iter().map(TableOf::id));
         Ok(Altered { told, kept })
     }
@@ -355,7 +344,7 @@ impl Gauges for Node {
             gauge("tables", "Tables of users.", stats.tables.len() as u64),
             gauge("prepared_statements", "Prepared statements.", self.prepared.len() as u64),
             gauge("prepared_bytes", "Bytes of prepared statements.", self.prepared.bytes()),
-            gauge("schema_epoch", "Schema changes ever.", self.snapshot().catalogue.schema.epoch),
+            gauge("schema_epoch", "Schema changes ever.", self.metadata().catalogue.schema.epoch),
         ];
         let most_tables = self.config.admin.table_metrics;
         Sample { gauges, tables: stats.tables, most_tables, log: stats.log }
@@ -435,12 +424,12 @@ fn tables(schema: &Schema) -> Vec<TableOf> {
         .collect()
 }
 
-fn placements(ring: &Arc<Ring>, schema: &Schema) -> Result<Placements, QueryError> {
-    let keyspaces = schema.keyspaces.iter();
-    let replications = keyspaces.map(|(name, keyspace)| (name.as_str(), &keyspace.replication));
-    Placements::new(ring, SELF, replications).map_err(|(keyspace, error)| {
-        QueryError::Config(format!("keyspace {}: {error}", Name::exact(&keyspace)))
-    })
+/// An entry does not fit: its statement was wrong.
+fn refused(error: MetadataError) -> QueryError {
+    match error {
+        MetadataError::Schema(error) => QueryError::invalid(error.to_string()),
+        MetadataError::Replication { .. } => QueryError::Config(error.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl SchemaStore {
     ///
     /// # Errors
     /// They do not fit, or have types beyond the limits.
-    pub fn preview(&self, changes: &[SchemaChange]) -> Result<Schema, SchemaError> {
+    fn preview(&self, changes: &[SchemaChange]) -> Result<Schema, SchemaError> {
         let after = applied(&self.stored.schema, changes)?;
         changes.iter().try_for_each(|change| change.check_types(&after))?;
         Ok(after)

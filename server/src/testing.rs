@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tholos_cluster::coordinator::Coordinator;
-use tholos_cluster::placement::Placements;
+use tholos_cluster::metadata::ClusterMetadata;
 use tholos_cluster::ring::{Node, Ring};
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
@@ -41,7 +41,7 @@ use crate::system::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables}
 pub(crate) struct Bench {
     coordinator: Coordinator<LocalReplica>,
     locks: PartitionLocks,
-    placements: Placements,
+    cluster: ClusterMetadata,
     pub(crate) catalogue: Catalogue,
     keyspace: Name,
     /// Seconds since 1970.
@@ -99,7 +99,7 @@ impl Bench {
         let mut bench = Bench {
             coordinator: Coordinator::new(0, LocalReplica::new(engine)),
             locks: PartitionLocks::default(),
-            placements: Placements::new(&ring, 0, []).unwrap(),
+            cluster: ClusterMetadata::new(ring, 0, Arc::default()).unwrap(),
             catalogue,
             keyspace: Name::exact("ks"),
             now: AtomicI64::new(1_000_000),
@@ -207,7 +207,7 @@ impl Bench {
         let result = run(&ExecuteContext {
             coordinator: &self.coordinator,
             locks: &self.locks,
-            placements: &self.placements,
+            cluster: &self.cluster,
             catalogue: &self.catalogue,
             system: self,
             time: RequestTime { micros: seconds * 1_000_000, seconds },

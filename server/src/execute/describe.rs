@@ -35,7 +35,7 @@ pub fn describe(
 fn cluster(cx: &ExecuteContext<'_>, plan: &DescribePlan) -> ClusterInfo {
     let name = cx.system.local().cluster_name;
     let Some(keyspace) = &plan.keyspace else { return ClusterInfo { name, ranges: Vec::new() } };
-    let placement = cx.placements.of(keyspace.as_str());
+    let placement = cx.cluster.placement(keyspace.as_str());
     let ring = placement.ring();
     let ranges = ring.tokens().iter().map(|(token, _)| {
         let replicas = placement.replicas(*token).iter();

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use tholos_cluster::coordinator::Coordinator;
-use tholos_cluster::placement::Placements;
+use tholos_cluster::metadata::ClusterMetadata;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 use tholos_grammar::token::Token;
@@ -46,8 +46,8 @@ pub struct ExecuteContext<'a> {
     pub coordinator: &'a Coordinator<LocalReplica>,
     /// Partitions that are being changed by what they hold.
     pub locks: &'a PartitionLocks,
-    /// Who has which keys, by keyspace, at the catalogue's epoch.
-    pub placements: &'a Placements,
+    /// Who has which keys, at the catalogue's epoch.
+    pub cluster: &'a ClusterMetadata,
     /// The schema that the plan was made against, or a newer one in which its table did not change.
     pub catalogue: &'a Catalogue,
     /// What the virtual tables tell.
@@ -102,7 +102,7 @@ impl<'a> ExecuteContext<'a> {
         consistency: Consistency,
         mutation: &Mutation,
     ) -> Result<LogPosition, QueryError> {
-        let placement = self.placements.of(keyspace.as_str());
+        let placement = self.cluster.placement(keyspace.as_str());
         Ok(self.coordinator.write(placement, token, consistency, mutation)?)
     }
 
@@ -120,7 +120,7 @@ impl<'a> ExecuteContext<'a> {
         let RowKey { table, key, partition_len } = row;
         let now = self.time.seconds;
         let command = ReadCommand::Row { table, key, partition_len, now };
-        let placement = self.placements.of(keyspace.as_str());
+        let placement = self.cluster.placement(keyspace.as_str());
         match self.coordinator.read(placement, Some(token), consistency, command)? {
             ReplicaRows::Row(row) => Ok(row),
             ReplicaRows::Range(_) => {
@@ -143,7 +143,7 @@ impl<'a> ExecuteContext<'a> {
         let KeyRange { table, lower, upper, partition_len, direction } = range;
         let now = self.time.seconds;
         let command = ReadCommand::Range { table, lower, upper, partition_len, direction, now };
-        let placement = self.placements.of(keyspace.as_str());
+        let placement = self.cluster.placement(keyspace.as_str());
         match self.coordinator.read(placement, token, consistency, command)? {
             ReplicaRows::Range(rows) => Ok(rows),
             ReplicaRows::Row(_) => Err(QueryError::Internal("a range read gave a row".to_string())),

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use tholos_cluster::coordinator::Coordinator;
+use tholos_cluster::metadata::ClusterMetadata;
 use tholos_cluster::ring::{Node as RingNode, Ring, RingError};
 use tholos_storage::StorageError;
 use tholos_storage::commitlog::{CommitLogOptions, SyncMode};
@@ -21,7 +22,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::traces::Traces;
-use super::{Node, SELF, Snapshot, placements, table_settings};
+use super::{Metadata, Node, SELF, refused, table_settings};
 use crate::budget::Budget;
 use crate::clock::{HybridClock, SystemWall, Wall};
 use crate::config::{CommitLogMode, Config, cores};
@@ -138,7 +139,8 @@ impl Node {
             rack: config.rack.clone(),
             tokens: identity.ring_tokens(),
         }])?);
-        let placements = placements(&ring, store.schema()).map_err(NodeError::Schema)?;
+        let cluster = ClusterMetadata::new(ring, SELF, Arc::clone(store.schema()))
+            .map_err(|error| NodeError::Schema(refused(error)))?;
         let settings = table_settings(store.schema());
         let mut engine_options = engine_options(&config, set_aside_damaged);
         let Stored { dropped, knows_all_dropped, .. } = store.stored().clone();
@@ -157,7 +159,7 @@ impl Node {
             random,
             coordinator: Coordinator::new(SELF, LocalReplica::new(engine)),
             locks: PartitionLocks::default(),
-            snapshot: ArcSwap::from_pointee(Snapshot { catalogue, placements }),
+            metadata: ArcSwap::from_pointee(Metadata { cluster, catalogue }),
             schema: Mutex::new(store),
             prepared: PreparedCache::new(config.limits.prepared_cache_bytes()),
             events: Arc::new(EventHub::default()),
@@ -174,7 +176,6 @@ impl Node {
             config,
             fs,
             identity,
-            ring,
             _directory: directory,
         })
     }

@@ -81,7 +81,7 @@ impl Node {
         which: Which<'_>,
     ) -> Result<Snapshot, QueryError> {
         let now = (self.clock.wall_micros() / 1000).to_string();
-        let schema = part(&self.snapshot().catalogue.schema, |table| {
+        let schema = part(&self.metadata().catalogue.schema, |table| {
             which.has(table.keyspace.as_str(), table.name.as_str())
         });
         if schema.keyspaces.is_empty() {
@@ -99,8 +99,8 @@ impl Node {
             self.traces.truncate(table.name.as_str());
             return Ok(None);
         }
-        let snapshot = self.snapshot.load_full();
-        let kept = self.keep(&snapshot.catalogue.schema, "truncated", table);
+        let metadata = self.metadata.load_full();
+        let kept = self.keep(&metadata.catalogue.schema, "truncated", table);
         let kept = kept.map_err(QueryError::Truncate)?;
         self.engine().truncate(table.id)?;
         Ok(kept)
@@ -224,7 +224,7 @@ impl Node {
     ) -> Result<Restored, QueryError> {
         let name = format!("{}.{}", table.keyspace, table.name);
         let here =
-            self.snapshot().catalogue.table(&table.keyspace, &table.name).map(|table| table.id);
+            self.metadata().catalogue.table(&table.keyspace, &table.name).map(|table| table.id);
         let gone = || QueryError::invalid(format!("{name} was dropped while it was restored"));
         let id = here.ok_or_else(gone)?;
         let files = self.engine().ingest(id, files)?;

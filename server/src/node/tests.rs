@@ -212,14 +212,14 @@ fn hostile_types_are_refused_or_read_again() {
         }
     }
     run(&mut session, &format!("CREATE TABLE k.deep (p int PRIMARY KEY, v t{last}, w frozen<b>)"));
-    let schema = Arc::clone(&session.node().snapshot().catalogue.schema);
+    let schema = Arc::clone(&session.node().metadata().catalogue.schema);
     run(&mut session, "INSERT INTO k.deep (p) VALUES (1)");
-    let snapshot = session.node().create_snapshot(Some("deep"), super::Which::default()).unwrap();
+    let metadata = session.node().create_snapshot(Some("deep"), super::Which::default()).unwrap();
     runs.kill(session);
     let mut session = runs.start();
-    assert_eq!(session.node().snapshot().catalogue.schema, schema);
+    assert_eq!(session.node().metadata().catalogue.schema, schema);
     run(&mut session, "DROP TABLE k.deep");
-    let dir = session.node().engine().snapshots_dir().join(&snapshot.name);
+    let dir = session.node().engine().snapshots_dir().join(&metadata.name);
     session.node().restore(&dir, super::Which::default()).unwrap();
     let rows = session.execute_text("SELECT p FROM k.deep").unwrap().0;
     assert!(matches!(rows, TextOutcome::Rows(rows) if rows.rows.len() == 1));
@@ -243,7 +243,7 @@ fn a_first_start_a_create_and_a_drop_may_end_at_any_point() {
         let fs = runs.fs.crash_at(prefix, crash);
         let again = Runs { fs, wall: Arc::clone(&runs.wall), config: runs.config.clone() };
         let mut session = again.start();
-        let schema = Arc::clone(&session.node().snapshot().catalogue.schema);
+        let schema = Arc::clone(&session.node().metadata().catalogue.schema);
         if schema.keyspaces.values().any(|keyspace| keyspace.tables.contains_key("t")) {
             run(&mut session, "INSERT INTO k.t (p, v) VALUES (3, 3)");
             assert!(values(&mut session).contains(&"3".to_string()), "at {prefix}");

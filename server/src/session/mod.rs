@@ -36,7 +36,7 @@ use crate::budget::Credit;
 use crate::error::{Attempt, QueryError};
 use crate::execute::replica::LogPosition;
 use crate::metrics::RequestKind;
-use crate::node::{Node, Snapshot};
+use crate::node::{Metadata, Node};
 use crate::prepared::{Prepared, Ready, Standing, StatementId, wire};
 use crate::query::plan::Plan;
 use crate::query::values::{BoundValues, RequestOptions};
@@ -86,7 +86,7 @@ impl Recent {
 impl Session {
     /// A session of that protocol version, in no keyspace.
     pub fn new(node: Arc<Node>, version: Version) -> Session {
-        let began_at = node.snapshot().catalogue.schema.epoch;
+        let began_at = node.metadata().catalogue.schema.epoch;
         let prepared_again = HashMap::new();
         Session {
             node,
@@ -154,16 +154,16 @@ impl Session {
     /// # Errors
     /// As the statement's.
     pub fn query(&mut self, query: &Query<'_>, started: Instant, out: &mut Vec<u8>) -> Steps {
-        let snapshot = self.node.snapshot();
+        let metadata = self.node.metadata();
         let own = query.parameters.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
         let deadline = Some(started + self.node.request_timeout());
-        let ready = match Ready::plan(query.text, keyspace, &snapshot.catalogue, deadline) {
+        let ready = match Ready::plan(query.text, keyspace, &metadata.catalogue, deadline) {
             Ok(ready) => ready,
             Err(error) => return Failure::other(error).step(),
         };
         let keyspace = keyspace.cloned();
-        let mut run = Run::new(&self.node, &snapshot, &ready, keyspace.as_ref(), started);
+        let mut run = Run::new(&self.node, &metadata, &ready, keyspace.as_ref(), started);
         run.may_wait = self.may_wait;
         run.room = self.room.clone();
         answer(&run, &query.parameters, &mut self.keyspace, self.version, out)
@@ -179,11 +179,11 @@ impl Session {
         let attempt = Attempt::OTHER;
         let own = prepare.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
-        let snapshot = self.node.snapshot();
+        let metadata = self.node.metadata();
         let deadline = Some(Instant::now() + self.node.request_timeout());
         let cache = self.node.prepared();
         let (prepared, ready) =
-            match cache.prepare(prepare.text, keyspace, &snapshot.catalogue, deadline) {
+            match cache.prepare(prepare.text, keyspace, &metadata.catalogue, deadline) {
                 Ok(prepared) => prepared,
                 Err(error) => return Failure { kind, attempt, error }.step(),
             };
@@ -211,17 +211,17 @@ impl Session {
     /// # Errors
     /// [`QueryError::Unprepared`] for an unknown id; else as the statement's.
     pub fn execute(&mut self, execute: &Execute<'_>, started: Instant, out: &mut Vec<u8>) -> Steps {
-        let snapshot = self.node.snapshot();
-        let epoch = snapshot.catalogue.schema.epoch;
+        let metadata = self.node.metadata();
+        let epoch = metadata.catalogue.schema.epoch;
         let recent = match self.recent.take().filter(|recent| recent.is_for(execute.id, epoch)) {
             Some(recent) => Recent { uses: recent.uses + 1, ..recent },
             None => {
-                let (prepared, ready) = self.find(execute.id, &snapshot).map_err(Failure::other)?;
+                let (prepared, ready) = self.find(execute.id, &metadata).map_err(Failure::other)?;
                 Recent { prepared, ready, epoch, uses: 0 }
             }
         };
         let Recent { prepared, ready, .. } = &recent;
-        let mut run = Run::new(&self.node, &snapshot, ready, prepared.keyspace.as_ref(), started);
+        let mut run = Run::new(&self.node, &metadata, ready, prepared.keyspace.as_ref(), started);
         let known = match self.version {
             Version::V5 => execute.result_metadata_id,
             // v4 can't say that metadata changed: it is sent whenever it is not what was told at PREPARE.
@@ -232,7 +232,7 @@ impl Session {
         run.may_wait = self.may_wait;
         run.room = self.room.clone();
         let outcomes = answer(&run, &execute.parameters, &mut self.keyspace, self.version, out);
-        drop(snapshot);
+        drop(metadata);
         let outcomes = outcomes.map_err(|failure| failure.in_text(&prepared.text));
         self.recent = Some(recent);
         outcomes
@@ -282,7 +282,7 @@ impl Session {
         batch: &Batch<'_>,
         started: Instant,
     ) -> Result<(LogPosition, Vec<String>), QueryError> {
-        let snapshot = self.node.snapshot();
+        let metadata = self.node.metadata();
         let own = batch.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
         let deadline = Some(started + self.node.request_timeout());
@@ -294,9 +294,9 @@ impl Session {
             }
             let ready = match statement.statement {
                 StatementRef::Text(text) => {
-                    Arc::new(Ready::plan(text, keyspace, &snapshot.catalogue, deadline)?)
+                    Arc::new(Ready::plan(text, keyspace, &metadata.catalogue, deadline)?)
                 }
-                StatementRef::Prepared(id) => self.find(id, &snapshot)?.1,
+                StatementRef::Prepared(id) => self.find(id, &metadata)?.1,
             };
             let values = bind_values(statement.values, &ready.planned.markers)?;
             statements.push((ready, values));
@@ -328,7 +328,7 @@ impl Session {
             now_in_seconds: batch.now_in_seconds,
             skip_metadata: false,
         };
-        let run = || statement::run_batch(&self.node, &snapshot, kind, &items, &options, started);
+        let run = || statement::run_batch(&self.node, &metadata, kind, &items, &options, started);
         if self.may_wait { run() } else { without_waiting(run) }
     }
 
@@ -345,7 +345,7 @@ impl Session {
     fn find(
         &self,
         id: &[u8],
-        snapshot: &Snapshot,
+        metadata: &Metadata,
     ) -> Result<(Arc<Prepared>, Arc<Ready>), QueryError> {
         use std::sync::atomic::Ordering::Relaxed;
 
@@ -355,7 +355,7 @@ impl Session {
             QueryError::Unprepared { id: id.to_vec() }
         };
         let prepared = self.node.prepared().find(id).ok_or_else(unprepared)?;
-        let ready = match prepared.standing(&snapshot.catalogue) {
+        let ready = match prepared.standing(&metadata.catalogue) {
             Ok(Standing::Holds(ready)) => ready,
             Ok(Standing::Replanned(ready)) => {
                 metrics.replans.fetch_add(1, Relaxed);

@@ -24,7 +24,7 @@ use crate::error::{At, Attempt, PutOff, QueryError};
 use crate::execute::replica::LogPosition;
 use crate::execute::{self, ExecuteContext, RequestWatch};
 use crate::metrics::RequestKind;
-use crate::node::{Altered, Node, Snapshot};
+use crate::node::{Altered, Metadata, Node};
 use crate::prepared::Ready;
 use crate::query::batch::BatchItem;
 use crate::query::catalogue::Catalogue;
@@ -41,7 +41,7 @@ const SHORT_ANSWER: usize = 4 << 10;
 /// One statement about to run.
 pub(super) struct Run<'a> {
     node: &'a Node,
-    snapshot: &'a Snapshot,
+    metadata: &'a Metadata,
     ready: &'a Ready,
     keyspace: Option<&'a Name>,
     started: Instant,
@@ -70,7 +70,7 @@ impl<'a> Run<'a> {
     /// A statement of a QUERY: the client has no metadata.
     pub(super) fn new(
         node: &'a Node,
-        snapshot: &'a Snapshot,
+        metadata: &'a Metadata,
         ready: &'a Ready,
         keyspace: Option<&'a Name>,
         started: Instant,
@@ -78,7 +78,7 @@ impl<'a> Run<'a> {
         let (metadata_known, tells_metadata_id, may_wait) = (false, false, true);
         Run {
             node,
-            snapshot,
+            metadata,
             ready,
             keyspace,
             started,
@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
             skip_metadata: parameters.skip_metadata,
         };
         let watch = RequestWatch { room: self.room.clone(), ..watch(self.node) };
-        let cx = context(self.node, self.snapshot, &options, &values, self.started, &watch);
+        let cx = context(self.node, self.metadata, &options, &values, self.started, &watch);
         match &planned.plan {
             Plan::Select(plan) => self
                 .rows(&options, out, |writer, out| {
@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
     }
 
     fn use_keyspace(&self, keyspace: &Name) -> Result<Done, QueryError> {
-        if self.snapshot.catalogue.keyspace(keyspace.as_str()).is_none() {
+        if self.metadata.catalogue.keyspace(keyspace.as_str()).is_none() {
             return Err(QueryError::invalid(format!("keyspace {keyspace} does not exist")));
         }
         Ok(Done { keyspace: Some(keyspace.clone()), ..Done::default() })
@@ -276,14 +276,14 @@ impl<'a> Run<'a> {
 /// Runs a batch of prepared and plain statements: where it is in the log, and warnings.
 pub(super) fn run_batch(
     node: &Node,
-    snapshot: &Snapshot,
+    metadata: &Metadata,
     kind: BatchKind,
     items: &[BatchItem<'_>],
     options: &RequestOptions<'_>,
     started: Instant,
 ) -> Result<(LogPosition, Vec<String>), QueryError> {
     let watch = watch(node);
-    let cx = context(node, snapshot, options, &[], started, &watch);
+    let cx = context(node, metadata, options, &[], started, &watch);
     admit(node, cx.time)?;
     let position = execute::modify::batch_of(&cx, kind, items)?;
     Ok((position, written_warnings(node, &watch)))
@@ -304,7 +304,7 @@ fn admit(node: &Node, time: RequestTime) -> Result<(), QueryError> {
 
 fn context<'a>(
     node: &'a Node,
-    snapshot: &'a Snapshot,
+    metadata: &'a Metadata,
     options: &'a RequestOptions<'a>,
     values: &'a [Bound<'a>],
     started: Instant,
@@ -317,8 +317,8 @@ fn context<'a>(
     ExecuteContext {
         coordinator: node.coordinator(),
         locks: node.locks(),
-        placements: &snapshot.placements,
-        catalogue: &snapshot.catalogue,
+        cluster: &metadata.cluster,
+        catalogue: &metadata.catalogue,
         system: node,
         time,
         options,
