@@ -8,8 +8,8 @@
 //! new run begins at the highest timestamp in the data that is not above the ceiling (those above are clients').
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tholos_storage::StorageError;
@@ -21,10 +21,49 @@ use crate::query::values::RequestTime;
 /// How far ahead the ceiling is kept.
 pub const STEP_MICROS: i64 = 10_000_000;
 
-/// Where the wall's time comes from.
+/// Where time comes from: all of it, so that a node can be run on a time that a test has in its hand.
 pub trait Wall: Send + Sync {
-    /// Microseconds since 1970.
+    /// Microseconds since 1970, as the wall shows them.
     fn micros(&self) -> i64;
+    /// A moment on a clock that never stands still or goes back, whatever the wall does: for how long something took.
+    fn instant(&self) -> Instant;
+}
+
+/// A moment after which a request is given up, on the clock that knows whether it is there.
+#[derive(Clone, Copy)]
+pub struct Deadline<'a> {
+    wall: &'a dyn Wall,
+    /// The moment.
+    pub at: Instant,
+}
+
+impl<'a> Deadline<'a> {
+    /// That moment on that clock.
+    pub fn new(wall: &'a dyn Wall, at: Instant) -> Deadline<'a> {
+        Deadline { wall, at }
+    }
+
+    /// The moment of now.
+    pub fn now(&self) -> Instant {
+        self.wall.instant()
+    }
+
+    /// Whether the time is over.
+    pub fn is_over(&self) -> bool {
+        self.now() >= self.at
+    }
+
+    /// This one, or that in so long if it is sooner.
+    #[must_use]
+    pub fn or_in(self, span: Duration) -> Deadline<'a> {
+        Deadline { at: self.at.min(self.now() + span), ..self }
+    }
+}
+
+impl std::fmt::Debug for Deadline<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Deadline").field(&self.at).finish()
+    }
 }
 
 /// The operating system's clock.
@@ -37,28 +76,41 @@ impl Wall for SystemWall {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
+
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
 }
 
 /// A clock that a test sets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ManualWall {
     micros: AtomicI64,
+    /// Only what passed since is ever looked at.
+    began: Instant,
+    passed_micros: AtomicU64,
 }
 
 impl ManualWall {
     /// Shows this time until it is set again.
     pub fn at(micros: i64) -> ManualWall {
-        ManualWall { micros: AtomicI64::new(micros) }
+        ManualWall {
+            micros: AtomicI64::new(micros),
+            began: Instant::now(),
+            passed_micros: AtomicU64::new(0),
+        }
     }
 
-    /// Sets the time.
+    /// Sets what the wall shows, as its owner might: no time passes by that.
     pub fn set(&self, micros: i64) {
         self.micros.store(micros, Ordering::Relaxed);
     }
 
-    /// Moves the time on.
+    /// Moves what the wall shows, forward or back. Time that goes by is never less than none.
     pub fn advance(&self, micros: i64) {
         self.micros.fetch_add(micros, Ordering::Relaxed);
+        let passed = u64::try_from(micros).unwrap_or(0);
+        self.passed_micros.fetch_add(passed, Ordering::Relaxed);
     }
 }
 
@@ -66,11 +118,19 @@ impl Wall for ManualWall {
     fn micros(&self) -> i64 {
         self.micros.load(Ordering::Relaxed)
     }
+
+    fn instant(&self) -> Instant {
+        self.began + Duration::from_micros(self.passed_micros.load(Ordering::Relaxed))
+    }
 }
 
 impl<W: Wall + ?Sized> Wall for std::sync::Arc<W> {
     fn micros(&self) -> i64 {
         (**self).micros()
+    }
+
+    fn instant(&self) -> Instant {
+        (**self).instant()
     }
 }
 
@@ -136,6 +196,16 @@ impl HybridClock {
     /// The wall's time, which may stand still or step back.
     pub fn wall_micros(&self) -> i64 {
         self.wall.micros()
+    }
+
+    /// A moment on the clock that never goes back.
+    pub fn instant(&self) -> Instant {
+        self.wall.instant()
+    }
+
+    /// What must be done by then.
+    pub fn deadline(&self, at: Instant) -> Deadline<'_> {
+        Deadline::new(&*self.wall, at)
     }
 }
 

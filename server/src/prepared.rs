@@ -12,7 +12,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use quick_cache::Weighter;
@@ -21,6 +20,7 @@ use tholos_grammar::name::Name;
 use tholos_grammar::protocol::response::metadata::{ColumnSpec as WireColumn, EncodedColumns};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use crate::clock::Deadline;
 use crate::error::QueryError;
 use crate::query::catalogue::Catalogue;
 use crate::query::plan::{ColumnSpec, Planned};
@@ -52,7 +52,7 @@ impl Ready {
         text: &str,
         keyspace: Option<&Name>,
         catalogue: &Catalogue,
-        deadline: Option<Instant>,
+        deadline: Option<Deadline<'_>>,
     ) -> Result<Ready, QueryError> {
         let statement = tholos_parser::parse_statement(text)?;
         let effort = Effort { deadline, ..Effort::default() };
@@ -226,7 +226,7 @@ impl PreparedCache {
         text: &str,
         keyspace: Option<&Name>,
         catalogue: &Catalogue,
-        deadline: Option<Instant>,
+        deadline: Option<Deadline<'_>>,
     ) -> Result<(Arc<Prepared>, Arc<Ready>), QueryError> {
         let id = statement_id(text, keyspace);
         if let Some(prepared) = self.cache.get(&id) {

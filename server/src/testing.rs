@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tholos_cluster::coordinator::Coordinator;
@@ -23,6 +24,7 @@ use tholos_storage::read::live::ReadBudget;
 use tholos_storage::schema::{Schema, SchemaChange};
 use uuid::Uuid;
 
+use crate::clock::{Deadline, SystemWall, Wall};
 use crate::error::QueryError;
 use crate::execute::locks::PartitionLocks;
 use crate::execute::replica::LocalReplica;
@@ -214,7 +216,7 @@ impl Bench {
             options: &options,
             values: &values,
             random: &Counting(AtomicU64::new(1)),
-            deadline: std::time::Instant::now() + std::time::Duration::from_secs(60),
+            deadline: Deadline::new(&SystemWall, SystemWall.instant() + Duration::from_secs(60)),
             watch: &watch,
         });
         if let Some(read) = watch.over_threshold.take() {

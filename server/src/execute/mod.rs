@@ -14,7 +14,6 @@ pub mod tombstones;
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Instant;
 
 use parking_lot::Mutex;
 use tholos_cluster::coordinator::Coordinator;
@@ -28,6 +27,7 @@ use tholos_storage::model::read::ReadCommand;
 use tholos_storage::schema::TableId;
 
 use crate::budget::Credit;
+use crate::clock::Deadline;
 use crate::error::QueryError;
 use crate::execute::batch_limits::BatchLimits;
 use crate::execute::locks::PartitionLocks;
@@ -61,7 +61,7 @@ pub struct ExecuteContext<'a> {
     /// Random bits.
     pub random: &'a dyn Random,
     /// When the request is given up: long reads look at it now and then.
-    pub deadline: Instant,
+    pub deadline: Deadline<'a>,
     /// What to warn of.
     pub watch: &'a RequestWatch,
 }

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
 
 use smallvec::{SmallVec, smallvec};
 use tholos_grammar::ast::modify::{Batch, Modification};
@@ -10,6 +9,7 @@ use tholos_grammar::ast::{Statement, TableName};
 use tholos_grammar::name::Name;
 use tholos_storage::schema::Table;
 
+use crate::clock::Deadline;
 use crate::error::QueryError;
 use crate::query::catalogue::Catalogue;
 use crate::query::expression::Binder;
@@ -22,7 +22,7 @@ use crate::system::schema::SYSTEM_TRACES;
 #[derive(Clone, Copy, Debug)]
 pub struct PlanContext<'a> {
     /// What planning may cost, and has cost; none: as much as it takes.
-    pub effort: Option<&'a Effort>,
+    pub effort: Option<&'a Effort<'a>>,
     /// The catalogue.
     pub catalogue: &'a Catalogue,
     /// The session's keyspace (or the request's own, in protocol v5).
@@ -31,9 +31,9 @@ pub struct PlanContext<'a> {
 
 /// What planning a statement may cost.
 #[derive(Debug, Default)]
-pub struct Effort {
+pub struct Effort<'a> {
     /// Planning is given up then.
-    pub deadline: Option<Instant>,
+    pub deadline: Option<Deadline<'a>>,
     /// Terms drafted and settled so far.
     pub steps: Cell<u64>,
 }
@@ -41,7 +41,7 @@ pub struct Effort {
 /// How often planning looks at the clock.
 const STEPS_PER_LOOK_AT_CLOCK: u64 = 4096;
 
-impl Effort {
+impl Effort<'_> {
     /// One step more.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Effort {
         self.steps.set(steps);
         match self.deadline {
             Some(deadline)
-                if steps.is_multiple_of(STEPS_PER_LOOK_AT_CLOCK) && Instant::now() >= deadline =>
+                if steps.is_multiple_of(STEPS_PER_LOOK_AT_CLOCK) && deadline.is_over() =>
             {
                 Err(QueryError::Overloaded(format!(
                     "planning the statement did not end in the time that a request may take ({steps} terms were planned): nothing was done; send smaller statements, or bind values instead of writing them"

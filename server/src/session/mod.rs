@@ -157,7 +157,7 @@ impl Session {
         let metadata = self.node.metadata();
         let own = query.parameters.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
-        let deadline = Some(started + self.node.request_timeout());
+        let deadline = Some(self.node.clock().deadline(started + self.node.request_timeout()));
         let ready = match Ready::plan(query.text, keyspace, &metadata.catalogue, deadline) {
             Ok(ready) => ready,
             Err(error) => return Failure::other(error).step(),
@@ -180,7 +180,8 @@ impl Session {
         let own = prepare.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
         let metadata = self.node.metadata();
-        let deadline = Some(Instant::now() + self.node.request_timeout());
+        let clock = self.node.clock();
+        let deadline = Some(clock.deadline(clock.instant() + self.node.request_timeout()));
         let cache = self.node.prepared();
         let (prepared, ready) =
             match cache.prepare(prepare.text, keyspace, &metadata.catalogue, deadline) {
@@ -285,7 +286,7 @@ impl Session {
         let metadata = self.node.metadata();
         let own = batch.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
-        let deadline = Some(started + self.node.request_timeout());
+        let deadline = Some(self.node.clock().deadline(started + self.node.request_timeout()));
         let mut statements: Vec<(Arc<Ready>, BoundValues<'_>)> =
             Vec::with_capacity(batch.statements.len());
         for statement in &batch.statements {
@@ -334,7 +335,7 @@ impl Session {
 
     /// Gives up what has taken its time before anything was done.
     fn check_time(&self, started: Instant) -> Result<(), QueryError> {
-        if started.elapsed() < self.node.request_timeout() {
+        if !self.node.clock().deadline(started + self.node.request_timeout()).is_over() {
             return Ok(());
         }
         let what = "the time of the request was over before its statements were planned: nothing was done; send fewer at a time, prepared";

@@ -186,7 +186,7 @@ impl<'a> Run<'a> {
         done.warnings.extend(plan.wide_aggregate());
         if let Some(read) = watch.over_threshold.take() {
             self.node.metrics().tombstone_warnings.fetch_add(1, Ordering::Relaxed);
-            self.node.tombstone_log().tell(&read, Instant::now());
+            self.node.tombstone_log().tell(&read, self.node.clock().instant());
             done.warnings.push(read.warning());
         }
         done
@@ -324,7 +324,7 @@ fn context<'a>(
         options,
         values,
         random: node.random(),
-        deadline: started + node.request_timeout(),
+        deadline: node.clock().deadline(started + node.request_timeout()),
         watch,
     }
 }

@@ -1,7 +1,6 @@
 //! Statements as text with answers as values: for tests, scripts and tools inside the process.
 
 use std::fmt;
-use std::time::Instant;
 
 use tholos_grammar::protocol::request::parameters::QueryParameters;
 use tholos_grammar::protocol::request::query::Query;
@@ -58,7 +57,8 @@ impl Session {
     ) -> Result<(TextOutcome, Vec<String>), QueryError> {
         let mut body = Vec::new();
         let query = Query { text, parameters: *parameters };
-        let answer = match self.query(&query, Instant::now(), &mut body) {
+        let started = self.node.clock().instant();
+        let answer = match self.query(&query, started, &mut body) {
             Ok(Step::Answer(answer)) => answer,
             Ok(Step::Wait(Operation::Durable(position), continuation)) => {
                 let durable = self.node.engine().wait_durable(position).map_err(QueryError::from);

@@ -27,7 +27,7 @@ mod written_key_tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 use tholos_grammar::consistency::Consistency;
@@ -173,7 +173,7 @@ fn run(
         matches!(plan.projection, Projection::Aggregates { .. }) && plan.group_by.is_none();
     let limits = limits(plan, evaluator, page_size, one_row, resume.as_ref())?;
     let deadline = match &plan.timeout {
-        Some(timeout) => cx.deadline.min(Instant::now() + span(timeout, evaluator)?),
+        Some(timeout) => cx.deadline.or_in(span(timeout, evaluator)?),
         None => cx.deadline,
     };
     if limits.total == Some(0) {

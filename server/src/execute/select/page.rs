@@ -17,6 +17,7 @@ use super::project;
 use super::row::{ClusteringValues, Layout, Partition, RowView};
 use super::sorted::SortedGroups;
 use crate::budget::Credit;
+use crate::clock::Deadline;
 use crate::error::{PutOff, QueryError};
 use crate::execute::RequestWatch;
 use crate::execute::paging::{PagingState, fingerprint};
@@ -80,7 +81,7 @@ pub(super) struct Page<'a> {
     /// Where the page ended, once it is full: it has a next one only if there is a further row.
     full: Option<PagingState>,
     next: Option<PagingState>,
-    time: PageTime,
+    time: PageTime<'a>,
     /// Rows looked at, shown or not.
     visited: u32,
     effort: Effort,
@@ -93,19 +94,19 @@ pub(super) struct Page<'a> {
 
 /// How long a page may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PageTime {
+pub(super) struct PageTime<'a> {
     /// The read is given up then.
-    pub(super) deadline: Instant,
+    pub(super) deadline: Deadline<'a>,
     /// A page that can go on later ends then.
     pub(super) page_end: Option<Instant>,
 }
 
-impl PageTime {
+impl<'a> PageTime<'a> {
     /// A page that can end early does so after `page`, and when half of the request's time is over: its client is to have
     /// it in time.
-    pub(super) fn until(deadline: Instant, page: Option<Duration>) -> PageTime {
-        let now = Instant::now();
-        let left = deadline.saturating_duration_since(now);
+    pub(super) fn until(deadline: Deadline<'a>, page: Option<Duration>) -> PageTime<'a> {
+        let now = deadline.now();
+        let left = deadline.at.saturating_duration_since(now);
         let page_end = page.map(|page| now + page.min(left / 2));
         PageTime { deadline, page_end }
     }
@@ -145,7 +146,7 @@ impl<'a> Page<'a> {
         conditions: Vec<Condition<'a>>,
         limits: Limits,
         now: Seconds,
-        time: PageTime,
+        time: PageTime<'a>,
         watch: &RequestWatch,
         out: &'a mut Vec<u8>,
         writer: &'a mut RowsWriter,
@@ -331,11 +332,11 @@ impl<'a> Page<'a> {
 
     /// Lets the page end when its time is over, if it can go on later; otherwise gives the read up.
     pub(super) fn check_deadline(&mut self) -> Result<(), QueryError> {
-        let now = Instant::now();
+        let now = self.time.deadline.now();
         if self.time.page_end.is_some_and(|end| now > end) {
             self.effort.is_late = true;
         }
-        if now <= self.time.deadline {
+        if now <= self.time.deadline.at {
             return Ok(());
         }
         let table = &self.plan.table;

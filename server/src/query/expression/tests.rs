@@ -5,6 +5,7 @@ use std::cell::Cell;
 use tholos_parser::limits::{MAX_NESTING, MAX_OPERATORS};
 use tholos_parser::parse_statement;
 
+use crate::clock::{Deadline, SystemWall, Wall};
 use crate::query::STACK_BYTES;
 use crate::query::planner::{Effort, PlanContext, plan};
 use crate::testing::Bench;
@@ -161,7 +162,8 @@ fn deepest_terms() {
 #[test]
 fn planning_ends_when_the_time_is_over() {
     let bench = bench();
-    let effort = Effort { deadline: Some(std::time::Instant::now()), steps: Cell::new(0) };
+    let deadline = Deadline::new(&SystemWall, SystemWall.instant());
+    let effort = Effort { deadline: Some(deadline), steps: Cell::new(0) };
     let keyspace = "ks".into();
     let context = PlanContext {
         catalogue: &bench.catalogue,
