@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tholos_storage::StorageError;
+use tholos_storage::engine::BackgroundDriver;
 use tholos_storage::model::Timestamp;
 
 use crate::identity::NodeStore;
@@ -143,8 +144,13 @@ pub struct HybridClock {
 
 impl HybridClock {
     /// A clock over this wall, that goes on after `last` and keeps its ceiling in `store`. A node whose disk is full starts
-    /// without.
-    pub fn open(wall: impl Wall + 'static, last: Timestamp, store: NodeStore) -> HybridClock {
+    /// without. `driver` says who raises the ceiling ahead of need.
+    pub fn open(
+        wall: impl Wall + 'static,
+        last: Timestamp,
+        store: NodeStore,
+        driver: BackgroundDriver,
+    ) -> HybridClock {
         let behind = last.saturating_sub(wall.micros());
         if behind > MAX_SILENT_LAG_MICROS {
             tracing::warn!(
@@ -155,10 +161,12 @@ impl HybridClock {
             );
         }
         let ceiling = Ceiling {
+            driver,
             store: Mutex::new(store),
             covered: AtomicI64::new(0),
             raise_above: AtomicI64::new(0),
             raising: AtomicBool::new(false),
+            raise_to: AtomicI64::new(0),
         };
         ceiling.raise_or_tell(wall.micros().max(last));
         HybridClock { wall: Box::new(wall), last: AtomicI64::new(last), ceiling: Arc::new(ceiling) }
@@ -170,6 +178,11 @@ impl HybridClock {
         if timestamp > self.ceiling.raise_above.load(Ordering::Relaxed) {
             self.ceiling.cover(timestamp);
         }
+    }
+
+    /// Raises the ceiling, if that is the caller's and it is time; whether it was.
+    pub fn background_step(&self) -> bool {
+        self.ceiling.driver == BackgroundDriver::Caller && self.ceiling.raise_at_side()
     }
 
     /// Ends a run: what was given out last is the ceiling.
@@ -214,6 +227,7 @@ const MAX_SILENT_LAG_MICROS: i64 = 1_000_000;
 
 /// The highest timestamp that may be given out, as the disk has it.
 struct Ceiling {
+    driver: BackgroundDriver,
     store: Mutex<NodeStore>,
     /// The ceiling on disk.
     covered: AtomicI64,
@@ -221,6 +235,8 @@ struct Ceiling {
     raise_above: AtomicI64,
     /// Somebody raises it at the side.
     raising: AtomicBool,
+    /// The timestamp that it is raised for.
+    raise_to: AtomicI64,
 }
 
 impl Ceiling {
@@ -228,16 +244,29 @@ impl Ceiling {
         if timestamp > self.covered.load(Ordering::Acquire) {
             self.raise_or_tell(timestamp);
         } else if !self.raising.swap(true, Ordering::AcqRel) {
+            self.raise_to.store(timestamp, Ordering::Relaxed);
+            if self.driver == BackgroundDriver::Caller {
+                return;
+            }
             let ceiling = Arc::clone(self);
             let raise = move || {
-                ceiling.raise_or_tell(timestamp);
-                ceiling.raising.store(false, Ordering::Release);
+                ceiling.raise_at_side();
             };
             // Without a thread the next one to ask does it, or waits for it in the end.
             if std::thread::Builder::new().name("clock".into()).spawn(raise).is_err() {
                 self.raising.store(false, Ordering::Release);
             }
         }
+    }
+
+    /// Raises it if that was asked for; whether it was.
+    fn raise_at_side(&self) -> bool {
+        if !self.raising.load(Ordering::Acquire) {
+            return false;
+        }
+        self.raise_or_tell(self.raise_to.load(Ordering::Relaxed));
+        self.raising.store(false, Ordering::Release);
+        true
     }
 
     /// Writes go on without it: they have worse to fear from such a disk.
@@ -285,7 +314,7 @@ mod tests {
 
     fn open(fs: &Arc<dyn Fs>, wall: impl Wall + 'static, last: Timestamp) -> HybridClock {
         let store = NodeStore::open(Arc::clone(fs), Path::new("/data"), "a", &mut || 1).unwrap();
-        HybridClock::open(wall, last, store)
+        HybridClock::open(wall, last, store, BackgroundDriver::Threads)
     }
 
     fn kept(fs: &Arc<dyn Fs>) -> Timestamp {

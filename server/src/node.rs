@@ -246,6 +246,15 @@ impl Node {
         Ok(Altered { told, kept })
     }
 
+    /// Takes one step of background work, if there is any: what the node's threads do unless its engine was told that the
+    /// caller does it. The log is synced by [`Engine::sync_log`].
+    ///
+    /// # Errors
+    /// What reading and writing meets; nothing is lost by it.
+    pub fn background_step(&self) -> Result<bool, StorageError> {
+        Ok(self.clock.background_step() || self.engine().background_step()?)
+    }
+
     /// Keeps a trace, for a while.
     pub fn record_trace(&self, traced: Traced<'_>) {
         self.traces.record(traced);

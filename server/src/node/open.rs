@@ -59,6 +59,9 @@ pub struct NodeOptions {
     pub random: Box<dyn Random + Send + Sync>,
     /// Where clients reach it.
     pub native_address: SocketAddr,
+    /// How the storage engine works: what the configuration says, unless it is changed. If its background work is the
+    /// caller's, the node starts no thread at all: see [`Node::background_step`].
+    pub engine: EngineOptions,
     /// Move damaged segments of the commit log away and go on, instead of refusing to start.
     pub set_aside_damaged: bool,
     /// Make parts of the data directory that were lost anew, empty, instead of refusing to start.
@@ -83,11 +86,12 @@ impl NodeOptions {
     /// A node on the real file system and clock.
     pub fn real(config: Config, native_address: SocketAddr) -> NodeOptions {
         NodeOptions {
-            config,
             fs: Arc::new(RealFs),
             wall: Arc::new(SystemWall),
             random: Box::new(SystemRandom),
             native_address,
+            engine: engine_options(&config),
+            config,
             set_aside_damaged: false,
             recreate_missing: false,
         }
@@ -117,6 +121,7 @@ impl Node {
             wall,
             random,
             native_address,
+            engine: mut engine_options,
             set_aside_damaged,
             recreate_missing,
         } = options;
@@ -142,14 +147,15 @@ impl Node {
         let cluster = ClusterMetadata::new(ring, SELF, Arc::clone(store.schema()))
             .map_err(|error| NodeError::Schema(refused(error)))?;
         let settings = table_settings(store.schema());
-        let mut engine_options = engine_options(&config, set_aside_damaged);
+        let driver = engine_options.background;
+        engine_options.commit_log.set_aside_damaged = set_aside_damaged;
         let Stored { dropped, knows_all_dropped, .. } = store.stored().clone();
         engine_options.expected = Expected { opened_before, dropped, knows_all_dropped };
         let engine_clock = Arc::new(EngineClock(Arc::clone(&wall)));
         let engine = Engine::open(Arc::clone(&fs), engine_clock, engine_options, settings)?;
         store.settle(engine.unknown_tables())?;
         journal.establish()?;
-        let clock = HybridClock::open(wall, engine.max_timestamp(clock_ceiling), journal);
+        let clock = HybridClock::open(wall, engine.max_timestamp(clock_ceiling), journal, driver);
         let catalogue = Catalogue::new(Arc::clone(store.schema()), Arc::new(system_schema()));
         let budget = Arc::new(Budget::new(config.request_bytes()));
         Ok(Node {
@@ -192,7 +198,7 @@ fn lock(fs: &dyn Fs, config: &Config) -> Result<Box<dyn Send + Sync>, StorageErr
     })
 }
 
-fn engine_options(config: &Config, set_aside_damaged: bool) -> EngineOptions {
+fn engine_options(config: &Config) -> EngineOptions {
     let log = &config.commit_log;
     let interval = Duration::from_millis(log.periodic_interval_ms);
     let commit_log = CommitLogOptions {
@@ -203,7 +209,6 @@ fn engine_options(config: &Config, set_aside_damaged: bool) -> EngineOptions {
         },
         segment_bytes: log.segment_mib << 20,
         total_bytes: log.total_mib * MIB,
-        set_aside_damaged,
         // Zeros keep syncs short, which is nothing to writers that do not wait for them.
         zero_fill: log.mode != CommitLogMode::Periodic,
         ..CommitLogOptions::default()

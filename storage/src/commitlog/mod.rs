@@ -234,6 +234,11 @@ impl CommitLog {
         self.shared.flush(true)
     }
 
+    /// Makes a file for the next segment, if there is none and this log has no thread that would; whether it did.
+    pub fn prepare_step(&self) -> bool {
+        self.thread.is_none() && self.shared.prepare_in_turn()
+    }
+
     /// Where the next record goes, at the earliest: everything appended so far is strictly before it. A flush takes it
     /// while it holds the table's append locks; it is the flushed position that goes to the manifest.
     pub fn end(&self) -> LogPosition {

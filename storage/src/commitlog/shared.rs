@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use super::buffer::{Buffer, Health};
 use super::durable::Durable;
 use super::figures::LogFigures;
-use super::segments::Segments;
+use super::segments::{FileJob, Segments};
 use super::writer::{LogWriter, WriteError};
 use super::{CommitLogOptions, FULL_DISK_RETRY, LogPosition, SyncMode};
 use crate::StorageError;
@@ -195,15 +195,25 @@ impl Shared {
     fn prepare_file(self: &Arc<Self>) -> Option<JoinHandle<()>> {
         let job = self.writer.lock().segments.begin_preparing()?;
         let shared = self.clone();
-        let spawned = std::thread::Builder::new().name("commit-log-file".into()).spawn(move || {
-            let result = job.run();
-            if let Err(error) = &result {
-                tracing::warn!(%error, "no file could be prepared for the next commit log segment");
-            }
-            shared.writer.lock().segments.end_preparing(&job, result.is_ok());
-        });
+        let run = move || shared.run_preparing(&job);
+        let spawned = std::thread::Builder::new().name("commit-log-file".into()).spawn(run);
         spawned
             .inspect_err(|error| tracing::warn!(%error, "no thread to prepare a commit log file"))
             .ok()
+    }
+
+    /// The same in the calling thread; whether there was anything to make.
+    pub(super) fn prepare_in_turn(&self) -> bool {
+        let Some(job) = self.writer.lock().segments.begin_preparing() else { return false };
+        self.run_preparing(&job);
+        true
+    }
+
+    fn run_preparing(&self, job: &FileJob) {
+        let result = job.run();
+        if let Err(error) = &result {
+            tracing::warn!(%error, "no file could be prepared for the next commit log segment");
+        }
+        self.writer.lock().segments.end_preparing(job, result.is_ok());
     }
 }

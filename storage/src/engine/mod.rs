@@ -286,14 +286,14 @@ impl Engine {
         self.table(id)?.compact_files(&self.0.context, Some(&numbers))
     }
 
-    /// Takes one step of background work, if there is any to do: a flush or a compaction.
+    /// Takes one step of background work, if there is any to do: a flush, a compaction, or the log's next file.
     ///
     /// # Errors
     /// What reading and writing meets; nothing is lost by it.
     pub fn background_step(&self) -> Result<bool, StorageError> {
         let flushed = self.0.flush_step();
         self.0.signals.note_flush(&flushed);
-        Ok(flushed? || self.0.compaction_step()?)
+        Ok(flushed? || self.0.log.prepare_step() || self.0.compaction_step()?)
     }
 
     /// Stops writes and background work, writes everything to SSTables and syncs the log.
