@@ -1,8 +1,10 @@
 //! The coordinator: carries a write or a read to the replicas of its token and says whether the level is met.
 //!
-//! The local replica is reached by a function call. Other nodes have no way to be reached yet, so they count as dead:
-//! a level that needs them is refused before anything is written, and a definite refusal never turns out to have
-//! happened.
+//! The local replica is reached by a function call. Other nodes have no way to be reached yet, so they count as dead and
+//! are left no hints: a level that needs them is refused before anything is written, and a definite refusal never turns out
+//! to have happened.
+
+use std::sync::Arc;
 
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::token::Token;
@@ -11,6 +13,7 @@ use tholos_storage::model::read::ReadCommand;
 
 use crate::consistency::{Acks, Shortage, shortage};
 use crate::placement::Placement;
+use crate::request::write::{Effect, Input, Write};
 use crate::ring::NodeIndex;
 
 /// A node that holds data: the local storage engine, or something in its place.
@@ -85,7 +88,7 @@ impl<R: Replica> Coordinator<R> {
     /// `Unavailable` and `WrongLevel` before anything was written; else what the replica says.
     pub fn write(
         &self,
-        placement: &Placement,
+        placement: &Arc<Placement>,
         token: Token,
         consistency: Consistency,
         mutation: &Mutation,
@@ -94,8 +97,29 @@ impl<R: Replica> Coordinator<R> {
             let why = "is for conditional statements: use another for a plain write";
             return Err(CoordinatorError::WrongLevel { consistency, why });
         }
-        self.available(placement, placement.replicas(token), consistency)?;
-        self.local.write(mutation).map_err(CoordinatorError::Replica)
+        let replicas = placement.replicas(token);
+        if *replicas == [self.node] {
+            // Nobody else has a say: no more is to be kept of it.
+            self.available(placement, replicas, consistency)?;
+            return self.local.write(mutation).map_err(CoordinatorError::Replica);
+        }
+        let mut effects = Vec::new();
+        let alive = |node| node == self.node;
+        let unavailable = |Shortage { required, present: alive }| CoordinatorError::Unavailable {
+            consistency,
+            required,
+            alive,
+        };
+        let mut write = Write::begin(placement.clone(), token, consistency, alive, &mut effects)
+            .map_err(unavailable)?;
+        // A hint alone, as ANY has it, would be lost.
+        if !effects.contains(&Effect::Send(self.node)) {
+            return Err(unavailable(Shortage { required: 1, present: 0 }));
+        }
+        let ack = self.local.write(mutation).map_err(CoordinatorError::Replica)?;
+        write.on(Input::Ack(self.node), &mut effects);
+        debug_assert!(effects.contains(&Effect::Answer(Ok(()))), "no others are alive: {write:?}");
+        Ok(ack)
     }
 
     /// Reads from the replicas of `token`, or of every token when there is none.
@@ -154,7 +178,6 @@ impl<R: Replica> Coordinator<R> {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::sync::Arc;
 
     use smallvec::SmallVec;
     use tholos_storage::schema::TableId;
@@ -199,9 +222,9 @@ mod tests {
         }
     }
 
-    fn placement(nodes: u16, factor: u32) -> Placement {
+    fn placement(nodes: u16, factor: u32) -> Arc<Placement> {
         let ring = Ring::new((1..=nodes).map(node).collect()).unwrap();
-        Placement::new(Arc::new(ring), &Replication::Simple { factor }, 0)
+        Arc::new(Placement::new(Arc::new(ring), &Replication::Simple { factor }, 0))
     }
 
     fn mutation() -> Mutation {

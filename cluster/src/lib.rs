@@ -4,6 +4,7 @@
 //! - [`placement`]: from a keyspace's replication and a ring to the replicas of every token.
 //! - [`consistency`]: one predicate for all consistency levels.
 //! - [`metadata`]: what all nodes agree on, one value per epoch: the ring, the placements, the schema.
+//! - [`request`]: requests on their way to replicas, as machines without I/O.
 //! - [`coordinator`]: carries a write or a read to the replicas, and says when the level is met.
 //!
 //! Invariant: no clock, no randomness of its own, no network and no async runtime in this crate: all of it is an
@@ -13,4 +14,5 @@ pub mod consistency;
 pub mod coordinator;
 pub mod metadata;
 pub mod placement;
+pub mod request;
 pub mod ring;

@@ -78,7 +78,7 @@ impl ClusterMetadata {
     }
 
     /// Who has the keys of a keyspace. One that is not in the schema is a system keyspace: on this node alone.
-    pub fn placement(&self, keyspace: &str) -> &Placement {
+    pub fn placement(&self, keyspace: &str) -> &Arc<Placement> {
         self.placements.of(keyspace)
     }
 

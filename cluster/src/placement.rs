@@ -353,7 +353,7 @@ impl Placements {
     }
 
     /// The placement of a keyspace. One that is not known is a system keyspace: on this node alone.
-    pub fn of(&self, keyspace: &str) -> &Placement {
+    pub fn of(&self, keyspace: &str) -> &Arc<Placement> {
         self.keyspaces.get(keyspace).unwrap_or(&self.local)
     }
 }
@@ -431,7 +431,7 @@ mod tests {
         let ring = ring(&[("dc1", "r1")], 7);
         let one = options(&[("class", "SimpleStrategy"), ("replication_factor", "1")]);
         let placements = Placements::new(&ring, 0, [("a", &one), ("b", &one)]).unwrap();
-        assert!(std::ptr::eq(placements.of("a"), placements.of("b")));
+        assert!(Arc::ptr_eq(placements.of("a"), placements.of("b")));
         assert_eq!(placements.of("system").factor(), 1);
         let bad = options(&[("class", "Nowhere")]);
         assert_eq!(Placements::new(&ring, 0, [("a", &bad)]).unwrap_err().0, "a");
