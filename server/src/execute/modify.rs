@@ -1,9 +1,11 @@
 //! Executing INSERT, UPDATE, DELETE and BATCH: mutations made, then carried to the replicas.
 //!
-//! A statement that depends on what is there (lists by index or value, counters) holds its partitions' locks from
+//! A statement that depends on what is there (lists by index or value, counters) takes two steps: the rows that it needs
+//! are read, then its mutations are made of them, which is pure. It holds its partitions' locks from
 //! reading to writing, so that no change of another one on this node is lost (see [`locks`](super::locks)).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use smallvec::SmallVec;
 use tholos_grammar::ast::modify::BatchKind;
@@ -23,7 +25,7 @@ use crate::execute::{ExecuteContext, RowKey};
 use crate::query::batch::{self, BatchItem, BatchPlan};
 use crate::query::modify::ModifyPlan;
 use crate::query::modify::elements::{ListPaths, unreadable};
-use crate::query::modify::mutation::{Existing, WriteRequest, mutations};
+use crate::query::modify::mutation::{Existing, NeededRow, WriteRequest, mutations, needed};
 use crate::query::restriction::evaluate::Evaluator;
 
 /// Executes a modification. The answer may go out once the position is durable; the default position always is.
@@ -37,7 +39,7 @@ pub fn modify(cx: &ExecuteContext<'_>, plan: &ModifyPlan) -> Result<LogPosition,
     let item = BatchItem { plan, values: cx.values };
     let _locks = lock(cx, &[item])?;
     let request = WriteRequest { values: item.values, call: cx.call(), timestamp };
-    let rows = Rows { cx, consistency };
+    let rows = read(cx, &[item], consistency)?;
     let mut last = LogPosition::default();
     for mutation in &mutations(plan, request, &mut ListPaths::default(), &rows)? {
         last = last.max(write(cx, &plan.table.keyspace, consistency, mutation)?);
@@ -81,7 +83,8 @@ fn write_batch(
     consistency: Consistency,
 ) -> Result<LogPosition, QueryError> {
     let _locks = lock(cx, items)?;
-    let merged = batch::merged(items, cx.call(), timestamp, &Rows { cx, consistency })?;
+    let rows = read(cx, items, consistency)?;
+    let merged = batch::merged(items, cx.call(), timestamp, &rows)?;
     cx.watch.warnings.borrow_mut().extend(cx.watch.batch_limits.check(kind, items, &merged)?);
     let tables = items.iter().map(|item| (item.plan.table.id, &item.plan.table.keyspace));
     let keyspaces: BTreeMap<TableId, &Name> = tables.collect();
@@ -135,30 +138,51 @@ fn lock<'a>(
     cx.locks.try_lock(&tokens).map_err(|token| QueryError::PutOff(PutOff::Locked(token)))
 }
 
-/// Rows as the replicas have them.
-struct Rows<'a, 'c> {
-    cx: &'a ExecuteContext<'c>,
+/// What the statements of a request must know, by table and full key.
+#[derive(Default)]
+struct ReadRows(BTreeMap<(TableId, Vec<u8>), Option<RowBuf>>);
+
+/// Reads what statements must know before they can say what they write. Their partitions are locked.
+fn read(
+    cx: &ExecuteContext<'_>,
+    items: &[BatchItem<'_>],
     consistency: Consistency,
+) -> Result<ReadRows, QueryError> {
+    // A write at ANY asks nothing of replicas; what it reads must come from one.
+    let consistency = match consistency {
+        Consistency::Any => Consistency::One,
+        other => other,
+    };
+    let mut rows = ReadRows::default();
+    for item in items {
+        let table = &item.plan.table;
+        for NeededRow { partition, position } in needed(item.plan, item.values, cx.call())? {
+            let Entry::Vacant(unread) =
+                rows.0.entry((table.id, [&partition[..], &position].concat()))
+            else {
+                continue;
+            };
+            let key = &unread.key().1;
+            let row = RowKey { table: table.id, key, partition_len: partition.len() };
+            let token = Token(token_of(&partition));
+            let row = cx.read_row(&table.keyspace, token, consistency, row)?;
+            let row = row.map(|row| row.row().to_buf()).transpose().map_err(unreadable)?;
+            unread.insert(row);
+        }
+    }
+    Ok(rows)
 }
 
-impl Existing for Rows<'_, '_> {
+impl Existing for ReadRows {
     fn row(
         &self,
         table: &Table,
         partition: &[u8],
         position: &[u8],
     ) -> Result<Option<RowBuf>, QueryError> {
-        let key = [partition, position].concat();
-        let row = RowKey { table: table.id, key: &key, partition_len: partition.len() };
-        // A write at ANY asks nothing of replicas; what it reads must come from one.
-        let consistency = match self.consistency {
-            Consistency::Any => Consistency::One,
-            other => other,
-        };
-        let token = Token(token_of(partition));
-        let Some(row) = self.cx.read_row(&table.keyspace, token, consistency, row)? else {
-            return Ok(None);
-        };
-        row.row().to_buf().map(Some).map_err(unreadable)
+        let row = self.0.get(&(table.id, [partition, position].concat()));
+        row.cloned().ok_or_else(|| {
+            QueryError::Internal("a statement depends on a row that was not read".to_string())
+        })
     }
 }

@@ -33,12 +33,21 @@ pub struct WriteRequest<'v> {
     pub timestamp: Timestamp,
 }
 
+/// A row, or static row, that a statement must know before it can say what it writes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NeededRow {
+    /// Its partition.
+    pub partition: keys::Partition,
+    /// Its position there.
+    pub position: Position,
+}
+
 /// Rows as they are, for the writes that depend on them.
 pub trait Existing {
     /// The row (or static row) at a position of a partition, reconciled; none if there is none.
     ///
     /// # Errors
-    /// What reading fails with.
+    /// A row that is damaged, or not among those that were [`needed`].
     fn row(
         &self,
         table: &Table,
@@ -47,10 +56,46 @@ pub trait Existing {
     ) -> Result<Option<RowBuf>, QueryError>;
 }
 
+/// The rows that must be read before [`mutations`] can be made: none, unless the plan [reads](ModifyPlan::reads).
+///
+/// # Errors
+/// [`QueryError::Invalid`] for values that don't fit the key's columns, or too many rows.
+pub fn needed(
+    plan: &ModifyPlan,
+    values: &[Bound<'_>],
+    call: CallContext<'_>,
+) -> Result<Vec<NeededRow>, QueryError> {
+    let mut needed = Vec::new();
+    if !plan.reads() {
+        return Ok(needed);
+    }
+    let evaluator = Evaluator { values, context: call };
+    let reads = |writes: &[ColumnWrite]| writes.iter().any(ColumnWrite::reads);
+    let mut positions = SmallVec::<[Position; 1]>::new();
+    if reads(&plan.statics) {
+        positions.push(Position::from_slice(&[STATIC]));
+    }
+    if reads(&plan.regulars) && plan.clustering.width() == plan.table.clustering.len() {
+        positions.extend(plan.clustering.rows(&plan.table, evaluator)?);
+    }
+    let partitions = plan.partitions.partitions(&plan.table, evaluator)?;
+    if partitions.len().saturating_mul(positions.len()) > MAX_COMBINATIONS {
+        return Err(keys::too_many_combinations());
+    }
+    for partition in partitions {
+        let of_partition = |position: &Position| NeededRow {
+            partition: partition.clone(),
+            position: position.clone(),
+        };
+        needed.extend(positions.iter().map(of_partition));
+    }
+    Ok(needed)
+}
+
 /// The mutations of one statement, one per partition. Partitions to which nothing is written (every value unset, an
 /// empty IN) have none.
 ///
-/// `paths` is the request's, for all its statements. `existing` is asked only if the plan [reads](ModifyPlan::reads).
+/// `paths` is the request's, for all its statements. `existing` is asked only for what is [`needed`].
 ///
 /// # Errors
 /// [`QueryError::Invalid`] for values that don't fit their columns; what `existing` fails with.
