@@ -23,8 +23,10 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use crate::clock::Deadline;
 use crate::error::QueryError;
 use crate::query::catalogue::Catalogue;
-use crate::query::plan::{ColumnSpec, Planned};
-use crate::query::planner::{Effort, PlanContext, plan};
+use crate::query::column::ColumnSpec;
+use crate::query::context::{Effort, PlanContext};
+use crate::query::plan::Planned;
+use crate::query::planner::plan;
 
 /// A statement's id.
 pub type StatementId = [u8; 16];

@@ -32,10 +32,11 @@ use crate::execute::select::PageBudget;
 use crate::execute::tombstones::TombstoneRead;
 use crate::execute::{ExecuteContext, RequestWatch, modify, select};
 use crate::query::catalogue::Catalogue;
+use crate::query::context::PlanContext;
 use crate::query::ddl::{self, DdlContext};
 use crate::query::functions::Random;
 use crate::query::plan::{Plan, Planned};
-use crate::query::planner::{PlanContext, plan};
+use crate::query::planner::plan;
 use crate::query::values::{Bound, BoundValues, RequestOptions, RequestTime};
 use crate::system::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables};
 

@@ -12,8 +12,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::execute::batch_limits::BatchLimits;
-
 /// The commented default file.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
@@ -489,6 +487,17 @@ fn system_memory_bytes() -> u64 {
 /// Cores that this process may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How large batches may be; 0: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Bytes above which a batch comes back with a warning.
+    pub warn_bytes: usize,
+    /// Bytes above which it is refused.
+    pub fail_bytes: usize,
+    /// Partitions above which one that is not logged comes back with a warning.
+    pub warn_partitions: usize,
 }
 
 #[cfg(test)]

@@ -10,19 +10,9 @@ use tholos_grammar::ast::modify::BatchKind;
 use tholos_storage::model::mutation::{Mutation, Update};
 use tholos_storage::schema::TableId;
 
+use crate::config::BatchLimits;
 use crate::error::QueryError;
 use crate::query::batch::BatchItem;
-
-/// Thresholds; 0: none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BatchLimits {
-    /// Bytes above which a batch comes back with a warning.
-    pub warn_bytes: usize,
-    /// Bytes above which it is refused.
-    pub fail_bytes: usize,
-    /// Partitions above which one that is not logged comes back with a warning.
-    pub warn_partitions: usize,
-}
 
 impl BatchLimits {
     /// Weighs what a batch would write: warnings for the client.

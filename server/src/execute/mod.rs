@@ -28,8 +28,8 @@ use tholos_storage::schema::TableId;
 
 use crate::budget::Credit;
 use crate::clock::Deadline;
+use crate::config::BatchLimits;
 use crate::error::QueryError;
-use crate::execute::batch_limits::BatchLimits;
 use crate::execute::locks::PartitionLocks;
 use crate::execute::replica::{LiveRows, LocalReplica, LogPosition, PointRow, ReplicaRows};
 use crate::execute::tombstones::TombstoneRead;

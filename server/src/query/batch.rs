@@ -18,13 +18,13 @@ use tholos_storage::model::row::RowBuilder;
 use tholos_storage::schema::{Table, TableId};
 
 use crate::error::QueryError;
+use crate::query::column::ColumnSpec;
 use crate::query::expression::Binder;
 use crate::query::functions::CallContext;
 use crate::query::modify::attributes::Attributes;
 use crate::query::modify::elements::{ListPaths, unreadable};
 use crate::query::modify::mutation::{Existing, WriteRequest, mutations};
 use crate::query::modify::{self, ModifyPlan};
-use crate::query::plan::ColumnSpec;
 use crate::query::values::Bound;
 
 /// A planned `BEGIN BATCH`.

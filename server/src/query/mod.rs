@@ -7,6 +7,8 @@
 
 pub mod batch;
 pub mod catalogue;
+pub mod column;
+pub mod context;
 pub mod ddl;
 pub mod describe;
 pub mod expression;
@@ -19,7 +21,9 @@ pub mod plan;
 pub mod planner;
 pub mod restriction;
 pub mod select;
+pub mod slots;
 pub mod suggest;
+pub mod types;
 pub mod values;
 
 /// Stack of the threads that serve requests. Parsing, planning and evaluating go down into a term by recursion: the

@@ -1,66 +1,19 @@
 //! The planner's entry point: dispatches a statement to the planner of its group.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 use tholos_grammar::ast::modify::{Batch, Modification};
 use tholos_grammar::ast::{Statement, TableName};
-use tholos_grammar::name::Name;
 use tholos_storage::schema::Table;
 
-use crate::clock::Deadline;
 use crate::error::QueryError;
-use crate::query::catalogue::Catalogue;
+use crate::query::context::PlanContext;
 use crate::query::expression::Binder;
 use crate::query::plan::{Plan, Planned};
 use crate::query::select::plan_select;
 use crate::query::{batch, ddl, describe, modify};
 use crate::system::schema::SYSTEM_TRACES;
-
-/// What planning may use.
-#[derive(Clone, Copy, Debug)]
-pub struct PlanContext<'a> {
-    /// What planning may cost, and has cost; none: as much as it takes.
-    pub effort: Option<&'a Effort<'a>>,
-    /// The catalogue.
-    pub catalogue: &'a Catalogue,
-    /// The session's keyspace (or the request's own, in protocol v5).
-    pub keyspace: Option<&'a Name>,
-}
-
-/// What planning a statement may cost.
-#[derive(Debug, Default)]
-pub struct Effort<'a> {
-    /// Planning is given up then.
-    pub deadline: Option<Deadline<'a>>,
-    /// Terms drafted and settled so far.
-    pub steps: Cell<u64>,
-}
-
-/// How often planning looks at the clock.
-const STEPS_PER_LOOK_AT_CLOCK: u64 = 4096;
-
-impl Effort<'_> {
-    /// One step more.
-    ///
-    /// # Errors
-    /// [`QueryError::Overloaded`] when the time is over.
-    pub fn step(&self) -> Result<(), QueryError> {
-        let steps = self.steps.get() + 1;
-        self.steps.set(steps);
-        match self.deadline {
-            Some(deadline)
-                if steps.is_multiple_of(STEPS_PER_LOOK_AT_CLOCK) && deadline.is_over() =>
-            {
-                Err(QueryError::Overloaded(format!(
-                    "planning the statement did not end in the time that a request may take ({steps} terms were planned): nothing was done; send smaller statements, or bind values instead of writing them"
-                )))
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 /// Plans a statement: names looked up, types checked, markers described, the way to the data chosen.
 ///

@@ -6,7 +6,7 @@ use tholos_grammar::protocol::primitive::RawValue;
 use tholos_grammar::protocol::values::Values;
 
 use crate::error::QueryError;
-use crate::query::plan::ColumnSpec;
+use crate::query::column::ColumnSpec;
 use crate::query::values::{Bound, BoundValues};
 
 /// Puts values in order: as they come, or by the names of the markers. A name that stands at several markers binds all

@@ -28,9 +28,9 @@ use crate::node::{Altered, Metadata, Node};
 use crate::prepared::Ready;
 use crate::query::batch::BatchItem;
 use crate::query::catalogue::Catalogue;
+use crate::query::context::PlanContext;
 use crate::query::ddl::{self, DataCenter, DdlContext};
 use crate::query::plan::{Plan, SchemaEvent};
-use crate::query::planner::PlanContext;
 use crate::query::select::plan::SelectPlan;
 use crate::query::values::{Bound, RequestOptions, RequestTime, TimestampWatch};
 

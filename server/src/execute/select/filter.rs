@@ -14,7 +14,8 @@ use super::row::RowView;
 use crate::error::QueryError;
 use crate::query::restriction::evaluate::{Evaluator, Values};
 use crate::query::restriction::{Operator, Test};
-use crate::query::select::plan::{Filter, SelectPlan, Slot};
+use crate::query::select::plan::{Filter, SelectPlan};
+use crate::query::slots::Slot;
 
 /// A filter whose values are known.
 pub(super) struct Condition<'a> {

@@ -18,7 +18,8 @@ use tholos_storage::schema::Table;
 
 use crate::error::QueryError;
 use crate::query::keys::{self, Component};
-use crate::query::select::plan::{Place, SelectPlan, Slot};
+use crate::query::select::plan::SelectPlan;
+use crate::query::slots::{Place, Slot};
 
 /// What a plan needs of rows, sorted for finding cells in one pass.
 pub(super) struct Layout {

@@ -6,8 +6,8 @@ use tholos_grammar::ast::schema::{DropFunction, DropObject};
 
 use super::{DdlContext, no_effect};
 use crate::error::{At, QueryError};
-use crate::query::expression::resolve_type;
 use crate::query::plan::SchemaEffect;
+use crate::query::types::resolve_type;
 
 /// What the statement comes to.
 ///

@@ -12,8 +12,9 @@ use super::columns::{check_column_type, check_table};
 use super::options::OptionReader;
 use super::{DdlContext, no_effect, object_effect, table_options};
 use crate::error::{At, QueryError};
-use crate::query::expression::{assignable, resolve_type};
 use crate::query::plan::SchemaEffect;
+use crate::query::types::assign::assignable;
+use crate::query::types::resolve_type;
 
 /// ALTER TABLE.
 ///

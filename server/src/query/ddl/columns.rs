@@ -5,7 +5,7 @@ use tholos_grammar::types::CqlType;
 use tholos_storage::schema::Table;
 
 use crate::error::QueryError;
-use crate::query::expression::holds_duration;
+use crate::query::types::holds_duration;
 
 /// Whether a type can be that of a column that is not in the key.
 ///

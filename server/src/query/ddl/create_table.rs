@@ -16,8 +16,8 @@ use super::names::check_table_name;
 use super::options::OptionReader;
 use super::{DdlContext, no_effect, object_effect, table_options};
 use crate::error::{At, QueryError};
-use crate::query::expression::{is_reversed, resolve_type};
 use crate::query::plan::SchemaEffect;
+use crate::query::types::{is_reversed, resolve_type};
 
 /// CREATE TABLE.
 ///

@@ -30,9 +30,9 @@ use tholos_storage::schema::{Keyspace, SchemaChange};
 use uuid::Uuid;
 
 use crate::error::QueryError;
+use crate::query::context::PlanContext;
 use crate::query::modify::keyspace_of;
 use crate::query::plan::{SchemaEffect, SchemaEvent};
-use crate::query::planner::PlanContext;
 
 /// A data centre of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

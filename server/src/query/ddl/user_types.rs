@@ -11,8 +11,8 @@ use tholos_storage::schema::{Keyspace, SchemaChange};
 
 use super::{DdlContext, no_effect, object_effect};
 use crate::error::{At, QueryError};
-use crate::query::expression::resolve_type;
 use crate::query::plan::SchemaEffect;
+use crate::query::types::resolve_type;
 
 /// Names that CQL keeps for types that it may have one day.
 const RESERVED: [&str; 6] = ["bitstring", "byte", "complex", "enum", "interval", "macaddr"];

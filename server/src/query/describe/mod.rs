@@ -11,8 +11,8 @@ use tholos_grammar::ast::describe::{Describe, Described};
 use tholos_grammar::name::Name;
 use tholos_grammar::types::{CqlType, Native};
 
-use crate::query::plan::ColumnSpec;
-use crate::query::planner::PlanContext;
+use crate::query::column::ColumnSpec;
+use crate::query::context::PlanContext;
 
 /// A planned DESCRIBE.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,8 +6,8 @@ use tholos_grammar::types::Native;
 use super::planner::Planner;
 use super::{Expr, ExprKind};
 use crate::error::QueryError;
-use crate::query::plan::ColumnSpec;
-use crate::query::planner::{Effort, PlanContext};
+use crate::query::column::ColumnSpec;
+use crate::query::context::{Effort, PlanContext};
 
 /// The most markers that a statement may have: the protocol counts them in 16 bits.
 const MAX_MARKERS: usize = 65_535;

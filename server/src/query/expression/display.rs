@@ -5,7 +5,7 @@ use std::fmt;
 use tholos_grammar::value::Value;
 
 use super::{CellFact, Expr, ExprKind, OfCells, Part};
-use crate::query::select::plan::Slot;
+use crate::query::slots::Slot;
 
 /// An expression as text.
 pub struct Shown<'e> {

@@ -18,8 +18,9 @@ use tholos_grammar::ast::term::{Literal, Marker};
 use tholos_grammar::span::Span;
 use tholos_grammar::types::{CqlType, Native};
 
-use super::{Expr, assignable};
+use super::Expr;
 use crate::query::functions::{ArgumentType, LiteralKind};
+use crate::query::types::assign::assignable;
 
 /// A term that is planned as far as it says by itself.
 pub(super) struct Draft<'t> {

@@ -5,13 +5,11 @@
 //!   that receives it; [`of_rows`]: what only a select list has; [`name`]: what a result's column is called.
 //! - [`Expr`]: a planned term. What needs no marker, no row and no impure function is encoded when it is planned.
 //! - [`evaluate`]: from values, and perhaps a [`Row`](row::Row), to bytes; [`gather`]: expressions over groups of rows.
-//! - [`resolve_type`]: types as written to types of the catalogue; [`assignable`]: which stand in for which.
 //!
 //! Invariants: what [`Expr::evaluate`] yields is a valid value of the expression's type, with sets and maps inside it in
 //! their order and without duplicates. Planning is linear in the statement: no term is planned twice. No clock is read
 //! here.
 
-mod assign;
 mod binder;
 mod display;
 mod draft;
@@ -25,17 +23,13 @@ pub mod row;
 mod settle;
 #[cfg(test)]
 mod tests;
-mod types;
 
 use std::borrow::Cow;
 
 use tholos_grammar::types::CqlType;
 
-pub use self::assign::assignable;
 pub use self::binder::Binder;
 pub use self::display::Shown;
-pub(crate) use self::types::holds_duration;
-pub use self::types::{freeze, is_reversed, resolve_type};
 use crate::query::functions::Function;
 
 /// A planned term: what gives a value of a type.

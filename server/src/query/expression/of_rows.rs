@@ -8,8 +8,8 @@ use super::draft::DraftKind;
 use super::planner::Planner;
 use super::{Aggregate, AggregateFunction, CellFact, Expr, ExprKind, OfCells, Part};
 use crate::error::{At, QueryError};
-use crate::query::plan::ColumnSpec;
-use crate::query::select::plan::Place;
+use crate::query::column::ColumnSpec;
+use crate::query::slots::Place;
 
 impl<'c, 't> Planner<'_, 'c, 't> {
     /// `count(*)`

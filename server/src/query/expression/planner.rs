@@ -10,12 +10,13 @@ use tholos_grammar::types::{CqlType, Native};
 
 use super::binder::Binder;
 use super::draft::{Draft, DraftKind, OpenCall};
-use super::{Expr, ExprKind, resolve_type};
+use super::{Expr, ExprKind};
 use crate::error::{At, QueryError};
+use crate::query::column::ColumnSpec;
 use crate::query::functions::{self, ArgumentType, LiteralKind, native_name};
-use crate::query::plan::ColumnSpec;
-use crate::query::select::slots::Slots;
+use crate::query::slots::Slots;
 use crate::query::suggest::nearest;
+use crate::query::types::resolve_type;
 
 /// Plans terms: those of values, or with columns those of a select list.
 pub(in crate::query) struct Planner<'p, 'c, 't> {

@@ -6,10 +6,11 @@ use tholos_grammar::types::{CqlType, UserType};
 
 use super::draft::{Draft, DraftKind, OpenCall};
 use super::planner::{Planner, argument_name};
-use super::{Evaluated, Expr, ExprKind, assignable, literal};
+use super::{Evaluated, Expr, ExprKind, literal};
 use crate::error::{At, QueryError};
+use crate::query::column::ColumnSpec;
 use crate::query::functions::{self, ArgumentType, CallContext, Function, Random};
-use crate::query::plan::ColumnSpec;
+use crate::query::types::assign::assignable;
 use crate::query::values::{RequestTime, TimestampWatch};
 
 impl Planner<'_, '_, '_> {

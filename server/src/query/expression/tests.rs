@@ -7,7 +7,8 @@ use tholos_parser::parse_statement;
 
 use crate::clock::{Deadline, SystemWall, Wall};
 use crate::query::STACK_BYTES;
-use crate::query::planner::{Effort, PlanContext, plan};
+use crate::query::context::{Effort, PlanContext};
+use crate::query::planner::plan;
 use crate::testing::Bench;
 
 fn bench() -> Bench {

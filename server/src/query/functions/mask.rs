@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::resolve::{fits, wrong_arguments};
 use super::{ArgumentType, Code, Function};
 use crate::error::QueryError;
-use crate::query::expression::assignable;
+use crate::query::types::assign::assignable;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Mask {

@@ -9,8 +9,8 @@ use super::math::Math;
 use super::number::Operator;
 use super::{ArgumentType, Code, Function, LiteralKind, cast, mask, math, number, vector};
 use crate::error::QueryError;
-use crate::query::expression::assignable;
 use crate::query::suggest::nearest;
+use crate::query::types::assign::assignable;
 
 /// A function of fixed argument types.
 struct Signature {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Json {
+pub(in crate::query) enum Json {
     Null,
     Boolean(bool),
     /// As it was written.
@@ -18,7 +18,7 @@ pub(super) enum Json {
 
 impl Json {
     /// What it is, for messages.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(in crate::query) fn kind(&self) -> &'static str {
         match self {
             Json::Null => "null",
             Json::Boolean(_) => "a boolean",
@@ -46,7 +46,7 @@ impl From<Value> for Json {
 }
 
 /// Reads one value, which is all of the text.
-pub(super) fn parse(text: &str) -> Result<Json, serde_json::Error> {
+pub(in crate::query) fn parse(text: &str) -> Result<Json, serde_json::Error> {
     serde_json::from_str::<Value>(text).map(Json::from)
 }
 

@@ -13,7 +13,7 @@ use tholos_grammar::value::literal::{from_literal, parse_text};
 use super::parse::{Json, parse};
 
 /// The bytes of a value of type `ty`; `None` for null; in words what is wrong with it otherwise.
-pub(super) fn encode(json: &Json, ty: &CqlType) -> Result<Option<Vec<u8>>, String> {
+pub(in crate::query) fn encode(json: &Json, ty: &CqlType) -> Result<Option<Vec<u8>>, String> {
     let Some(value) = value(json, ty)? else { return Ok(None) };
     let mut bytes = Vec::new();
     value.encode(ty, &mut bytes).map_err(|error| error.to_string())?;
@@ -21,7 +21,7 @@ pub(super) fn encode(json: &Json, ty: &CqlType) -> Result<Option<Vec<u8>>, Strin
 }
 
 /// A name as CQL folds it: quotes inside the string keep its case.
-pub(super) fn fold(name: &str) -> String {
+pub(in crate::query) fn fold(name: &str) -> String {
     match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(quoted) => quoted.replace("\"\"", "\""),
         None => name.to_lowercase(),

@@ -8,9 +8,9 @@ use tholos_storage::model::{CellState, Deletion, Liveness, Seconds, Timestamp};
 use tholos_storage::schema::Table;
 
 use crate::error::QueryError;
+use crate::query::column::ColumnSpec;
 use crate::query::expression::{Binder, Evaluated, Expr};
 use crate::query::functions::CallContext;
-use crate::query::plan::ColumnSpec;
 use crate::query::values::Bound;
 
 /// The longest time to live: 20 years, as in Cassandra.

@@ -12,9 +12,9 @@ use super::attributes::Attributes;
 use super::operations::{Write, Writes};
 use super::{ModifyKind, ModifyPlan, changed_table};
 use crate::error::{At, QueryError};
+use crate::query::column::ColumnSpec;
 use crate::query::expression::{Binder, Expr, ExprKind};
-use crate::query::json::InsertDocument;
-use crate::query::plan::ColumnSpec;
+use crate::query::modify::document::InsertDocument;
 use crate::query::restriction::{Clustering, PartitionKeys, Points, Slice};
 use crate::query::suggest::defined;
 

@@ -17,6 +17,7 @@ pub mod attributes;
 pub mod cells;
 pub mod delete;
 mod display;
+pub mod document;
 pub mod elements;
 pub mod insert;
 pub mod mutation;
@@ -34,9 +35,9 @@ use tholos_storage::schema::Table;
 use self::attributes::Attributes;
 use self::operations::ColumnWrite;
 use crate::error::{At, QueryError};
+use crate::query::context::PlanContext;
 use crate::query::expression::Binder;
-use crate::query::json::InsertDocument;
-use crate::query::planner::PlanContext;
+use crate::query::modify::document::InsertDocument;
 use crate::query::restriction::{Clustering, PartitionKeys};
 
 /// A planned INSERT, UPDATE or DELETE.

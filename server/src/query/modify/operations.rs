@@ -13,8 +13,8 @@ use tholos_storage::model::ColumnId;
 use tholos_storage::schema::{Column, ColumnKind, Table};
 
 use crate::error::{At, QueryError};
+use crate::query::column::ColumnSpec;
 use crate::query::expression::{Binder, Expr};
-use crate::query::plan::ColumnSpec;
 use crate::query::suggest::defined;
 
 /// What is written to one column.

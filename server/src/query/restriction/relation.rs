@@ -12,9 +12,10 @@ use tholos_storage::schema::{Column, Table};
 use super::steps::step;
 use super::{Candidates, Operator, Test, TokenTerm, Tuple};
 use crate::error::{At, QueryError};
-use crate::query::expression::{Binder, Expr, holds_duration};
-use crate::query::plan::ColumnSpec;
+use crate::query::column::ColumnSpec;
+use crate::query::expression::{Binder, Expr};
 use crate::query::suggest::unknown_column;
+use crate::query::types::holds_duration;
 
 /// A WHERE clause with its names looked up and its terms bound.
 #[derive(Debug, Default)]

@@ -5,14 +5,14 @@ use tholos_grammar::ast::term::Term;
 use tholos_grammar::types::Native;
 use tholos_storage::schema::Table;
 
-use super::plan::{Place, Slot};
 use super::pseudo_column;
-use super::slots::Slots;
 use crate::error::{At, QueryError};
 use crate::query::expression::planner::Planner;
 use crate::query::expression::{Binder, Expr, ExprKind};
 use crate::query::restriction::Access;
 use crate::query::restriction::plan::Restrictions;
+use crate::query::slots::Slots;
+use crate::query::slots::{Place, Slot};
 
 /// Functions whose results are in the order of their first argument.
 const MONOTONIC: [&str; 6] =

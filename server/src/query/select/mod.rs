@@ -11,9 +11,7 @@ mod group;
 mod order;
 pub mod plan;
 mod selection;
-pub(in crate::query) mod slots;
-
-use std::sync::Arc;
+pub(in crate::query) use std::sync::Arc;
 
 use smallvec::smallvec;
 use tholos_grammar::ast::select::Select;
@@ -24,14 +22,15 @@ use tholos_storage::model::entry::Direction;
 use tholos_storage::schema::Table;
 
 use self::plan::{Across, Filter, SelectPlan};
-use self::slots::Slots;
 use crate::error::{At, QueryError};
+use crate::query::column::ColumnSpec;
+use crate::query::context::PlanContext;
 use crate::query::expression::{Binder, Expr};
-use crate::query::plan::{ColumnSpec, Plan, Planned};
-use crate::query::planner::PlanContext;
+use crate::query::plan::{Plan, Planned};
 use crate::query::restriction::Access;
 use crate::query::restriction::plan::restrict;
 use crate::query::restriction::relation::{self, BoundRelation};
+use crate::query::slots::Slots;
 use crate::query::suggest::nearest;
 
 /// Plans a SELECT.

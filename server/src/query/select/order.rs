@@ -5,11 +5,11 @@ use tholos_grammar::ast::select::Ordering;
 use tholos_grammar::name::Name;
 use tholos_storage::schema::{Column, Table};
 
-use super::plan::Place;
-use super::slots::Slots;
 use crate::error::{At, QueryError};
 use crate::query::restriction::Access;
 use crate::query::restriction::plan::Restrictions;
+use crate::query::slots::Place;
+use crate::query::slots::Slots;
 use crate::query::suggest::unknown_column;
 
 /// Which way to walk, and how many clustering columns order the rows of several partitions; 0 if there is one partition

@@ -6,14 +6,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use tholos_grammar::types::CqlType;
-use tholos_storage::model::ColumnId;
 use tholos_storage::model::entry::Direction;
 use tholos_storage::schema::Table;
 
+use crate::query::column::ColumnSpec;
 use crate::query::expression::{Aggregate, Expr};
-use crate::query::plan::ColumnSpec;
 use crate::query::restriction::{Access, Clustering, Test};
+use crate::query::slots::Slot;
 
 /// A planned SELECT.
 #[derive(Debug)]
@@ -83,30 +82,6 @@ pub struct Filter {
     pub slots: Vec<usize>,
     /// What must hold of them.
     pub test: Test,
-}
-
-/// A column that the statement touches.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Slot {
-    /// Where its value is.
-    pub place: Place,
-    /// Its name, for messages.
-    pub name: tholos_grammar::name::Name,
-    /// Its type.
-    pub cql_type: CqlType,
-}
-
-/// Where a column's value is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// Component of the partition key.
-    PartitionKey(usize),
-    /// Component of the clustering key.
-    Clustering(usize),
-    /// In the static row.
-    Static(ColumnId),
-    /// In the row.
-    Regular(ColumnId),
 }
 
 /// How what is shown of several partitions follows each other. ORDER BY names the first so many clustering columns.

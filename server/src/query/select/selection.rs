@@ -6,13 +6,13 @@ use tholos_storage::schema::{Column, Table};
 
 use super::plan::Projection;
 use super::pseudo_column;
-use super::slots::Slots;
 use crate::error::QueryError;
+use crate::query::column::ColumnSpec;
 use crate::query::expression::gather::Gather;
 use crate::query::expression::planner::Planner;
 use crate::query::expression::{Binder, Expr, ExprKind};
 use crate::query::functions::Function;
-use crate::query::plan::ColumnSpec;
+use crate::query::slots::Slots;
 
 /// What of the select list comes out.
 pub(super) struct Selection {

@@ -1,4 +1,6 @@
-//! From types as written to types of the catalogue.
+//! Types: from what is written to types of the catalogue, and which stand in for which ([`assign`]).
+
+pub mod assign;
 
 use std::sync::Arc;
 

@@ -3,12 +3,37 @@
 use std::collections::BTreeMap;
 
 use tholos_grammar::ast::ident::Ident;
+use tholos_grammar::name::Name;
 use tholos_grammar::types::CqlType;
+use tholos_storage::model::ColumnId;
 use tholos_storage::schema::{Column, ColumnKind, Table};
 
-use super::plan::{Place, Slot};
 use crate::error::QueryError;
 use crate::query::suggest::defined;
+
+/// A column that the statement touches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// Where its value is.
+    pub place: Place,
+    /// Its name, for messages.
+    pub name: Name,
+    /// Its type.
+    pub cql_type: CqlType,
+}
+
+/// Where a column's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Component of the partition key.
+    PartitionKey(usize),
+    /// Component of the clustering key.
+    Clustering(usize),
+    /// In the static row.
+    Static(ColumnId),
+    /// In the row.
+    Regular(ColumnId),
+}
 
 /// Collects slots while a statement is planned.
 pub(in crate::query) struct Slots<'t> {
@@ -18,12 +43,12 @@ pub(in crate::query) struct Slots<'t> {
 }
 
 impl<'t> Slots<'t> {
-    pub(super) fn new(table: &'t Table) -> Self {
+    pub(in crate::query) fn new(table: &'t Table) -> Self {
         Slots { table, slots: Vec::new(), by_place: BTreeMap::new() }
     }
 
     /// The slot of a column of the table, a new one if there is none yet.
-    pub(super) fn of(&mut self, column: &Column) -> usize {
+    pub(in crate::query) fn of(&mut self, column: &Column) -> usize {
         let place = place(self.table, column);
         let next = self.slots.len();
         let index = *self.by_place.entry(place).or_insert(next);
@@ -48,13 +73,13 @@ impl<'t> Slots<'t> {
         &self.slots
     }
 
-    pub(super) fn into_vec(self) -> Vec<Slot> {
+    pub(in crate::query) fn into_vec(self) -> Vec<Slot> {
         self.slots
     }
 }
 
 /// Where a column's value is.
-pub(super) fn place(table: &Table, column: &Column) -> Place {
+pub(in crate::query) fn place(table: &Table, column: &Column) -> Place {
     let index = |columns: &[Column]| columns.iter().position(|other| other.id == column.id);
     match column.kind {
         ColumnKind::PartitionKey => Place::PartitionKey(index(&table.partition_key).unwrap_or(0)),
