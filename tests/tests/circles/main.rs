@@ -1,0 +1,184 @@
+//! No files use each other in a circle, but a module and those it declares: what belongs together is found in one
+//! place, and each file can be read with nothing but those it uses. Asserted from the sources' `use`s and paths.
+
+mod graph;
+mod modules;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use crate::graph::{Circle, circles};
+use crate::modules::Modules;
+
+/// Crates, and the circles that are still open there: files of which some use each other.
+const OPEN: &[(&str, &[&[&str]])] = &[
+    (
+        "grammar",
+        &[
+            &["protocol/encoder.rs", "protocol/segment.rs"],
+            &["protocol/error.rs", "protocol/header.rs"],
+            &["protocol/marshal.rs", "protocol/option.rs"],
+        ],
+    ),
+    (
+        "parser",
+        &[&[
+            "access.rs",
+            "describe.rs",
+            "error.rs",
+            "foreign.rs",
+            "function.rs",
+            "hint.rs",
+            "input.rs",
+            "literal.rs",
+            "modify.rs",
+            "option.rs",
+            "relation.rs",
+            "schema.rs",
+            "select.rs",
+            "statement.rs",
+            "table.rs",
+            "term.rs",
+            "token.rs",
+            "type_name.rs",
+            "using.rs",
+        ]],
+    ),
+    (
+        "storage",
+        &[
+            &[
+                "commitlog/batch.rs",
+                "commitlog/frame.rs",
+                "commitlog/mod.rs",
+                "commitlog/record.rs",
+                "commitlog/segments.rs",
+                "error.rs",
+                "journal.rs",
+                "manifest.rs",
+                "model/entry.rs",
+                "model/mutation.rs",
+                "model/row/mod.rs",
+                "snapshot.rs",
+            ],
+            &["engine/hold.rs", "engine/table.rs"],
+            &["engine/incoming.rs", "engine/receive.rs"],
+            &["schema/change.rs", "schema/user_types.rs"],
+            &[
+                "sstable/cursor.rs",
+                "sstable/index_cursor.rs",
+                "sstable/inspect.rs",
+                "sstable/portion.rs",
+                "sstable/state_at.rs",
+                "sstable/table.rs",
+                "sstable/verify.rs",
+            ],
+        ],
+    ),
+    ("cluster", &[]),
+    (
+        "shell",
+        &[
+            &["command/mod.rs", "copy/options.rs"],
+            &["copy/from.rs", "copy/target.rs", "copy/to.rs", "shell.rs"],
+        ],
+    ),
+    (
+        "server",
+        &[
+            &["commands.rs", "console.rs"],
+            &["commands/dump.rs", "commands/sstable.rs"],
+            &[
+                "config/mod.rs",
+                "execute/batch_limits.rs",
+                "query/batch.rs",
+                "query/ddl/mod.rs",
+                "query/describe/mod.rs",
+                "query/expression/binder.rs",
+                "query/expression/draft.rs",
+                "query/expression/mod.rs",
+                "query/expression/planner.rs",
+                "query/functions/mod.rs",
+                "query/json/mod.rs",
+                "query/modify/attributes.rs",
+                "query/modify/cells.rs",
+                "query/modify/elements.rs",
+                "query/modify/mod.rs",
+                "query/modify/mutation.rs",
+                "query/modify/operations.rs",
+                "query/plan.rs",
+                "query/planner.rs",
+                "query/restriction/evaluate.rs",
+                "query/restriction/keys.rs",
+                "query/restriction/mod.rs",
+                "query/restriction/plan.rs",
+                "query/restriction/relation.rs",
+                "query/select/mod.rs",
+                "query/select/plan.rs",
+                "query/select/slots.rs",
+                "query/values.rs",
+            ],
+            &["connection/cold.rs", "connection/dispatch.rs"],
+            &["execute/mod.rs", "system/mod.rs"],
+            &[
+                "execute/select/merge.rs",
+                "execute/select/page.rs",
+                "execute/select/sorted.rs",
+                "execute/select/walk.rs",
+            ],
+            &["node/open.rs", "presence.rs"],
+            &[
+                "query/functions/cast.rs",
+                "query/functions/collection.rs",
+                "query/functions/decimal.rs",
+                "query/functions/mask.rs",
+                "query/functions/math.rs",
+                "query/functions/number.rs",
+                "query/functions/resolve.rs",
+                "query/functions/sum.rs",
+                "query/functions/vector.rs",
+            ],
+            &["system/definitions.rs", "system/schema.rs"],
+        ],
+    ),
+    (
+        "tests",
+        &[&[
+            "engine_bench/fjall.rs",
+            "engine_bench/rocksdb.rs",
+            "engine_bench/store.rs",
+            "engine_bench/tholos.rs",
+        ]],
+    ),
+];
+
+#[test]
+fn files_use_each_other_in_no_circle() {
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace");
+    let mut wrong = String::new();
+    for (krate, open) in OPEN {
+        let modules = Modules::of(&root.join(krate).join("src"));
+        assert!(!modules.uses().is_empty(), "{krate}: nothing was looked at");
+        let found = circles(&modules);
+        let is_within = |circle: &Circle, open: &[&str]| {
+            circle.files.iter().all(|file| open.contains(&file.as_str()))
+        };
+        for circle in &found {
+            if !open.iter().any(|open| is_within(circle, open)) {
+                wrong += &format!("{krate}, {} files:\n{}", circle.files.len(), circle.ties);
+            }
+        }
+        for open in *open {
+            if !found.iter().any(|circle| is_within(circle, open)) {
+                wrong += &format!("{krate}: no circle any more, take it off the list: {open:?}\n");
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "each name belongs into the file that is used, or one of its own:\n{wrong}"
+    );
+}
