@@ -2,10 +2,12 @@
 //!
 //! Standard output is for answers, standard error for the log and for what went wrong.
 
+mod console;
 mod dump;
 mod snapshot;
 pub mod sstable;
 pub(crate) mod target;
+mod text;
 mod verify;
 
 use std::io::{IsTerminal, Write};
@@ -19,7 +21,6 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, ConfigCommand, ServeArgs};
 use crate::config::{Config, DEFAULT_TOML, LogFormat};
-use crate::console;
 use crate::query::STACK_BYTES;
 use crate::serve::{ServeError, Server, ServerOptions};
 use crate::version::{CQL_VERSION, RELEASE_VERSION, VERSION};

@@ -14,7 +14,6 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod connection;
-mod console;
 mod descriptors;
 pub mod error;
 pub mod events;

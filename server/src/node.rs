@@ -30,7 +30,7 @@ use tholos_storage::fs::Fs;
 use tholos_storage::schema::change::Touched;
 use tholos_storage::schema::{Keyspace, Schema, SchemaChange, Table, TableId};
 
-pub use self::open::{NodeError, NodeOptions, STORAGE, SystemRandom};
+pub use self::open::{NodeError, NodeOptions, SystemRandom};
 pub use self::snapshots::{Kept, Restored, Which};
 pub use self::system::Client;
 pub use self::traces::Traced;

@@ -10,8 +10,10 @@ use tholos_storage::StorageError;
 use tholos_storage::fs::Fs;
 use tholos_storage::presence::{exists, lost};
 
-use crate::node::STORAGE;
 use crate::{identity, schema_store};
+
+/// Below the data directory: tables and the commit log.
+pub const STORAGE: &str = "storage";
 
 /// Whether `node.journal` is there, or the directory is new.
 ///

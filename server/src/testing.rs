@@ -38,7 +38,7 @@ use crate::query::functions::Random;
 use crate::query::plan::{Plan, Planned};
 use crate::query::planner::plan;
 use crate::query::values::{Bound, BoundValues, RequestOptions, RequestTime};
-use crate::system::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables};
+use crate::system::info::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables};
 
 /// A node's worth of tables.
 pub(crate) struct Bench {

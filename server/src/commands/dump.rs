@@ -1,7 +1,6 @@
 //! Entries of an SSTable as text or as JSON, one line for each thing that has a timestamp of its own.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -16,18 +15,7 @@ use tholos_storage::model::{CellState, ColumnId, Deletion, Liveness, WRITTEN_KEY
 use tholos_storage::schema::{Column, Table};
 use tholos_storage::sstable::Damage;
 
-use super::sstable::{damage_text, full_name, seconds_text};
-
-/// Bytes as `0x...`.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 + bytes.len() * 2);
-    text.push_str("0x");
-    for byte in bytes {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
+use super::text::{damage_text, full_name, hex, seconds_text};
 
 /// Writes entries.
 pub(super) struct Dump<'t> {

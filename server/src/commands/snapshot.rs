@@ -146,5 +146,5 @@ fn tables_text(snapshot: &Json) -> String {
 }
 
 fn snapshots_dir(data: &Path) -> std::path::PathBuf {
-    data.join(crate::node::STORAGE).join("snapshots")
+    data.join(crate::presence::STORAGE).join("snapshots")
 }

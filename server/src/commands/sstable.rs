@@ -12,8 +12,8 @@ use tholos_grammar::value::literal::time::format_timestamp;
 use tholos_storage::StorageError;
 use tholos_storage::fs::Fs;
 use tholos_storage::fs::real::RealFs;
+use tholos_storage::model::Timestamp;
 use tholos_storage::model::position::token_of;
-use tholos_storage::model::{Seconds, Timestamp};
 use tholos_storage::schema::{Schema, Table};
 use tholos_storage::snapshot;
 use tholos_storage::sstable::{
@@ -21,7 +21,8 @@ use tholos_storage::sstable::{
 };
 use uuid::Uuid;
 
-use super::dump::{Dump, KeyText, hex};
+use super::dump::{Dump, KeyText};
+use super::text::{damage_text, full_name, hex, seconds_text};
 use super::{FAILED, failed};
 use crate::cli::SstableCommand;
 use crate::schema_store;
@@ -143,19 +144,6 @@ fn unless_damaged<T>(
         }
         Err(error) => Err(error),
     }
-}
-
-/// One line on damage.
-pub(super) fn damage_text(damage: &Damage) -> String {
-    let keys = match &damage.keys {
-        None => "no rows are lost by it".to_string(),
-        Some(keys) => {
-            let (first, last) = keys.tokens();
-            let upper = keys.upper.as_ref().map_or("the end".to_string(), |upper| hex(upper));
-            format!("keys from {} to {upper} (tokens {first} to {last})", hex(&keys.lower))
-        }
-    };
-    format!("damaged at offset {}: {}; {keys}", damage.offset, damage.what)
 }
 
 /// The table that a file belongs to, by the directory it lies in: `<keyspace>/<table>-<id>` of a data directory or of a
@@ -285,11 +273,6 @@ impl Facts<'_> {
     }
 }
 
-/// `keyspace.table`
-pub(super) fn full_name(table: &Table) -> String {
-    format!("{}.{}", table.keyspace, table.name)
-}
-
 fn blocks(totals: &BlockTotals) -> String {
     let BlockTotals { blocks, stored_bytes, raw_bytes, uncompressed, lz4, zstd } = totals;
     let ratio = *stored_bytes as f64 / (*raw_bytes).max(1) as f64;
@@ -315,16 +298,5 @@ fn micros_text(micros: Timestamp) -> String {
         Some(text) if micros != Timestamp::MAX => format!("{micros} ({text})"),
         _ if micros == Timestamp::MAX => "none".to_string(),
         _ => micros.to_string(),
-    }
-}
-
-/// Seconds since 1970, with the time for people.
-pub(super) fn seconds_text(seconds: Seconds) -> String {
-    if seconds == Seconds::MAX {
-        return "never".to_string();
-    }
-    match seconds.checked_mul(1000).and_then(format_timestamp) {
-        Some(text) => format!("{seconds} ({text})"),
-        None => seconds.to_string(),
     }
 }

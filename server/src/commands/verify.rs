@@ -14,13 +14,14 @@ use tholos_storage::schema::TableId;
 use tholos_storage::verify::{Problem, Subject, Verified, Watch, verify_storage};
 use tholos_storage::{StorageError, presence};
 
-use super::dump::hex;
 use super::target::{AdminClient, TargetError, is_in_use};
+use super::text::hex;
 use super::{FAILED, counted, failed};
 use crate::admin::{VerifyFile, VerifyRequest};
 use crate::cli::DataArgs;
 use crate::identity;
-use crate::node::{STORAGE, table_settings};
+use crate::node::table_settings;
+use crate::presence::STORAGE;
 use crate::presence::{check_identity, check_schema};
 use crate::schema_store::{self, Stored};
 

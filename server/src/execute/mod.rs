@@ -36,7 +36,7 @@ use crate::execute::tombstones::TombstoneRead;
 use crate::query::catalogue::Catalogue;
 use crate::query::functions::{CallContext, Random};
 use crate::query::values::{Bound, RequestOptions, RequestTime, TimestampWatch};
-use crate::system::SystemTables;
+use crate::system::info::SystemTables;
 
 /// What executing a statement may use. Made once per request; cheap to make.
 #[derive(Clone, Copy)]

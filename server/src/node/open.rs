@@ -36,14 +36,11 @@ use crate::identity::{NodeRecord, NodeStore};
 use crate::load::Load;
 use crate::metrics::Metrics;
 use crate::prepared::PreparedCache;
-use crate::presence::{check_identity, check_schema};
+use crate::presence::{STORAGE, check_identity, check_schema};
 use crate::query::catalogue::Catalogue;
 use crate::query::functions::Random;
 use crate::schema_store::{SchemaStore, Stored};
 use crate::system::schema::system_schema;
-
-/// Below the data directory: tables and the commit log.
-pub const STORAGE: &str = "storage";
 
 const MIB: u64 = 1 << 20;
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::Node;
 use crate::error::QueryError;
 use crate::query::catalogue::Catalogue;
-use crate::system::schema::SYSTEM_TRACES;
+use crate::system::definitions::SYSTEM_TRACES;
 
 /// Automatic snapshots are looked through for what is too old or too much after so many new ones, too.
 const EXPIRE_EVERY: u64 = 64;

@@ -10,7 +10,7 @@ use tholos_grammar::protocol::header::Version;
 use tholos_storage::engine::{DamagedRange, JobStats, SsTableStats, TableStats};
 
 use super::Node;
-use crate::system::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables, TraceInfo};
+use crate::system::info::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables, TraceInfo};
 
 /// A connected client.
 #[derive(Debug)]

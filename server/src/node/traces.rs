@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use parking_lot::Mutex;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::system::TraceInfo;
+use crate::system::info::TraceInfo;
 
 /// How many are kept.
 const KEPT: usize = 1_000;

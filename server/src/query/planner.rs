@@ -13,7 +13,7 @@ use crate::query::expression::Binder;
 use crate::query::plan::{Plan, Planned};
 use crate::query::select::plan_select;
 use crate::query::{batch, ddl, describe, modify};
-use crate::system::schema::SYSTEM_TRACES;
+use crate::system::definitions::SYSTEM_TRACES;
 
 /// Plans a statement: names looked up, types checked, markers described, the way to the data chosen.
 ///

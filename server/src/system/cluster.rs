@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use tholos_grammar::value::Value;
 
+use super::RequestInfo;
 use super::rows::{Row, text, text_set};
-use super::{LocalInfo, PeerInfo, PreparedInfo, RequestInfo};
+use crate::system::info::{LocalInfo, PeerInfo, PreparedInfo};
 use crate::version::{CQL_VERSION, PRODUCT, RELEASE_VERSION};
 
 const PARTITIONER: &str = "org.apache.cassandra.dht.Murmur3Partitioner";

@@ -5,10 +5,20 @@
 //! `SystemDistributedKeyspace` and virtual keyspaces), since drivers ask for them by name and check their types. Many stay
 //! empty: what they tell of does not happen here.
 
-use super::schema::{
-    SYSTEM, SYSTEM_AUTH, SYSTEM_DISTRIBUTED, SYSTEM_SCHEMA, SYSTEM_TRACES, SYSTEM_VIEWS,
-    SYSTEM_VIRTUAL_SCHEMA,
-};
+/// What drivers need to know a node.
+pub const SYSTEM: &str = "system";
+/// The schema of all keyspaces but the virtual ones.
+pub const SYSTEM_SCHEMA: &str = "system_schema";
+/// What repairs and builds of views are told of, and partitions that nobody may read.
+pub const SYSTEM_DISTRIBUTED: &str = "system_distributed";
+/// Roles and permissions.
+pub const SYSTEM_AUTH: &str = "system_auth";
+/// Traces of requests.
+pub const SYSTEM_TRACES: &str = "system_traces";
+/// The schema of the keyspaces that `system_schema` leaves out.
+pub const SYSTEM_VIRTUAL_SCHEMA: &str = "system_virtual_schema";
+/// What goes on in the node.
+pub const SYSTEM_VIEWS: &str = "system_views";
 
 /// A system keyspace.
 pub(super) struct KeyspaceDefinition {

@@ -9,22 +9,9 @@ use tholos_storage::schema::options::TableOptions;
 use tholos_storage::schema::{Column, ColumnKind, Keyspace, Schema, Table, TableId};
 use uuid::Uuid;
 
-use super::definitions::{KEYSPACES, KeyspaceDefinition, TableDefinition};
-
-/// What drivers need to know a node.
-pub const SYSTEM: &str = "system";
-/// The schema of all keyspaces but the virtual ones.
-pub const SYSTEM_SCHEMA: &str = "system_schema";
-/// What repairs and builds of views are told of, and partitions that nobody may read.
-pub const SYSTEM_DISTRIBUTED: &str = "system_distributed";
-/// Roles and permissions.
-pub const SYSTEM_AUTH: &str = "system_auth";
-/// Traces of requests.
-pub const SYSTEM_TRACES: &str = "system_traces";
-/// The schema of the keyspaces that `system_schema` leaves out.
-pub const SYSTEM_VIRTUAL_SCHEMA: &str = "system_virtual_schema";
-/// What goes on in the node.
-pub const SYSTEM_VIEWS: &str = "system_views";
+use super::definitions::{
+    KEYSPACES, KeyspaceDefinition, SYSTEM_VIEWS, SYSTEM_VIRTUAL_SCHEMA, TableDefinition,
+};
 
 /// Whether Cassandra keeps this system keyspace out of `system_schema` and shows it in `system_virtual_schema`.
 pub fn is_virtual(keyspace: &str) -> bool {

@@ -5,7 +5,7 @@ use tholos_storage::engine::{DamagedRange, JobStats};
 use tholos_storage::sstable::KeyRange;
 
 use super::rows::{Row, text, text_map, text_set};
-use super::{ClientInfo, RoleInfo, TraceInfo};
+use crate::system::info::{ClientInfo, RoleInfo, TraceInfo};
 
 pub(super) fn client(info: &ClientInfo) -> Row<'static> {
     let options = info.options.iter().map(|(key, value)| (key, value));

@@ -1,9 +1,8 @@
 //! The terms of one statement: planned one after the other, their markers numbered through.
 
-use tholos_grammar::ast::term::{Marker, Term};
+use tholos_grammar::ast::term::Marker;
 use tholos_grammar::types::Native;
 
-use super::planner::Planner;
 use super::{Expr, ExprKind};
 use crate::error::QueryError;
 use crate::query::column::ColumnSpec;
@@ -37,16 +36,6 @@ impl<'a> Binder<'a> {
     /// The markers, by position.
     pub fn into_markers(self) -> Vec<ColumnSpec> {
         self.markers
-    }
-
-    /// The expression that a term is, for a receiver of some type.
-    ///
-    /// # Errors
-    /// [`QueryError::Invalid`]: the term is no value of the receiver's type; an unknown function, type or field.
-    pub fn bind(&mut self, term: &Term, receiver: &ColumnSpec) -> Result<Expr, QueryError> {
-        let mut planner = Planner::of_values(self, receiver);
-        let draft = planner.draft(term)?;
-        planner.settle(draft, receiver)
     }
 
     /// Numbers a marker and describes it by its receiver.

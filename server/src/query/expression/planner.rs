@@ -473,3 +473,15 @@ fn wider(a: Native, b: Native) -> Native {
     };
     if rank(a) >= rank(b) { a } else { b }
 }
+
+impl Binder<'_> {
+    /// The expression that a term is, for a receiver of some type.
+    ///
+    /// # Errors
+    /// [`QueryError::Invalid`]: the term is no value of the receiver's type; an unknown function, type or field.
+    pub fn bind(&mut self, term: &Term, receiver: &ColumnSpec) -> Result<Expr, QueryError> {
+        let mut planner = Planner::of_values(self, receiver);
+        let draft = planner.draft(term)?;
+        planner.settle(draft, receiver)
+    }
+}

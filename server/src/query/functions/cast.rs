@@ -5,7 +5,9 @@ use num_bigint::BigInt;
 use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::Value;
 
-use super::{ArgumentType, Code, Function, LiteralKind, clock, number};
+use super::arguments::is_number;
+use super::decimal::power_of_ten;
+use super::{ArgumentType, Code, Function, LiteralKind, clock};
 use crate::error::QueryError;
 
 pub(super) fn resolve(target: &str, arguments: &[ArgumentType]) -> Result<Function, QueryError> {
@@ -48,7 +50,7 @@ fn can_cast(from: Native, to: Native) -> bool {
             }
             N::Timestamp => matches!(from, N::Date | N::Timeuuid),
             N::Date => matches!(from, N::Timestamp | N::Timeuuid),
-            to => number::is_number(from) && number::is_number(to) && to != N::Counter,
+            to => is_number(from) && is_number(to) && to != N::Counter,
         }
 }
 
@@ -145,8 +147,8 @@ fn integer(value: &Value) -> Option<BigInt> {
         Value::Bigint(number) => BigInt::from(*number),
         Value::Varint(number) => number.clone(),
         Value::Decimal { unscaled, scale } => match u32::try_from(*scale) {
-            Ok(scale) => unscaled / number::power_of_ten(scale)?,
-            Err(_) => unscaled * number::power_of_ten(scale.unsigned_abs())?,
+            Ok(scale) => unscaled / power_of_ten(scale)?,
+            Err(_) => unscaled * power_of_ten(scale.unsigned_abs())?,
         },
         Value::Float(_) | Value::Double(_) => {
             let Value::Decimal { unscaled, scale } = decimal(value)? else { return None };

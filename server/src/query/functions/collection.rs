@@ -6,7 +6,9 @@ use tholos_grammar::value::codec::elements::{Entries, Nullable};
 use tholos_grammar::value::codec::writer::CollectionWriter;
 use tholos_grammar::value::compare::compare;
 
-use super::{Function, Sum, number};
+use super::Function;
+use super::arguments::is_number;
+use super::sum::Sum;
 use crate::error::QueryError;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +57,7 @@ impl Collection {
                 Collection::Sum | Collection::Average,
                 CqlType::List { element, .. } | CqlType::Set { element, .. },
             ) => match **element {
-                CqlType::Native(native) if number::is_number(native) => Some(native.into()),
+                CqlType::Native(native) if is_number(native) => Some(native.into()),
                 _ => None,
             },
             (Collection::Keys, CqlType::Map { key, .. }) => {

@@ -14,8 +14,6 @@
 
 use num_bigint::{BigInt, Sign};
 
-use super::number::{divide_half_up, power_of_ten};
-
 /// Digits of a result that is not exact.
 const DIGITS: i64 = 32;
 /// The most places that a quotient gets.
@@ -24,6 +22,9 @@ const MAX_SCALE: i64 = 1000;
 const GUARD: i64 = 12;
 /// The largest power of ten that `exp` makes.
 const MAX_EXPONENT: i64 = 100_000;
+
+/// The largest power of ten that numbers may be scaled by.
+const MAX_POWER: u32 = 100_000;
 
 /// A number: unscaled and scale.
 pub(super) type Parts = (BigInt, i32);
@@ -205,6 +206,23 @@ fn ln_of_ten(places: i64) -> Option<BigInt> {
         sum
     };
     Some(artanh(3) * 6 + artanh(9) * 2)
+}
+
+/// a / b, rounded to the nearest whole number, halves away from zero.
+pub(super) fn divide_half_up(number: &BigInt, by: &BigInt) -> BigInt {
+    let quotient = number / by;
+    let rest: BigInt = number - &quotient * by;
+    if rest.magnitude() * 2u32 < *by.magnitude() {
+        return quotient;
+    }
+    let negative =
+        (number.sign() == num_bigint::Sign::Minus) != (by.sign() == num_bigint::Sign::Minus);
+    if negative { quotient - 1 } else { quotient + 1 }
+}
+
+/// 10 to a power that still fits in memory.
+pub(super) fn power_of_ten(power: u32) -> Option<BigInt> {
+    (power <= MAX_POWER).then(|| BigInt::from(10).pow(power))
 }
 
 #[cfg(test)]

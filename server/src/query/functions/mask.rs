@@ -19,7 +19,7 @@ use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::{Duration, Value, timeuuid};
 use uuid::Uuid;
 
-use super::resolve::{fits, wrong_arguments};
+use super::arguments::{fits, wrong_arguments};
 use super::{ArgumentType, Code, Function};
 use crate::error::QueryError;
 use crate::query::types::assign::assignable;

@@ -8,8 +8,8 @@ use num_bigint::BigInt;
 use tholos_grammar::types::Native;
 use tholos_grammar::value::Value;
 
-use super::number::{divide_half_up, function, is_number, operand, power_of_ten};
-use super::resolve::wrong_arguments;
+use super::arguments::{function, is_number, operand, wrong_arguments};
+use super::decimal::{divide_half_up, power_of_ten};
 use super::{ArgumentType, Code, Function, cast, decimal};
 use crate::error::QueryError;
 

@@ -10,6 +10,7 @@
 //!   moved by durations, `floor`; [`vector`]: `similarity_*`; [`mask`]: `mask_*`; [`collection`]: counts, sums, keys and
 //!   extremes; [`json`]: `to_json`, `from_json`.
 
+mod arguments;
 mod blob;
 mod cast;
 mod clock;

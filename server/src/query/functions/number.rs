@@ -8,13 +8,11 @@ use num_bigint::BigInt;
 use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::Value;
 
+use super::arguments::{fits, function, is_number, meet, operand, wrong_arguments};
+use super::decimal::power_of_ten;
 use super::math::Math;
-use super::resolve::{fits, wrong_arguments};
-use super::{ArgumentType, Code, Function, LiteralKind, cast, decimal, time};
+use super::{ArgumentType, Code, Function, cast, decimal, time};
 use crate::error::QueryError;
-
-/// The largest power of ten that numbers may be scaled by.
-const MAX_POWER: u32 = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Operator {
@@ -46,38 +44,6 @@ impl Operator {
             Operator::Modulo => "%",
         }
     }
-}
-
-/// Whether a type's values are numbers.
-pub(super) fn is_number(native: Native) -> bool {
-    rank(native).is_some()
-}
-
-/// Position among the integers; those behind `varint` are not integers.
-fn rank(native: Native) -> Option<u8> {
-    Some(match native {
-        Native::Tinyint => 0,
-        Native::Smallint => 1,
-        Native::Int => 2,
-        Native::Bigint | Native::Counter => 3,
-        Native::Varint => 4,
-        Native::Float => 5,
-        Native::Double => 6,
-        Native::Decimal => 7,
-        _ => return None,
-    })
-}
-
-/// The type in which two numbers meet.
-fn meet(a: Native, b: Native) -> Option<Native> {
-    let plain = |native| if native == Native::Counter { Native::Bigint } else { native };
-    let (low, high) =
-        if rank(a)? <= rank(b)? { (plain(a), plain(b)) } else { (plain(b), plain(a)) };
-    Some(match (low, high) {
-        (Native::Varint, Native::Float | Native::Double) => Native::Decimal,
-        (Native::Bigint, Native::Float) => Native::Double,
-        (_, high) => high,
-    })
 }
 
 /// The type of two texts, one behind the other.
@@ -127,92 +93,6 @@ pub(super) fn resolve_operator(
         _ => meet(left_type, right_type).ok_or_else(refuse)?,
     };
     Ok(function(operator.name(), vec![left_type, right_type], returns, Code::Operator(operator)))
-}
-
-pub(super) fn function(
-    name: &'static str,
-    takes: Vec<Native>,
-    returns: Native,
-    code: Code,
-) -> Function {
-    let arguments = takes.into_iter().map(CqlType::Native).collect();
-    Function { name, arguments, returns: returns.into(), pure: true, code }
-}
-
-/// The type of an operand: its own. A literal's is the least that holds it, or what receives the result if only so the
-/// result fits that; a marker's is that of the other operand or of the receiver.
-pub(super) fn operand(
-    of: &ArgumentType,
-    other: Option<&ArgumentType>,
-    receiver: Option<&CqlType>,
-) -> Option<Native> {
-    let known = |argument: &ArgumentType| match argument {
-        ArgumentType::Known(CqlType::Native(native)) => Some(*native),
-        _ => None,
-    };
-    if let ArgumentType::Known(_) = of {
-        return known(of);
-    }
-    let other = other.map(|other| (other, known(other)));
-    let receiver = match receiver {
-        Some(CqlType::Native(Native::Counter)) => Some(Native::Bigint),
-        Some(CqlType::Native(native)) => Some(*native),
-        _ => None,
-    };
-    let wanted = receiver.filter(|native| is_operand(*native) && fits(of, *native));
-    match (of, other) {
-        (ArgumentType::Literal(LiteralKind::Duration), _) => Some(Native::Duration),
-        (ArgumentType::Literal(kind), Some((_, Some(other)))) => {
-            let natural = beside(*kind, other)?;
-            let narrower = wanted.filter(|wanted| {
-                meet(other, natural) != Some(*wanted) && meet(other, *wanted) == Some(*wanted)
-            });
-            Some(narrower.unwrap_or(natural))
-        }
-        (ArgumentType::Literal(kind), other) => wanted.or(match other {
-            Some((ArgumentType::Literal(LiteralKind::Integer(Native::Varint)), _)) => {
-                beside(*kind, Native::Varint)
-            }
-            _ => Some(kind.natural()).filter(|native| is_operand(*native)),
-        }),
-        (_, Some((_, Some(other)))) => match other {
-            Native::Counter => Some(Native::Bigint),
-            other => Some(other),
-        },
-        _ => wanted,
-    }
-}
-
-/// The type of a literal beside an operand of some type: as exact as that.
-fn beside(kind: LiteralKind, other: Native) -> Option<Native> {
-    match (kind, other) {
-        (LiteralKind::Float, Native::Decimal | Native::Varint) => Some(Native::Decimal),
-        (LiteralKind::Text, Native::Ascii | Native::Text) => Some(other),
-        _ => Some(kind.natural()),
-    }
-}
-
-/// Whether values of a type are added and the like; those of time have the left side to themselves.
-fn is_operand(native: Native) -> bool {
-    let others = matches!(native, Native::Text | Native::Ascii | Native::Timestamp | Native::Date);
-    is_number(native) || others
-}
-
-/// a / b, rounded to the nearest whole number, halves away from zero.
-pub(super) fn divide_half_up(number: &BigInt, by: &BigInt) -> BigInt {
-    let quotient = number / by;
-    let rest: BigInt = number - &quotient * by;
-    if rest.magnitude() * 2u32 < *by.magnitude() {
-        return quotient;
-    }
-    let negative =
-        (number.sign() == num_bigint::Sign::Minus) != (by.sign() == num_bigint::Sign::Minus);
-    if negative { quotient - 1 } else { quotient + 1 }
-}
-
-/// 10 to a power that still fits in memory.
-pub(super) fn power_of_ten(power: u32) -> Option<BigInt> {
-    (power <= MAX_POWER).then(|| BigInt::from(10).pow(power))
 }
 
 pub(super) fn operate(

@@ -2,6 +2,7 @@
 
 use tholos_grammar::types::{CqlType, Native};
 
+use super::arguments::{describe, fits, wrong_arguments};
 use super::blob::{AS_BLOB, FROM_BLOB};
 use super::clock::Clock;
 use super::collection::Collection;
@@ -168,29 +169,6 @@ fn choose(
     })
 }
 
-/// Whether an argument can be of a type.
-pub(super) fn fits(given: &ArgumentType, native: Native) -> bool {
-    use Native as N;
-    match given {
-        ArgumentType::Any => true,
-        ArgumentType::Known(known) => assignable(known, &native.into()),
-        ArgumentType::Literal(kind) => match kind {
-            LiteralKind::Text => {
-                matches!(native, N::Ascii | N::Text | N::Inet | N::Date | N::Time | N::Timestamp)
-            }
-            LiteralKind::Integer(_) => {
-                number::is_number(native) || matches!(native, N::Date | N::Time | N::Timestamp)
-            }
-            LiteralKind::Float => matches!(native, N::Decimal | N::Float | N::Double),
-            LiteralKind::Boolean => native == N::Boolean,
-            LiteralKind::Blob => native == N::Blob,
-            LiteralKind::Uuid => matches!(native, N::Uuid | N::Timeuuid),
-            LiteralKind::Duration => native == N::Duration,
-        },
-        ArgumentType::Structured(_) => false,
-    }
-}
-
 /// `intasblob`, `blobasint`, ...
 fn blob_function(plain: &str, arguments: &[ArgumentType]) -> Result<Option<Function>, QueryError> {
     let blob = Native::Blob;
@@ -278,10 +256,6 @@ fn from_json(
     }
 }
 
-pub(super) fn wrong_arguments(name: &str, takes: &str, given: &[ArgumentType]) -> QueryError {
-    QueryError::invalid(format!("{name}() takes {takes}, not {}", describe(given)))
-}
-
 fn unknown(name: &str) -> QueryError {
     let all = SIGNATURES.iter().map(|signature| signature.name).chain(GENERIC.iter().copied());
     let all =
@@ -292,19 +266,5 @@ fn unknown(name: &str) -> QueryError {
 
 fn types(natives: &[Native]) -> String {
     let names: Vec<&str> = natives.iter().map(|native| native.name()).collect();
-    format!("({})", names.join(", "))
-}
-
-fn describe(arguments: &[ArgumentType]) -> String {
-    let names: Vec<String> = arguments
-        .iter()
-        .map(|argument| match argument {
-            ArgumentType::Known(ty) => ty.to_string(),
-            ArgumentType::Literal(kind) => format!("{} literal", kind.name()),
-            ArgumentType::Structured(Some(ty)) => format!("{ty} literal"),
-            ArgumentType::Structured(None) => "structured literal".to_string(),
-            ArgumentType::Any => "?".to_string(),
-        })
-        .collect();
     format!("({})", names.join(", "))
 }

@@ -8,7 +8,7 @@
 
 use tholos_grammar::types::{CqlType, Native};
 
-use super::resolve::wrong_arguments;
+use super::arguments::wrong_arguments;
 use super::{ArgumentType, Code, Function};
 use crate::error::QueryError;
 
