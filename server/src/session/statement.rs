@@ -128,6 +128,10 @@ impl<'a> Run<'a> {
             Plan::Select(_) | Plan::Modify(_) | Plan::Batch(_) if !self.may_wait => {
                 without_waiting(|| self.carry_out(parameters, out))
             }
+            // These wait for the disk whatever it does.
+            Plan::Schema(_) | Plan::Truncate(_) if !self.may_wait => {
+                Err(QueryError::PutOff(PutOff::Disk))
+            }
             _ => self.carry_out(parameters, out),
         }
     }
@@ -170,7 +174,9 @@ impl<'a> Run<'a> {
                 Ok(Done { position, keyspace: None, warnings: written_warnings(self.node, &watch) })
             }
             Plan::Truncate(table) => {
-                let kept = blocking(|| self.node.truncate(table))
+                let kept = self
+                    .node
+                    .truncate(table)
                     .map_err(|error| QueryError::Truncate(error.to_string()))?;
                 let warnings = self.node.kept_warning(kept.as_slice()).into_iter().collect();
                 Ok(Done { position: Some(LogPosition::default()), warnings, ..Done::default() })
@@ -249,14 +255,13 @@ impl<'a> Run<'a> {
     ) -> Result<Done, QueryError> {
         // The ring is this node alone.
         let data_centers = [DataCenter { name: self.node.config().data_center.clone(), nodes: 1 }];
-        let Altered { told: (event, mut warnings), kept } = blocking(|| {
-            self.node.clock().cover(time.micros);
+        self.node.clock().cover(time.micros);
+        let Altered { told: (event, mut warnings), kept } =
             self.node.alter_schema(|catalogue| {
                 let context = self.ddl_context(catalogue, &data_centers, time);
                 let effect = ddl::effect(statement, &context).at(ddl::object(statement))?;
                 Ok((effect.changes, (effect.event, effect.warnings)))
-            })
-        })?;
+            })?;
         warnings.extend(self.node.kept_warning(&kept));
         let position = match event {
             Some(event) => {
@@ -354,11 +359,6 @@ fn serial(level: Option<Consistency>) -> Result<Consistency, QueryError> {
             "serial consistency can be SERIAL or LOCAL_SERIAL, not {level}"
         ))),
     }
-}
-
-/// Runs what waits for the disk, without keeping the runtime's other work from this thread's core.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    tokio::task::block_in_place(work)
 }
 
 fn no_columns() -> QueryError {
