@@ -10,7 +10,7 @@ use super::error::ProtocolError;
 use super::header::{
     Direction, Flags, HEADER_LENGTH, Header, MAX_FRAME_AFTER_AUTH, Opcode, Version,
 };
-use super::primitive::write_bytes_map;
+use super::primitive::{patch, write_bytes_map};
 use super::request::Request;
 use super::response::Response;
 use super::segment;
@@ -273,14 +273,6 @@ impl Encoder {
             segment::close(&mut self.out, start, self.compression, true, &mut self.scratch);
         }
     }
-}
-
-/// Overwrites bytes that were reserved.
-pub(super) fn patch(out: &mut [u8], at: usize, bytes: &[u8]) {
-    let reserved = out
-        .get_mut(at..at + bytes.len())
-        .expect("the bytes were reserved when the envelope was begun");
-    reserved.copy_from_slice(bytes);
 }
 
 #[cfg(test)]

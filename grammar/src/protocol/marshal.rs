@@ -19,9 +19,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::error::NotationError;
-use super::option::MAX_TYPE_DEPTH;
 use crate::name::Name;
 use crate::types::{CqlType, Native, UserType};
+
+/// The deepest nesting of types that is read, as class names or as \[option\]s.
+pub(super) const MAX_TYPE_DEPTH: usize = 64;
 
 const PACKAGE: &str = "org.apache.cassandra.db.marshal.";
 

@@ -7,13 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::error::NotationError;
-use super::marshal;
+use super::marshal::{self, MAX_TYPE_DEPTH};
 use super::primitive::{read_short, read_string, write_count, write_short, write_string};
 use crate::name::Name;
 use crate::types::{CqlType, Native, UserType};
-
-/// The deepest nesting of types that is read.
-pub const MAX_TYPE_DEPTH: usize = 64;
 
 const CUSTOM: u16 = 0x0000;
 /// `text` before v3, still met.

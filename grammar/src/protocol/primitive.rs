@@ -224,6 +224,12 @@ pub fn write_uuid(out: &mut Vec<u8>, value: Uuid) {
     out.extend_from_slice(value.as_bytes());
 }
 
+/// Overwrites bytes that were reserved.
+pub(super) fn patch(out: &mut [u8], at: usize, bytes: &[u8]) {
+    let reserved = out.get_mut(at..at + bytes.len()).expect("the bytes were reserved before");
+    reserved.copy_from_slice(bytes);
+}
+
 /// A \[short\] that counts or measures.
 ///
 /// # Panics

@@ -10,8 +10,8 @@
 //! compressed framing a decompressed length of 0 says that the payload is stored as it is.
 
 use super::compression::{Compression, compress_block, decompress_block};
-use super::encoder::patch;
 use super::error::ProtocolError;
+use super::primitive::patch;
 
 /// Longest payload of a segment: what 17 bits can say.
 pub const MAX_PAYLOAD: usize = (1 << LENGTH_BITS) - 1;

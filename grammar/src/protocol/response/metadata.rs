@@ -1,12 +1,11 @@
 //! Metadata of rows and of prepared statements (native protocol v5, sections 4.2.5.2 and 4.2.5.4).
 
 use crate::name::Name;
-use crate::protocol::encoder::patch;
 use crate::protocol::error::NotationError;
 use crate::protocol::header::Version;
 use crate::protocol::option::{decode_type, encode_type};
 use crate::protocol::primitive::{
-    read_bytes, read_int, read_short, read_short_bytes, read_string, write_bytes, write_int,
+    patch, read_bytes, read_int, read_short, read_short_bytes, read_string, write_bytes, write_int,
     write_length, write_short, write_short_bytes, write_string,
 };
 use crate::types::CqlType;

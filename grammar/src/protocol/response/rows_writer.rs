@@ -3,8 +3,7 @@
 
 use super::metadata::{EncodedColumns, insert_paging_state};
 use super::result::KIND_ROWS;
-use crate::protocol::encoder::patch;
-use crate::protocol::primitive::{write_bytes, write_int};
+use crate::protocol::primitive::{patch, write_bytes, write_int};
 
 /// Writes the body of a RESULT of rows.
 ///
