@@ -14,11 +14,10 @@ use crate::error::Expected;
 use crate::input::{Input, Parsed};
 use crate::lexer::Kind;
 use crate::option::option_value;
-use crate::schema::{expected_one_of, keyspace_name};
 use crate::term::{ARGUMENTS, function_name};
 use crate::token::{
-    Limit, comma_separated, enclosed, flag, if_exists, if_not_exists, is_name, keyword, keywords,
-    name, separated, symbol, table_name, text,
+    Limit, comma_separated, enclosed, expected_one_of, flag, if_exists, if_not_exists, is_name,
+    keyspace_name, keyword, keywords, name, separated, symbol, table_name, text,
 };
 use crate::type_name::type_name;
 

@@ -8,8 +8,7 @@ use tholos_grammar::ast::describe::{Describe, Described};
 use crate::error::Expected;
 use crate::input::{Input, Parsed};
 use crate::lexer::Kind;
-use crate::schema::keyspace_name;
-use crate::token::{flag, is_name, keyword, keywords, qualified_name};
+use crate::token::{flag, is_name, keyspace_name, keyword, keywords, qualified_name};
 
 /// `DESCRIBE ...`, `DESC ...`
 pub(crate) fn describe(input: Input<'_>) -> Parsed<'_, Describe> {

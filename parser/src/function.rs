@@ -7,9 +7,10 @@ use tholos_grammar::ast::schema::{CreateAggregate, CreateFunction, DropFunction}
 use tholos_grammar::ast::type_name::TypeName;
 
 use crate::input::{Input, Parsed};
-use crate::schema::expected_one_of;
 use crate::term::{ARGUMENTS, function_name, term};
-use crate::token::{enclosed, if_exists, if_not_exists, keyword, keywords, name, symbol, text};
+use crate::token::{
+    enclosed, expected_one_of, if_exists, if_not_exists, keyword, keywords, name, symbol, text,
+};
 use crate::type_name::type_name;
 
 /// Behind `CREATE [OR REPLACE] FUNCTION`.

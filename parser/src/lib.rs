@@ -12,6 +12,7 @@ mod access;
 #[cfg(test)]
 mod bounds;
 mod describe;
+mod diagnosis;
 mod error;
 mod foreign;
 mod function;

@@ -11,24 +11,19 @@ use tholos_grammar::ast::schema::{
 use tholos_grammar::ast::type_name::TypeName;
 
 use crate::error::Expected;
-use crate::input::{Failed, Input, Parsed};
+use crate::input::{Input, Parsed};
 use crate::limits::MAX_COLUMNS;
 use crate::option::{option_map, optional_table_options, with};
 use crate::relation::optional_where;
 use crate::select::selection;
 use crate::table::primary_key;
 use crate::token::{
-    Limit, comma_separated, definitions, if_exists, if_not_exists, keyword, keywords, name,
-    qualified_name, separated, symbol, table_name, text,
+    Limit, comma_separated, definitions, if_exists, if_not_exists, keyspace_name, keyword,
+    keywords, name, qualified_name, renames, symbol, table_name, text,
 };
 use crate::type_name::type_name;
 
 const FIELDS: Limit = Limit(MAX_COLUMNS, "fields");
-
-/// A keyspace's name.
-pub(crate) fn keyspace_name(input: Input<'_>) -> Parsed<'_, Ident> {
-    name("a keyspace name").parse(input)
-}
 
 /// Behind `CREATE KEYSPACE`.
 pub(crate) fn create_keyspace(input: Input<'_>) -> Parsed<'_, CreateKeyspace> {
@@ -85,25 +80,12 @@ fn type_change(input: Input<'_>) -> Parsed<'_, TypeChange> {
         return Ok((input, TypeChange::Add { if_not_exists, field, type_name }));
     }
     if let (input, Some(())) = opt(keyword("RENAME")).parse(input)? {
-        let (input, (if_exists, fields)) = renames(input, "a field name")?;
+        let (input, (if_exists, fields)) = renames(input, "a field name", FIELDS)?;
         return Ok((input, TypeChange::Rename { if_exists, fields }));
     }
     let (input, (_, field, _, type_name)) =
         (keyword("ALTER"), field_name, keyword("TYPE"), type_name).parse(input)?;
     Ok((input, TypeChange::Type { field, type_name }))
-}
-
-/// `[IF EXISTS] a TO b AND c TO d`
-pub(crate) fn renames<'a>(
-    input: Input<'a>,
-    what: &'static str,
-) -> Parsed<'a, (bool, Vec<(Ident, Ident)>)> {
-    let (input, if_exists) = if_exists(input)?;
-    let (input, names) = separated(input, keyword("AND"), FIELDS, |input| {
-        let (input, (from, _, to)) = (name(what), keyword("TO"), name(what)).parse(input)?;
-        Ok((input, (from, to)))
-    })?;
-    Ok((input, (if_exists, names)))
 }
 
 /// Behind `CREATE INDEX` or `CREATE CUSTOM INDEX`.
@@ -201,10 +183,4 @@ pub(crate) fn drop_trigger(input: Input<'_>) -> Parsed<'_, DropTrigger> {
     let (input, (if_exists, name, _, table)) =
         (if_exists, name("a trigger name"), keyword("ON"), table_name).parse(input)?;
     Ok((input, DropTrigger { if_exists, name, table }))
-}
-
-/// Fails, with keywords that could have stood here.
-pub(crate) fn expected_one_of<'a, O>(input: Input<'a>, words: &[&'static str]) -> Parsed<'a, O> {
-    words.iter().for_each(|word| input.expect(Expected::Keyword(word)));
-    Err(nom::Err::Error(Failed))
 }

@@ -13,12 +13,11 @@ use crate::input::{Input, Parsed};
 use crate::modify::{batch, delete, insert, truncate, update};
 use crate::schema::{
     alter_keyspace, alter_type, alter_view, create_index, create_keyspace, create_trigger,
-    create_type, create_view, drop_keyspace, drop_object, drop_trigger, expected_one_of,
-    keyspace_name,
+    create_type, create_view, drop_keyspace, drop_object, drop_trigger,
 };
 use crate::select::select;
 use crate::table::{alter_table, create_table};
-use crate::token::{flag, keyword};
+use crate::token::{expected_one_of, flag, keyspace_name, keyword};
 
 /// Words that begin a statement.
 pub(crate) const FIRST_WORDS: [&str; 16] = [

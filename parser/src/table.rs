@@ -12,10 +12,9 @@ use crate::input::{Input, Parsed};
 use crate::lexer::Kind;
 use crate::limits::MAX_COLUMNS;
 use crate::option::{optional_table_options, with};
-use crate::schema::{expected_one_of, renames};
 use crate::token::{
-    Limit, comma_separated, definitions, flag, if_exists, if_not_exists, keyword, keywords, name,
-    symbol, table_name,
+    Limit, comma_separated, definitions, expected_one_of, flag, if_exists, if_not_exists, keyword,
+    keywords, name, renames, symbol, table_name,
 };
 use crate::type_name::type_name;
 
@@ -119,7 +118,7 @@ fn table_change(input: Input<'_>) -> Parsed<'_, TableChange> {
         return drop(input.next());
     }
     if input.is_word("RENAME") {
-        let (input, (if_exists, columns)) = renames(input.next(), "a column name")?;
+        let (input, (if_exists, columns)) = renames(input.next(), "a column name", COLUMNS)?;
         return Ok((input, TableChange::Rename { if_exists, columns }));
     }
     if input.is_word("ALTER") {

@@ -50,6 +50,12 @@ pub(crate) fn if_not_exists(input: Input<'_>) -> Parsed<'_, bool> {
     flag(input, &["IF", "NOT", "EXISTS"])
 }
 
+/// Fails, with keywords that could have stood here.
+pub(crate) fn expected_one_of<'a, O>(input: Input<'a>, words: &[&'static str]) -> Parsed<'a, O> {
+    words.iter().for_each(|word| input.expect(Expected::Keyword(word)));
+    Err(nom::Err::Error(Failed))
+}
+
 /// A punctuation mark.
 pub(crate) fn symbol<'a>(
     symbol: &'static str,
@@ -104,6 +110,11 @@ pub(crate) fn qualified_name<'a>(
         let (input, second) = name(what).parse(input.next())?;
         Ok((input, QualifiedName { keyspace: Some(first), name: second }))
     }
+}
+
+/// A keyspace's name.
+pub(crate) fn keyspace_name(input: Input<'_>) -> Parsed<'_, Ident> {
+    name("a keyspace name").parse(input)
 }
 
 /// The name of a table.
@@ -197,6 +208,20 @@ pub(crate) fn definitions<'a, O>(
     })?;
     let (input, ()) = symbol(")").parse(input)?;
     Ok((input, items.into_iter().flatten().collect()))
+}
+
+/// `[IF EXISTS] a TO b AND c TO d`; `what` says in errors whose names they are.
+pub(crate) fn renames<'a>(
+    input: Input<'a>,
+    what: &'static str,
+    limit: Limit,
+) -> Parsed<'a, (bool, Vec<(Ident, Ident)>)> {
+    let (input, if_exists) = if_exists(input)?;
+    let (input, names) = separated(input, keyword("AND"), limit, |input| {
+        let (input, (from, _, to)) = (name(what), keyword("TO"), name(what)).parse(input)?;
+        Ok((input, (from, to)))
+    })?;
+    Ok((input, (if_exists, names)))
 }
 
 /// Items with commas between an opening and a closing mark; there may be none.
