@@ -250,9 +250,19 @@ fn what_is_asked_is_answered_in_scripts_too() {
     );
     let shown = text(&asked.stdout);
     assert_eq!(code(&asked), 0, "{}", text(&asked.stderr));
-    for part in ["The consistency level is ONE.\n", "Connected to ", "| CQL ", "hello\n"] {
+    for part in ["Current consistency level is ONE.\n", "Connected to ", "| CQL ", "hello\n"] {
         assert!(shown.contains(part), "{shown}");
     }
+    let asked =
+        tholos(&["--memory"], "EXPAND; TRACING; PAGING; PAGING 7; PAGING; EXPAND ON; EXPAND;");
+    assert_eq!(
+        text(&asked.stdout),
+        "Expanded output is currently disabled. Use EXPAND ON to enable.\n\
+         Tracing is currently disabled. Use TRACING ON to enable.\n\
+         Query paging is currently enabled. Use PAGING OFF to disable.\nPage size: 5000\n\
+         Query paging is currently enabled. Use PAGING OFF to disable.\nPage size: 7\n\
+         Expanded output is currently enabled. Use EXPAND OFF to disable.\n"
+    );
     // What is set needs no answer.
     let set = tholos(&["--memory"], "CONSISTENCY QUORUM; TRACING OFF; PAGING 10;");
     assert_eq!((code(&set), text(&set.stdout)), (0, String::new()));

@@ -68,6 +68,7 @@ pub(super) fn parse(text: &str) -> Result<Command, CommandError> {
             line.nothing(Command::Statement("DESCRIBE KEYSPACES".to_string()))
         }
         "c" => use_keyspace(&line),
+        "x" if line.words.is_empty() => Ok(Command::SwitchExpand),
         "x" => toggles::expand(&line),
         "timing" => Ok(Command::Timing(toggles::switch(&line)?)),
         "f" => toggles::format(&line),

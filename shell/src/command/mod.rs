@@ -37,6 +37,8 @@ pub(crate) enum Command {
     /// PAGING [ON | OFF | n]
     Paging(Option<Paging>),
     Expand(Option<Expand>),
+    /// `\x` alone
+    SwitchExpand,
     Timing(Option<bool>),
     Format(Option<Format>),
     ShowVersion,

@@ -25,6 +25,8 @@ fn settings_are_switched_told_and_refused() {
     assert_eq!(parse("TRACING on"), Ok(Command::Tracing(Some(true))));
     assert_eq!(parse("PAGING 50"), Ok(Command::Paging(Some(Paging::Size(50)))));
     assert_eq!(parse("EXPAND auto"), Ok(Command::Expand(Some(Expand::Auto))));
+    assert_eq!(parse("EXPAND"), Ok(Command::Expand(None)));
+    assert_eq!(parse("\\x"), Ok(Command::SwitchExpand));
     assert!(error("CONSISTENCY QORUM").ends_with("not \"QORUM\"; did you mean QUORUM?"));
     assert_eq!(
         error("SERIAL CONSISTENCY QUORUM"),

@@ -116,7 +116,7 @@ Leaves the shell; in a script, the script. QUIT, \\q and Ctrl-D do too.
     topic("EXPAND", "
 EXPAND [ON | OFF | AUTO]
 Prints each row as lines of column and value. AUTO, the default in a terminal, does so where a table would be wider
-than the terminal. Without an argument it switches. Short form: \\x.
+than the terminal. Without an argument it tells which. Short form: \\x, which alone switches.
 "),
     topic("FORMAT", "
 FORMAT [table | expanded | csv | json | ndjson | markdown]

@@ -15,6 +15,7 @@ impl Shell {
                 | Command::SerialConsistency(None)
                 | Command::Tracing(None)
                 | Command::Paging(None)
+                | Command::Expand(None)
                 | Command::Format(None)
                 | Command::ShowVersion
                 | Command::ShowHost
@@ -24,30 +25,36 @@ impl Shell {
         );
         let told = match command {
             Command::Consistency(None) => {
-                format!("The consistency level is {}.", self.settings.consistency)
+                format!("Current consistency level is {}.", self.settings.consistency)
             }
             Command::Consistency(Some(level)) => {
                 self.settings.consistency = level;
                 format!("The consistency level is {level} now.")
             }
             Command::SerialConsistency(None) => match self.settings.serial_consistency {
-                Some(level) => format!("The serial consistency level is {level}."),
-                None => "The serial consistency level is the server's default, SERIAL.".to_string(),
+                Some(level) => format!("Current serial consistency level is {level}."),
+                None => "Current serial consistency level is SERIAL, the default.".to_string(),
             },
             Command::SerialConsistency(Some(level)) => {
                 self.settings.serial_consistency = Some(level);
                 format!("The serial consistency level is {level} now.")
             }
-            Command::Tracing(on) => {
-                self.settings.tracing = on.unwrap_or(self.settings.tracing);
-                format!("Tracing is {}.", on_off(self.settings.tracing))
+            Command::Tracing(None) => {
+                let on = self.settings.tracing;
+                format!("Tracing is currently {}", enabled(on, "TRACING"))
+            }
+            Command::Tracing(Some(on)) => {
+                self.settings.tracing = on;
+                format!("Tracing is {}.", on_off(on))
             }
             Command::Timing(on) => {
                 self.settings.timing = on.unwrap_or(!self.settings.timing);
                 format!("Timing is {}.", on_off(self.settings.timing))
             }
             Command::Paging(paging) => self.page(paging),
-            Command::Expand(expand) => self.expand(expand),
+            Command::Expand(None) => self.expanded(),
+            Command::Expand(Some(expand)) => self.expand(expand),
+            Command::SwitchExpand => self.expand(switched(self.settings.expand)),
             Command::Format(format) => {
                 self.settings.format = format.unwrap_or(self.settings.format);
                 format!("Results are printed as {}.", self.settings.format.name())
@@ -115,6 +122,7 @@ impl Shell {
     }
 
     fn page(&mut self, paging: Option<Paging>) -> String {
+        let asks = paging.is_none();
         match paging {
             None => {}
             Some(Paging::On) => {
@@ -128,14 +136,30 @@ impl Shell {
             }
         }
         match self.settings.page_size {
+            size if asks => {
+                let rows = size.map_or(String::new(), |size| format!("\nPage size: {size}"));
+                format!("Query paging is currently {}{rows}", enabled(size.is_some(), "PAGING"))
+            }
             Some(size) => format!("Paging is on, with {size} rows a page."),
             None => "Paging is off: results come in one piece.".to_string(),
         }
     }
 
-    fn expand(&mut self, expand: Option<Expand>) -> String {
-        self.settings.expand = expand.unwrap_or_else(|| switched(self.settings.expand));
+    /// What EXPAND is, and what changes it.
+    fn expanded(&self) -> String {
         match self.settings.expand {
+            Expand::Auto => {
+                "Expanded output is currently automatic: rows that are too wide for a table are expanded. Use EXPAND ON or EXPAND OFF to change that.".to_string()
+            }
+            expand => {
+                format!("Expanded output is currently {}", enabled(expand == Expand::On, "EXPAND"))
+            }
+        }
+    }
+
+    fn expand(&mut self, expand: Expand) -> String {
+        self.settings.expand = expand;
+        match expand {
             Expand::On => "Rows are printed expanded.".to_string(),
             Expand::Off => "Rows are printed as tables.".to_string(),
             Expand::Auto => {
@@ -174,6 +198,14 @@ impl Shell {
              WHERE session_id = {id};"
         ))
         .map(|_| ())
+    }
+}
+
+/// Whether something is on, and the command that changes it.
+fn enabled(on: bool, command: &str) -> String {
+    match on {
+        true => format!("enabled. Use {command} OFF to disable."),
+        false => format!("disabled. Use {command} ON to enable."),
     }
 }
 
