@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tholos_grammar::name::Name;
+use tholos_grammar::protocol::header::Version;
 use tholos_grammar::protocol::response::metadata::{ColumnSpec as WireColumn, EncodedColumns};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
@@ -99,7 +100,7 @@ pub fn wire(columns: &[ColumnSpec]) -> Vec<WireColumn> {
 fn metadata_id(columns: Option<&EncodedColumns>) -> StatementId {
     let mut bytes = Vec::new();
     if let Some(columns) = columns {
-        columns.encode(&mut bytes, false, None);
+        columns.encode(&mut bytes, Version::V5, false, None);
     }
     xxh3_128(&bytes).to_be_bytes()
 }

@@ -11,6 +11,7 @@ use tholos_cluster::metadata::ClusterMetadata;
 use tholos_cluster::ring::{Node, Ring};
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
+use tholos_grammar::protocol::header::Version;
 use tholos_grammar::protocol::response::metadata::{ColumnSpec as WireColumn, EncodedColumns};
 use tholos_grammar::protocol::response::rows_writer::RowsWriter;
 use tholos_grammar::token::Token;
@@ -247,7 +248,8 @@ impl Bench {
             })
             .collect();
         let mut out = Vec::new();
-        let mut writer = RowsWriter::begin(&mut out, &EncodedColumns::new(&wire), true, None);
+        let mut writer =
+            RowsWriter::begin(&mut out, Version::V5, &EncodedColumns::new(&wire), true, None);
         let start = out.len();
         let state = self.with(values, page_size, paging_state, |cx| {
             let budget = budget.into();

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::error::NotationError;
+use super::header::Version;
 use super::marshal::{self, MAX_TYPE_DEPTH};
 use super::primitive::{read_short, read_string, write_count, write_short, write_string};
 use crate::name::Name;
@@ -100,28 +101,29 @@ fn decode_user_type(input: &mut &[u8], depth: usize) -> Result<UserType, Notatio
     Ok(UserType { keyspace, name, fields })
 }
 
-/// Appends a type.
-pub fn encode_type(out: &mut Vec<u8>, cql_type: &CqlType) {
+/// Appends a type. `duration` has had a code only since v5: before it travels under its class name, inside other types too.
+pub fn encode_type(out: &mut Vec<u8>, cql_type: &CqlType, version: Version) {
     match cql_type {
+        CqlType::Native(Native::Duration) if version < Version::V5 => write_class(out, cql_type),
         CqlType::Native(native) => write_short(out, native_code(*native)),
         CqlType::List { element, .. } => {
             write_short(out, LIST);
-            encode_type(out, element);
+            encode_type(out, element, version);
         }
         CqlType::Set { element, .. } => {
             write_short(out, SET);
-            encode_type(out, element);
+            encode_type(out, element, version);
         }
         CqlType::Map { key, value, .. } => {
             write_short(out, MAP);
-            encode_type(out, key);
-            encode_type(out, value);
+            encode_type(out, key, version);
+            encode_type(out, value, version);
         }
         CqlType::Tuple(elements) => {
             write_short(out, TUPLE);
             write_count(out, elements.len());
             for element in elements {
-                encode_type(out, element);
+                encode_type(out, element, version);
             }
         }
         CqlType::Udt { definition, .. } => {
@@ -131,14 +133,16 @@ pub fn encode_type(out: &mut Vec<u8>, cql_type: &CqlType) {
             write_count(out, definition.fields.len());
             for (name, field) in &definition.fields {
                 write_string(out, name.as_str());
-                encode_type(out, field);
+                encode_type(out, field, version);
             }
         }
-        CqlType::Vector { .. } => {
-            write_short(out, CUSTOM);
-            write_string(out, &marshal::class_name(cql_type));
-        }
+        CqlType::Vector { .. } => write_class(out, cql_type),
     }
+}
+
+fn write_class(out: &mut Vec<u8>, cql_type: &CqlType) {
+    write_short(out, CUSTOM);
+    write_string(out, &marshal::class_name(cql_type));
 }
 
 #[cfg(test)]
@@ -157,6 +161,7 @@ mod tests {
             encode_type(
                 &mut out,
                 &CqlType::Udt { definition: Arc::new(definition), frozen: false },
+                Version::V5,
             );
             decode_type(&mut out.as_slice())
         };
@@ -168,7 +173,7 @@ mod tests {
     fn bytes_of_the_spec() {
         let encoded = |cql_type: &CqlType| {
             let mut out = Vec::new();
-            encode_type(&mut out, cql_type);
+            encode_type(&mut out, cql_type, Version::V5);
             assert_eq!(decode_type(&mut out.as_slice()).as_ref(), Ok(cql_type));
             hex(&out)
         };
@@ -191,6 +196,33 @@ mod tests {
         };
         let user_type = CqlType::Udt { definition: Arc::new(definition), frozen: false };
         assert_eq!(encoded(&user_type), "0030 00016b 000175 0001 000166 0011".replace(' ', ""));
+    }
+
+    #[test]
+    fn a_duration_is_a_custom_type_before_v5() {
+        let encoded = |cql_type: &CqlType, version| {
+            let mut out = Vec::new();
+            encode_type(&mut out, cql_type, version);
+            assert_eq!(decode_type(&mut out.as_slice()).as_ref(), Ok(cql_type));
+            out
+        };
+        let mut custom = vec![0, 0, 0, 44];
+        custom.extend_from_slice(b"org.apache.cassandra.db.marshal.DurationType");
+        let duration = CqlType::from(Native::Duration);
+        assert_eq!(encoded(&duration, Version::V4), custom);
+        assert_eq!(encoded(&duration, Version::V5), [0, 0x15]);
+        let list = CqlType::List { element: Box::new(duration.clone()), frozen: false };
+        assert_eq!(encoded(&list, Version::V4), [&[0, 0x20], custom.as_slice()].concat());
+        let nested = CqlType::Tuple(vec![Native::Int.into(), list]);
+        let start = [0, 0x31, 0, 2, 0, 9, 0, 0x20];
+        assert_eq!(encoded(&nested, Version::V4), [&start, custom.as_slice()].concat());
+        let definition = UserType {
+            keyspace: Name::exact("k"),
+            name: Name::exact("u"),
+            fields: vec![(Name::exact("f"), duration)],
+        };
+        let user_type = CqlType::Udt { definition: Arc::new(definition), frozen: false };
+        assert!(encoded(&user_type, Version::V4).ends_with(&custom));
     }
 
     #[test]

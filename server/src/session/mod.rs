@@ -163,7 +163,8 @@ impl Session {
             Err(error) => return Failure::other(error).step(),
         };
         let keyspace = keyspace.cloned();
-        let mut run = Run::new(&self.node, &metadata, &ready, keyspace.as_ref(), started);
+        let version = self.version;
+        let mut run = Run::new(&self.node, &metadata, &ready, keyspace.as_ref(), started, version);
         run.may_wait = self.may_wait;
         run.room = self.room.clone();
         answer(&run, &query.parameters, &mut self.keyspace, self.version, out)
@@ -222,7 +223,8 @@ impl Session {
             }
         };
         let Recent { prepared, ready, .. } = &recent;
-        let mut run = Run::new(&self.node, &metadata, ready, prepared.keyspace.as_ref(), started);
+        let (keyspace, version) = (prepared.keyspace.as_ref(), self.version);
+        let mut run = Run::new(&self.node, &metadata, ready, keyspace, started, version);
         let known = match self.version {
             Version::V5 => execute.result_metadata_id,
             // v4 can't say that metadata changed: it is sent whenever it is not what was told at PREPARE.

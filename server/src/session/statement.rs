@@ -9,6 +9,7 @@ use tholos_grammar::ast::Statement;
 use tholos_grammar::ast::modify::BatchKind;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
+use tholos_grammar::protocol::header::Version;
 use tholos_grammar::protocol::request::parameters::QueryParameters;
 use tholos_grammar::protocol::response::error::WriteType;
 use tholos_grammar::protocol::response::event::{ChangeType, SchemaChange, SchemaTarget};
@@ -50,6 +51,8 @@ pub(super) struct Run<'a> {
     pub(super) may_wait: bool,
     /// What the answer may take of memory is taken here as it grows.
     pub(super) room: Option<Arc<Mutex<Credit>>>,
+    /// What the answer is written for.
+    pub(super) version: Version,
     /// The client has this result's metadata.
     pub(super) metadata_known: bool,
     /// The client is told the metadata's id when it does not have it.
@@ -74,6 +77,7 @@ impl<'a> Run<'a> {
         ready: &'a Ready,
         keyspace: Option<&'a Name>,
         started: Instant,
+        version: Version,
     ) -> Run<'a> {
         let (metadata_known, tells_metadata_id, may_wait) = (false, false, true);
         Run {
@@ -84,6 +88,7 @@ impl<'a> Run<'a> {
             started,
             may_wait,
             room: None,
+            version,
             metadata_known,
             tells_metadata_id,
         }
@@ -228,7 +233,7 @@ impl<'a> Run<'a> {
         let skip = options.skip_metadata && self.metadata_known;
         let tell = self.tells_metadata_id && !self.metadata_known;
         let id = tell.then_some(self.ready.metadata_id.as_slice());
-        RowsWriter::begin(out, columns, skip, id)
+        RowsWriter::begin(out, self.version, columns, skip, id)
     }
 
     fn ddl_context<'c>(
@@ -266,8 +271,7 @@ impl<'a> Run<'a> {
         let position = match event {
             Some(event) => {
                 let change = wire_event(&event)?;
-                QueryResult::SchemaChange(change.clone())
-                    .encode(out, tholos_grammar::protocol::header::Version::V4);
+                QueryResult::SchemaChange(change.clone()).encode(out, self.version);
                 self.node.publish(change);
                 None
             }

@@ -56,6 +56,8 @@ pub struct EncodedColumns {
     flags: i32,
     count: usize,
     specs: Vec<u8>,
+    /// As v4 has them, where that differs.
+    specs_v4: Option<Vec<u8>>,
 }
 
 impl ResultMetadata {
@@ -89,7 +91,8 @@ impl ResultMetadata {
         let id = self.new_metadata_id.as_deref().filter(|_| version >= Version::V5);
         let left_out = self.columns.is_empty();
         let start = out.len();
-        EncodedColumns { count: self.column_count, ..encoded }.encode(out, left_out, id);
+        let encoded = EncodedColumns { count: self.column_count, ..encoded };
+        encoded.encode(out, version, left_out, id);
         if let Some(state) = &self.paging_state {
             insert_paging_state(out, start, state);
         }
@@ -99,9 +102,11 @@ impl ResultMetadata {
 impl EncodedColumns {
     /// Encodes the columns; the table is written once if all have the same.
     pub fn new(columns: &[ColumnSpec]) -> EncodedColumns {
-        let mut specs = Vec::new();
-        let flags = write_columns(&mut specs, columns);
-        EncodedColumns { flags, count: columns.len(), specs }
+        let (mut specs, mut specs_v4) = (Vec::new(), Vec::new());
+        let flags = write_columns(&mut specs, columns, Version::V5);
+        write_columns(&mut specs_v4, columns, Version::V4);
+        let specs_v4 = (specs_v4 != specs).then_some(specs_v4);
+        EncodedColumns { flags, count: columns.len(), specs, specs_v4 }
     }
 
     /// How many columns there are.
@@ -111,7 +116,13 @@ impl EncodedColumns {
 
     /// Appends metadata of a page. `skip` leaves the columns out, as the client asked; `new_metadata_id` (v5 only) says
     /// that they are not those that EXECUTE said to know, and then they should not be skipped.
-    pub fn encode(&self, out: &mut Vec<u8>, skip: bool, new_metadata_id: Option<&[u8]>) {
+    pub fn encode(
+        &self,
+        out: &mut Vec<u8>,
+        version: Version,
+        skip: bool,
+        new_metadata_id: Option<&[u8]>,
+    ) {
         let flags = if skip { NO_METADATA } else { self.flags };
         let changed = if new_metadata_id.is_some() { METADATA_CHANGED } else { 0 };
         write_int(out, flags | changed);
@@ -120,7 +131,8 @@ impl EncodedColumns {
             write_short_bytes(out, id);
         }
         if !skip {
-            out.extend_from_slice(&self.specs);
+            let differing = self.specs_v4.as_ref().filter(|_| version < Version::V5);
+            out.extend_from_slice(differing.unwrap_or(&self.specs));
         }
     }
 }
@@ -154,9 +166,9 @@ impl PreparedMetadata {
     }
 
     /// Appends metadata.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut Vec<u8>, version: Version) {
         let mut specs = Vec::new();
-        let flags = write_columns(&mut specs, &self.columns);
+        let flags = write_columns(&mut specs, &self.columns, version);
         write_int(out, flags);
         write_length(out, self.columns.len());
         write_length(out, self.partition_key_indexes.len());
@@ -202,7 +214,7 @@ fn read_columns(
 }
 
 /// Appends the columns, the table once if all have the same, and answers with the flag for that.
-fn write_columns(out: &mut Vec<u8>, columns: &[ColumnSpec]) -> i32 {
+fn write_columns(out: &mut Vec<u8>, columns: &[ColumnSpec], version: Version) -> i32 {
     let write_table = |out: &mut Vec<u8>, column: &ColumnSpec| {
         write_string(out, column.keyspace.as_str());
         write_string(out, column.table.as_str());
@@ -218,7 +230,7 @@ fn write_columns(out: &mut Vec<u8>, columns: &[ColumnSpec]) -> i32 {
             write_table(out, column);
         }
         write_string(out, &column.name);
-        encode_type(out, &column.column_type);
+        encode_type(out, &column.column_type, version);
     }
     if global.is_some() { GLOBAL_TABLE_SPEC } else { 0 }
 }

@@ -248,7 +248,7 @@ impl<'a> Prepared<'a> {
         if version >= Version::V5 {
             write_short_bytes(out, self.result_metadata_id);
         }
-        self.markers.encode(out);
+        self.markers.encode(out, version);
         self.result.encode(out, version);
     }
 }

@@ -3,6 +3,7 @@
 
 use super::metadata::{EncodedColumns, insert_paging_state};
 use super::result::KIND_ROWS;
+use crate::protocol::header::Version;
 use crate::protocol::primitive::{patch, write_bytes, write_int};
 
 /// Writes the body of a RESULT of rows.
@@ -20,13 +21,14 @@ impl RowsWriter {
     /// Begins the body: kind, metadata (see [`EncodedColumns::encode`]), and room for the count of rows.
     pub fn begin(
         out: &mut Vec<u8>,
+        version: Version,
         columns: &EncodedColumns,
         skip_metadata: bool,
         new_metadata_id: Option<&[u8]>,
     ) -> RowsWriter {
         write_int(out, KIND_ROWS);
         let metadata = out.len();
-        columns.encode(out, skip_metadata, new_metadata_id);
+        columns.encode(out, version, skip_metadata, new_metadata_id);
         let count_at = out.len();
         write_int(out, 0);
         RowsWriter { metadata, count_at, columns: columns.count(), rows: 0 }

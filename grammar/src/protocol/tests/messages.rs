@@ -143,7 +143,7 @@ proptest! {
     #[test]
     fn types(cql_type in cql_type()) {
         let mut bytes = Vec::new();
-        encode_type(&mut bytes, &cql_type);
+        encode_type(&mut bytes, &cql_type, Version::V4);
         let mut input = bytes.as_slice();
         prop_assert_eq!(decode_type(&mut input).unwrap(), cql_type);
         prop_assert!(input.is_empty());
@@ -186,7 +186,7 @@ proptest! {
         // Something stands in the buffer already.
         let mut out = b"before".to_vec();
         let skip = skip || metadata.columns.is_empty();
-        let mut writer = RowsWriter::begin(&mut out, &columns, skip, metadata.new_metadata_id.as_deref());
+        let mut writer = RowsWriter::begin(&mut out, Version::V5, &columns, skip, metadata.new_metadata_id.as_deref());
         let mut content = Vec::new();
         for row in cells.chunks_exact(metadata.column_count.max(1)).take(row_count) {
             for (i, cell) in row.iter().enumerate() {
