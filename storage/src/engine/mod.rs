@@ -293,7 +293,8 @@ impl Engine {
     pub fn background_step(&self) -> Result<bool, StorageError> {
         let flushed = self.0.flush_step();
         self.0.signals.note_flush(&flushed);
-        Ok(flushed? || self.0.log.prepare_step() || self.0.compaction_step()?)
+        // A log's file is not worth waiting for: without one it is made when it is needed.
+        Ok(flushed? || self.0.compaction_step()? || self.0.log.prepare_step())
     }
 
     /// Stops writes and background work, writes everything to SSTables and syncs the log.

@@ -33,7 +33,7 @@ impl Engine {
     /// Whether there is room in memory for more writes. A statement that was begun when there was goes through.
     pub fn admits_writes(&self) -> bool {
         let context = &self.0.context;
-        context.options.background == BackgroundDriver::Caller || !context.is_full()
+        !context.is_full()
     }
 
     /// How long a writer is to pause after its last write before its next: zero, unless flushes or compactions lag.
@@ -47,6 +47,9 @@ impl Engine {
     pub fn wait_for_room(&self, limit: Duration) -> bool {
         if self.admits_writes() {
             return true;
+        }
+        if self.0.context.options.background == BackgroundDriver::Caller {
+            return self.0.make_room().is_ok() && self.admits_writes();
         }
         self.0.signals.want_flush();
         self.0.signals.wait_for_room(limit, || !self.admits_writes())

@@ -8,6 +8,7 @@
 mod disk;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use self::disk::{Disk, FileId, Op};
+use crate::fs::nowait::may_wait;
 use crate::fs::{File, Fs};
 
 /// A kind of operation, for injecting failures and counting.
@@ -59,6 +61,15 @@ pub enum Crash {
     },
 }
 
+/// Told of every call before it is made: to note it, or to let time pass.
+pub trait Watch: Send + Sync {
+    /// A call of that kind, of the file or directory of that name, for so many bytes.
+    fn called(&self, operation: Operation, path: &Path, bytes: usize);
+}
+
+/// What the system has in its memory is read at once, by these units.
+const PAGE_BYTES: u64 = 4096;
+
 /// A file system that can fail. Clones share their content.
 #[derive(Clone, Debug, Default)]
 pub struct FaultyFs {
@@ -78,6 +89,18 @@ struct Shared {
     plans: Vec<Plan>,
     capacity: Option<u64>,
     locked: BTreeSet<PathBuf>,
+    watch: Watcher,
+    /// Pages that are read without waiting; all are, if there is no such set.
+    warm: Option<BTreeSet<(FileId, u64)>>,
+}
+
+#[derive(Clone, Default)]
+struct Watcher(Option<Arc<dyn Watch>>);
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Watcher({})", self.0.is_some())
+    }
 }
 
 /// A failure to come.
@@ -122,6 +145,17 @@ impl FaultyFs {
         self.shared.lock().failed == 0
     }
 
+    /// Has every call told to `watch`, here and on the disks that crashes leave of this one.
+    pub fn watch(&self, watch: Arc<dyn Watch>) {
+        self.shared.lock().watch = Watcher(Some(watch));
+    }
+
+    /// The system's memory of what is on the disk is lost: who [may not wait](crate::fs::nowait) reads only what somebody
+    /// who may has read, or what was written, since.
+    pub fn chill(&self) {
+        self.shared.lock().warm = Some(BTreeSet::new());
+    }
+
     /// No more failures.
     pub fn heal(&self) {
         let mut shared = self.shared.lock();
@@ -134,15 +168,23 @@ impl FaultyFs {
         self.shared.lock().capacity = Some(capacity);
     }
 
+    /// Lets the disk take so many bytes more, and then no more.
+    pub fn fill_up(&self, room: u64) {
+        let mut shared = self.shared.lock();
+        shared.capacity = Some(shared.now.used_bytes() + room);
+    }
+
     /// What is found after losing power now.
     pub fn crash(&self, crash: Crash) -> FaultyFs {
-        FaultyFs::found(self.shared.lock().now.clone().after_crash(crash))
+        let shared = self.shared.lock();
+        FaultyFs::found(shared.now.clone().after_crash(crash), &shared.watch)
     }
 
     /// A disk of the same content, that shares nothing with this one.
     #[must_use]
     pub fn copy(&self) -> FaultyFs {
-        FaultyFs::found(self.shared.lock().now.clone())
+        let shared = self.shared.lock();
+        FaultyFs::found(shared.now.clone(), &shared.watch)
     }
 
     /// Drops the record so far, which otherwise grows with every write: prefixes count from here.
@@ -159,11 +201,12 @@ impl FaultyFs {
         for op in shared.record.iter().take(prefix) {
             disk.apply(op);
         }
-        FaultyFs::found(disk.after_crash(crash))
+        FaultyFs::found(disk.after_crash(crash), &shared.watch)
     }
 
-    fn found(disk: Disk) -> FaultyFs {
-        let fresh = Shared { origin: disk.clone(), now: disk, ..Shared::default() };
+    fn found(disk: Disk, watch: &Watcher) -> FaultyFs {
+        let watch = watch.clone();
+        let fresh = Shared { origin: disk.clone(), now: disk, watch, ..Shared::default() };
         FaultyFs { shared: Arc::new(Mutex::new(fresh)) }
     }
 
@@ -187,8 +230,13 @@ impl FaultyFs {
     fn call(
         &self,
         operation: Operation,
+        path: &Path,
+        bytes: usize,
     ) -> Result<parking_lot::MutexGuard<'_, Shared>, (Failure, io::Error)> {
         let mut shared = self.shared.lock();
+        if let Some(watch) = &shared.watch.0 {
+            watch.called(operation, path, bytes);
+        }
         shared.calls += 1;
         match shared.planned(operation) {
             None => Ok(shared),
@@ -202,9 +250,10 @@ impl FaultyFs {
     fn change(
         &self,
         operation: Operation,
+        path: &Path,
         op: impl FnOnce(&Disk) -> io::Result<Op>,
     ) -> io::Result<()> {
-        let mut shared = self.call(operation).map_err(|(_, error)| error)?;
+        let mut shared = self.call(operation, path, 0).map_err(|(_, error)| error)?;
         let op = op(&shared.now)?;
         shared.record(op)
     }
@@ -244,21 +293,40 @@ impl Shared {
         {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        if let (Some(warm), Op::Write { id, offset, bytes }) = (&mut self.warm, &op) {
+            warm.extend(pages(*id, *offset, bytes.len()));
+        }
         self.now.apply(&op);
         self.record.push(op);
         Ok(())
     }
+
+    /// Reads what is there without waiting, or waits if that is allowed.
+    fn fetch(&mut self, id: FileId, offset: u64, bytes: usize) -> io::Result<()> {
+        let Some(warm) = &mut self.warm else { return Ok(()) };
+        if may_wait() {
+            warm.extend(pages(id, offset, bytes));
+        } else if !pages(id, offset, bytes).all(|page| warm.contains(&page)) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    }
+}
+
+fn pages(id: FileId, offset: u64, bytes: usize) -> impl Iterator<Item = (FileId, u64)> {
+    let end = (offset + bytes as u64).div_ceil(PAGE_BYTES);
+    (offset / PAGE_BYTES..end).map(move |page| (id, page))
 }
 
 impl Fs for FaultyFs {
     fn open(&self, path: &Path, read_only: bool) -> io::Result<Arc<dyn File>> {
-        let shared = self.call(Operation::Open).map_err(|(_, error)| error)?;
+        let shared = self.call(Operation::Open, path, 0).map_err(|(_, error)| error)?;
         let id = shared.now.file(path).ok_or(io::ErrorKind::NotFound)?;
         Ok(Arc::new(FaultyFile { fs: self.clone(), path: path.to_path_buf(), id, read_only }))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let mut shared = self.call(Operation::Create).map_err(|(_, error)| error)?;
+        let mut shared = self.call(Operation::Create, path, 0).map_err(|(_, error)| error)?;
         let id = shared.now.next_file();
         shared.now.parent_must_exist(path)?;
         if shared.now.exists(path) {
@@ -274,7 +342,7 @@ impl Fs for FaultyFs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change(Operation::Rename, |disk| {
+        self.change(Operation::Rename, from, |disk| {
             disk.parent_must_exist(to)?;
             disk.file(from).ok_or(io::ErrorKind::NotFound)?;
             Ok(Op::Rename { from: from.to_path_buf(), to: to.to_path_buf() })
@@ -282,7 +350,7 @@ impl Fs for FaultyFs {
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change(Operation::Link, |disk| {
+        self.change(Operation::Link, from, |disk| {
             disk.parent_must_exist(to)?;
             let id = disk.file(from).ok_or(io::ErrorKind::NotFound)?;
             if disk.exists(to) {
@@ -293,14 +361,14 @@ impl Fs for FaultyFs {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.change(Operation::Remove, |disk| {
+        self.change(Operation::Remove, path, |disk| {
             disk.file(path).ok_or(io::ErrorKind::NotFound)?;
             Ok(Op::Remove { path: path.to_path_buf() })
         })
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.change(Operation::Remove, |disk| {
+        self.change(Operation::Remove, path, |disk| {
             if !disk.list(path)?.is_empty() {
                 return Err(io::ErrorKind::DirectoryNotEmpty.into());
             }
@@ -309,33 +377,33 @@ impl Fs for FaultyFs {
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.change(Operation::Create, |_| Ok(Op::CreateDirs { path: path.to_path_buf() }))
+        self.change(Operation::Create, path, |_| Ok(Op::CreateDirs { path: path.to_path_buf() }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        self.call(Operation::Read).map_err(|(_, error)| error)?.now.list(dir)
+        self.call(Operation::Read, dir, 0).map_err(|(_, error)| error)?.now.list(dir)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.change(Operation::SyncDir, |disk| {
+        self.change(Operation::SyncDir, dir, |disk| {
             disk.list(dir)?;
             Ok(Op::SyncDir { dir: dir.to_path_buf() })
         })
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.call(Operation::Stat).map_err(|(_, error)| error)?.now.exists(path))
+        Ok(self.call(Operation::Stat, path, 0).map_err(|(_, error)| error)?.now.exists(path))
     }
 
-    fn available_bytes(&self, _path: &Path) -> io::Result<u64> {
-        let shared = self.call(Operation::Stat).map_err(|(_, error)| error)?;
+    fn available_bytes(&self, path: &Path) -> io::Result<u64> {
+        let shared = self.call(Operation::Stat, path, 0).map_err(|(_, error)| error)?;
         Ok(shared
             .capacity
             .map_or(u64::MAX, |capacity| capacity.saturating_sub(shared.now.used_bytes())))
     }
 
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        let mut shared = self.call(Operation::Open).map_err(|(_, error)| error)?;
+        let mut shared = self.call(Operation::Open, dir, 0).map_err(|(_, error)| error)?;
         if !shared.locked.insert(dir.to_path_buf()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -378,13 +446,15 @@ impl File for FaultyFile {
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let shared = self.fs.call(Operation::Read).map_err(|(_, error)| error)?;
+        let call = self.fs.call(Operation::Read, &self.path, buffer.len());
+        let mut shared = call.map_err(|(_, error)| error)?;
+        shared.fetch(self.id, offset, buffer.len())?;
         super::memory::read_exact(shared.now.content(self.id), buffer, offset)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.must_be_writable()?;
-        let failed = match self.fs.call(Operation::Write) {
+        let failed = match self.fs.call(Operation::Write, &self.path, bytes.len()) {
             Ok(mut shared) => return self.write(&mut shared, bytes, offset),
             Err(failed) => failed,
         };
@@ -395,7 +465,7 @@ impl File for FaultyFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        match self.fs.call(Operation::Sync) {
+        match self.fs.call(Operation::Sync, &self.path, 0) {
             Ok(mut shared) => shared.record(Op::Sync { id: self.id }),
             Err((_, error)) => {
                 self.fs.shared.lock().record(Op::FailedSync { id: self.id })?;
@@ -405,13 +475,13 @@ impl File for FaultyFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        let shared = self.fs.call(Operation::Stat).map_err(|(_, error)| error)?;
+        let shared = self.fs.call(Operation::Stat, &self.path, 0).map_err(|(_, error)| error)?;
         Ok(shared.now.content(self.id).len() as u64)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.must_be_writable()?;
-        self.fs.change(Operation::SetLen, |_| Ok(Op::SetLen { id: self.id, len }))
+        self.fs.change(Operation::SetLen, &self.path, |_| Ok(Op::SetLen { id: self.id, len }))
     }
 }
 

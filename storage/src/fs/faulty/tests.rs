@@ -1,4 +1,5 @@
 use super::*;
+use crate::fs::nowait::without_waiting;
 
 fn fs_with_file() -> (FaultyFs, PathBuf, Arc<dyn File>) {
     let fs = FaultyFs::new();
@@ -100,4 +101,49 @@ fn a_directory_without_a_durable_name_is_lost_with_all_in_it() {
     assert!(!exists(fs.crash(Crash::KeepAll).crash(Crash::KeepSynced)), "still not synced");
     fs.sync_dir(Path::new("/")).unwrap();
     assert!(exists(fs.crash(Crash::KeepSynced)));
+}
+
+#[test]
+fn who_may_not_wait_reads_what_is_in_memory_alone() {
+    let fs = FaultyFs::new();
+    let file = fs.create(Path::new("/f")).unwrap();
+    file.write_all_at(&[7; 3 * 4096], 0).unwrap();
+    let mut byte = [0];
+    let at_once = |byte: &mut [u8], at| without_waiting(|| file.read_exact_at(byte, at));
+    at_once(&mut byte, 0).unwrap();
+    fs.chill();
+    for cold in [0, 4096] {
+        let refused = at_once(&mut byte, cold).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::WouldBlock);
+    }
+    file.read_exact_at(&mut byte, 4096).unwrap();
+    file.write_all_at(&[8], 8192).unwrap();
+    for warm in [4096, 8191, 8192] {
+        at_once(&mut byte, warm).unwrap();
+    }
+    at_once(&mut byte, 4095).unwrap_err();
+    at_once(&mut [0; 2], 8191).unwrap();
+    at_once(&mut [0; 2], 4095).unwrap_err();
+}
+
+#[test]
+fn every_call_is_told_of_after_crashes_too() {
+    #[derive(Default)]
+    struct Calls(parking_lot::Mutex<Vec<(Operation, usize)>>);
+    impl Watch for Calls {
+        fn called(&self, operation: Operation, path: &Path, bytes: usize) {
+            assert_eq!(path, Path::new("/f"));
+            self.0.lock().push((operation, bytes));
+        }
+    }
+    let calls = std::sync::Arc::new(Calls::default());
+    let fs = FaultyFs::new();
+    fs.watch(calls.clone());
+    let file = fs.create(Path::new("/f")).unwrap();
+    file.write_all_at(b"abc", 0).unwrap();
+    file.sync_data().unwrap();
+    fs.crash(Crash::KeepAll).open(Path::new("/f"), true).unwrap();
+    let expected =
+        [(Operation::Create, 0), (Operation::Write, 3), (Operation::Sync, 0), (Operation::Open, 0)];
+    assert_eq!(*calls.0.lock(), expected);
 }
