@@ -39,12 +39,13 @@ impl PartitionLocks {
     /// # Errors
     /// One that another request has.
     pub fn try_lock(&self, tokens: &[Token]) -> Result<PartitionGuard<'_>, Token> {
-        let mut guard = PartitionGuard { locks: self, tokens: SmallVec::from_slice(tokens) };
-        guard.tokens.sort_unstable();
-        guard.tokens.dedup();
-        if guard.tokens.is_empty() {
+        let mut guard = PartitionGuard { locks: self, tokens: SmallVec::new() };
+        if tokens.is_empty() {
             return Ok(guard);
         }
+        guard.tokens.extend_from_slice(tokens);
+        guard.tokens.sort_unstable();
+        guard.tokens.dedup();
         let mut held = self.held.lock();
         if let Some(taken) = guard.tokens.iter().find(|token| held.contains_key(token)).copied() {
             drop(held);

@@ -129,9 +129,8 @@ fn lock<'a>(
     items: &[BatchItem<'_>],
 ) -> Result<PartitionGuard<'a>, QueryError> {
     let mut tokens: SmallVec<[Token; 4]> = SmallVec::new();
-    for item in items.iter().filter(|item| item.plan.reads()) {
-        let plan = item.plan;
-        let evaluator = Evaluator { values: item.values, context: cx.call() };
+    for BatchItem { plan, values } in items.iter().filter(|item| item.plan.reads()) {
+        let evaluator = Evaluator { values, context: cx.call() };
         let partitions = plan.partitions.partitions(&plan.table, evaluator)?;
         tokens.extend(partitions.iter().map(|partition| Token(token_of(partition))));
     }
