@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::token::Token;
 use tholos_storage::model::mutation::Mutation;
-use tholos_storage::model::read::ReadCommand;
+use tholos_storage::model::read::LocalRead;
 
 use crate::consistency::{Acks, Shortage, shortage};
 use crate::placement::Placement;
@@ -35,7 +35,7 @@ pub trait Replica {
     ///
     /// # Errors
     /// The replica's own.
-    fn read(&self, command: ReadCommand<'_>) -> Result<Self::Rows, Self::Error>;
+    fn read(&self, command: LocalRead<'_>) -> Result<Self::Rows, Self::Error>;
 }
 
 /// Why a request was not carried out.
@@ -131,7 +131,7 @@ impl<R: Replica> Coordinator<R> {
         placement: &Placement,
         token: Option<Token>,
         consistency: Consistency,
-        command: ReadCommand<'_>,
+        command: LocalRead<'_>,
     ) -> Result<R::Rows, CoordinatorError<R::Error>> {
         self.check_read(placement, token, consistency)?;
         self.local.read(command).map_err(CoordinatorError::Replica)
@@ -207,7 +207,7 @@ mod tests {
             Ok(self.writes.get())
         }
 
-        fn read(&self, _: ReadCommand<'_>) -> Result<(), &'static str> {
+        fn read(&self, _: LocalRead<'_>) -> Result<(), &'static str> {
             Ok(())
         }
     }

@@ -1,6 +1,6 @@
 //! Rules broken on purpose, so that the tests can show that they would notice.
 //!
-//! Only with the feature `planted-bugs`, which nothing but this crate's own tests turns on: without it [`planted!`] is
+//! Only with the feature `planted-bugs`, which nothing but tests turns on: without it [`planted!`] is
 //! `false` and no code of it is left. What is planted holds for the calling thread alone, so that tests beside it are
 //! not disturbed; a test must drive the engine in its own thread.
 
@@ -36,6 +36,12 @@ pub enum Planted {
     IgnoreChecksums,
     /// 4.2: a tombstone is purged although what it deletes may still be on its way in.
     IgnorePurgeHolds,
+    /// What several replicas say of keys up to which not all of them got counts too.
+    RowsBeyondTheLeastKey,
+    /// 4.7: a replica tells of no tombstones, not even of those that others may lack.
+    TombstonesLeftOutOfPages,
+    /// A replica that was told a limit of rows says that this is all there is; and filters are applied after limits.
+    LimitsBeforeFilter,
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -51,7 +57,7 @@ pub fn plant(bug: Option<Planted>) {
 
 /// Whether this thread is to break that rule.
 #[cfg(feature = "planted-bugs")]
-pub(crate) fn is_planted(bug: Planted) -> bool {
+pub fn is_planted(bug: Planted) -> bool {
     PLANTED.get() == Some(bug)
 }
 

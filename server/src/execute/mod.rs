@@ -21,9 +21,10 @@ use tholos_cluster::metadata::ClusterMetadata;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 use tholos_grammar::token::Token;
+use tholos_storage::model::ColumnId;
 use tholos_storage::model::entry::Direction;
 use tholos_storage::model::mutation::Mutation;
-use tholos_storage::model::read::ReadCommand;
+use tholos_storage::model::read::LocalRead;
 use tholos_storage::schema::TableId;
 
 use crate::budget::Credit;
@@ -117,9 +118,9 @@ impl<'a> ExecuteContext<'a> {
         consistency: Consistency,
         row: RowKey<'_>,
     ) -> Result<Option<PointRow>, QueryError> {
-        let RowKey { table, key, partition_len } = row;
+        let RowKey { table, key, partition_len, columns } = row;
         let now = self.time.seconds;
-        let command = ReadCommand::Row { table, key, partition_len, now };
+        let command = LocalRead::Row { table, key, partition_len, columns, now };
         let placement = self.cluster.placement(keyspace.as_str());
         match self.coordinator.read(placement, Some(token), consistency, command)? {
             ReplicaRows::Row(row) => Ok(row),
@@ -142,7 +143,7 @@ impl<'a> ExecuteContext<'a> {
     ) -> Result<LiveRows, QueryError> {
         let KeyRange { table, lower, upper, partition_len, direction } = range;
         let now = self.time.seconds;
-        let command = ReadCommand::Range { table, lower, upper, partition_len, direction, now };
+        let command = LocalRead::Range { table, lower, upper, partition_len, direction, now };
         let placement = self.cluster.placement(keyspace.as_str());
         match self.coordinator.read(placement, token, consistency, command)? {
             ReplicaRows::Range(rows) => Ok(rows),
@@ -160,6 +161,8 @@ pub struct RowKey<'a> {
     pub key: &'a [u8],
     /// How many bytes of `key` are the partition prefix.
     pub partition_len: usize,
+    /// The columns that are wanted; `None` for all. Others may be missing, but whether the row exists is right.
+    pub columns: Option<&'a [ColumnId]>,
 }
 
 /// The keys `lower <= key < upper` of a table; an empty `upper` is the table's end.

@@ -162,7 +162,8 @@ fn read(
                 continue;
             };
             let key = &unread.key().1;
-            let row = RowKey { table: table.id, key, partition_len: partition.len() };
+            let partition_len = partition.len();
+            let row = RowKey { table: table.id, key, partition_len, columns: None };
             let token = Token(token_of(&partition));
             let row = cx.read_row(&table.keyspace, token, consistency, row)?;
             let row = row.map(|row| row.row().to_buf()).transpose().map_err(unreadable)?;

@@ -5,7 +5,7 @@ use tholos_storage::StorageError;
 pub use tholos_storage::commitlog::LogPosition;
 use tholos_storage::engine::Engine;
 use tholos_storage::model::mutation::Mutation;
-use tholos_storage::model::read::ReadCommand;
+use tholos_storage::model::read::LocalRead;
 pub use tholos_storage::read::live::LiveRows;
 pub use tholos_storage::read::point::PointRow;
 
@@ -46,13 +46,17 @@ impl Replica for LocalReplica {
         self.engine.apply(mutation)
     }
 
-    fn read(&self, command: ReadCommand<'_>) -> Result<ReplicaRows, StorageError> {
+    fn read(&self, command: LocalRead<'_>) -> Result<ReplicaRows, StorageError> {
         let table = self.engine.table(command.table())?;
         match command {
-            ReadCommand::Row { key, partition_len, now, .. } => {
-                table.row(key, partition_len, now).map(ReplicaRows::Row)
+            LocalRead::Row { key, partition_len, columns, now, .. } => {
+                let row = match columns {
+                    Some(columns) => table.row_columns(key, partition_len, columns, now),
+                    None => table.row(key, partition_len, now),
+                };
+                row.map(ReplicaRows::Row)
             }
-            ReadCommand::Range { lower, upper, partition_len, direction, now, .. } => {
+            LocalRead::Range { lower, upper, partition_len, direction, now, .. } => {
                 let rows = match partition_len {
                     Some(len) => table.scan_partition(len, lower, upper, direction, now),
                     None => table.scan(lower, upper, direction, now),

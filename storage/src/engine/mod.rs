@@ -16,6 +16,7 @@ mod jobs;
 mod open;
 mod options;
 mod output;
+mod pages;
 mod pressure;
 mod receive;
 mod replay;

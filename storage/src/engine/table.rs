@@ -123,13 +123,24 @@ impl TableStore {
         direction: Direction,
         now: Seconds,
     ) -> Result<LiveRows, StorageError> {
-        let state = self.state.load();
-        let mut sources = state.sources_within(lower, upper);
-        if !state.files.is_empty() {
-            sources = sources_with(sources, &lower[..partition_len])?;
-        }
+        let sources = self.sources(lower, upper, Some(&lower[..partition_len]))?;
         let merge = MergeCursor::open(sources, lower, upper, direction)?;
         Ok(self.live_rows(merge, direction, now))
+    }
+
+    /// What may have keys in `lower..upper`, all of which are of a partition if one is given.
+    pub(super) fn sources(
+        &self,
+        lower: &[u8],
+        upper: &[u8],
+        partition: Option<&[u8]>,
+    ) -> Result<Vec<Source>, StorageError> {
+        let state = self.state.load();
+        let sources = state.sources_within(lower, upper);
+        match partition {
+            Some(partition) if !state.files.is_empty() => sources_with(sources, partition),
+            _ => Ok(sources),
+        }
     }
 
     /// The row, or static row, of a full key, if it exists at `now`.

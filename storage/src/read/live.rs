@@ -52,6 +52,8 @@ pub struct LiveRows {
     /// What is left of the current row above the floors, if that is not all of it.
     left: Option<RowBuf>,
     resume: Option<Vec<u8>>,
+    /// Where what is known ends, short of where the walk was to end.
+    cut_at: Option<Vec<u8>>,
     /// Live rows so far.
     rows: u64,
     /// Told of the walk at its end.
@@ -62,8 +64,8 @@ impl LiveRows {
     /// The live rows of a merged stream.
     pub fn new(merge: MergeCursor, direction: Direction, now: Seconds) -> Self {
         let (columns, resume, figures) = (None, None, None);
-        let (floors, left) = (None, None);
-        LiveRows { merge, direction, now, columns, floors, left, resume, rows: 0, figures }
+        let (floors, left, cut_at) = (None, None, None);
+        LiveRows { merge, direction, now, columns, floors, left, resume, cut_at, rows: 0, figures }
     }
 
     /// Lets only cells of these columns (ascending) make a row exist; `None` lets all.
@@ -78,6 +80,18 @@ impl LiveRows {
     pub fn above(mut self, floors: Option<Arc<Floors>>) -> Self {
         self.floors = floors;
         self
+    }
+
+    /// Lets the walk end with that to go on with, as if its budget were spent there: what is behind it is not known here.
+    #[must_use]
+    pub fn cut_at(mut self, bound: Option<Vec<u8>>) -> Self {
+        self.cut_at = bound;
+        self
+    }
+
+    /// Whether the walk came to the end of what is known here.
+    pub fn is_at_cut(&self) -> bool {
+        self.cut_at.is_some() && self.resume == self.cut_at
     }
 
     /// Counts the walk among the reads of its table when it ends.
@@ -151,7 +165,7 @@ impl LiveRows {
         }
     }
 
-    /// After the budget was spent: the bound that a further scan of the rest is to have as `lower`, or in reverse as
+    /// After the budget was spent, or the walk was cut: the bound that a further scan of the rest is to have as `lower`, or in reverse as
     /// `upper`. `None` while there is nothing to go on with.
     pub fn resume_at(&self) -> Option<&[u8]> {
         self.resume.as_deref()
@@ -173,6 +187,9 @@ impl LiveRows {
             }
             key
         });
+        if self.resume.is_none() {
+            self.resume = self.cut_at.clone();
+        }
     }
 }
 

@@ -116,10 +116,35 @@ impl MergeCursor {
     /// Blocks of files that were passed over unread, because a deletion covers them.
     pub fn blocks_skipped(&self) -> u64 {
         let skipped = self.inputs.iter().map(|input| match &input.cursor {
-            SourceCursor::Memtable(_) => 0,
+            SourceCursor::Memtable(_) | SourceCursor::Page(_) => 0,
             SourceCursor::Table(cursor) => cursor.blocks_skipped(),
         });
         skipped.sum()
+    }
+
+    /// The partition's deletion and the range deletion in force at the bound where the walk starts; of the partition that
+    /// the bound lies in. Before the first step.
+    pub(super) fn deletions_at_start(&self) -> (Deletion, Deletion) {
+        let deletions = self.inputs.iter().map(|input| input.cursor.partition_deletion());
+        let partition = deletions.max().unwrap_or(Deletion::NONE);
+        let range = self.inputs.iter().map(|input| input.open).max().unwrap_or(Deletion::NONE);
+        (partition, if range > partition { range } else { Deletion::NONE })
+    }
+
+    /// The same below the place that a reverse walk has got to, in that partition.
+    pub(super) fn deletions_below(
+        &self,
+        partition: &[u8],
+    ) -> Result<(Deletion, Deletion), StorageError> {
+        if self.partition == partition {
+            return Ok((self.partition_deletion, self.range_deletion));
+        }
+        let mut deletion = Deletion::NONE;
+        for source in &self.sources {
+            deletion = deletion.max(source.partition_deletion(partition)?);
+        }
+        let range = self.inputs.iter().map(|input| input.open).max().unwrap_or(Deletion::NONE);
+        Ok((deletion, if range > deletion { range } else { Deletion::NONE }))
     }
 
     /// The entry it is at is one that no reader sees.

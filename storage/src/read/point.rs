@@ -7,9 +7,9 @@ use smallvec::SmallVec;
 use crate::StorageError;
 use crate::memtable::{Memtable, SharedRow};
 use crate::model::entry::{RowBuf, RowRef};
-use crate::model::merge::merge_rows;
+use crate::model::merge::{compare_cells, merge_rows};
 use crate::model::row::{CellRef, RowBuilder, RowItem};
-use crate::model::{ColumnId, Deletion, Liveness, Seconds, Timestamp};
+use crate::model::{ColumnId, Deletion, Liveness, Seconds, Timestamp, WRITTEN_KEYS};
 use crate::read::floors::{self, Floors};
 use crate::sstable::{BlockRow, SsTable};
 
@@ -29,6 +29,11 @@ enum PointBytes {
 }
 
 impl PointRow {
+    /// A row that was made for this.
+    pub fn owned(row: RowBuf) -> Self {
+        PointRow { bytes: PointBytes::Owned(row) }
+    }
+
     /// The row, without anything that a deletion above it deletes.
     pub fn row(&self) -> RowRef<'_> {
         match &self.bytes {
@@ -115,7 +120,11 @@ impl<'a> PointRead<'a> {
             return Ok(true);
         }
         let Some(columns) = self.columns else { return Ok(false) };
-        let mut found: SmallVec<[bool; 16]> = SmallVec::from_elem(false, columns.len());
+        if self.versions.is_empty() {
+            return Ok(false);
+        }
+        let mut found: SmallVec<[Option<CellRef<'_>>; 8]> =
+            SmallVec::from_elem(None, columns.len());
         let mut exists = false;
         for version in &self.versions {
             let (header, items) = version.row().parts()?;
@@ -133,11 +142,17 @@ impl<'a> PointRead<'a> {
                     continue;
                 }
                 if let Some(index) = columns.iter().position(|column| *column == cell.column) {
-                    found[index] = true;
+                    let winner = &mut found[index];
+                    if winner.is_none_or(|winner| compare_cells(&winner, &cell).is_lt()) {
+                        *winner = Some(cell);
+                    }
                 }
             }
         }
-        Ok(exists && found.iter().all(|found| *found))
+        // No deletion is above these cells that is not above all that is older. A floor may be.
+        let is_live = |cell: &CellRef<'_>| cell.column < WRITTEN_KEYS && cell.is_live(self.now);
+        exists |= self.floors.is_none() && found.iter().flatten().any(is_live);
+        Ok(exists && found.iter().all(Option::is_some))
     }
 
     /// How many SSTables were looked into, as their filters allowed.

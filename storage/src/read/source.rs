@@ -1,4 +1,4 @@
-//! Where rows come from: memtables and SSTables alike.
+//! Where rows come from: memtables, SSTables and pages of other replicas alike.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use crate::memtable::{Memtable, MemtableCursor};
 use crate::model::Deletion;
 use crate::model::entry::{Content, Cursor, Direction, Entry};
 use crate::model::position;
-use crate::sstable::{SsTable, SsTableCursor};
+use crate::read::page::Page;
+use crate::sstable::{BlockRunCursor, SsTable, SsTableCursor};
 
 /// A sorted run.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub enum Source {
     Memtable(Arc<Memtable>),
     /// On disk.
     Table(Arc<SsTable>),
+    /// What a replica sent: walked only between its bounds.
+    Page(Arc<Page>),
 }
 
 impl Source {
@@ -34,13 +37,16 @@ impl Source {
                 let upper = Some(upper).filter(|upper| !upper.is_empty());
                 Ok(SourceCursor::Table(Box::new(table.cursor(lower, upper, direction)?)))
             }
+            Source::Page(page) => {
+                Ok(SourceCursor::Page(Box::new(page.run().cursor(lower, upper, direction)?)))
+            }
         }
     }
 
     /// Whether it may hold the deletion of any partition.
     pub(super) fn may_have_partition_deletions(&self) -> Result<bool, StorageError> {
         match self {
-            Source::Memtable(_) => Ok(true),
+            Source::Memtable(_) | Source::Page(_) => Ok(true),
             Source::Table(table) => table.has_partition_deletions(),
         }
     }
@@ -49,6 +55,7 @@ impl Source {
     pub(super) fn partition_deletion(&self, partition: &[u8]) -> Result<Deletion, StorageError> {
         let table = match self {
             Source::Memtable(memtable) => return Ok(memtable.partition_deletion(partition)),
+            Source::Page(page) => return page.run().partition_deletion(partition),
             Source::Table(table) => table,
         };
         if !table.may_contain(partition)? {
@@ -70,13 +77,14 @@ impl Source {
 pub enum SourceCursor {
     Memtable(Box<MemtableCursor>),
     Table(Box<SsTableCursor>),
+    Page(Box<BlockRunCursor>),
 }
 
 impl SourceCursor {
     /// How far a forward walk is in its file; 0 in memory.
     pub(super) fn bytes_read(&self) -> u64 {
         match self {
-            SourceCursor::Memtable(_) => 0,
+            SourceCursor::Memtable(_) | SourceCursor::Page(_) => 0,
             SourceCursor::Table(cursor) => cursor.bytes_read(),
         }
     }
@@ -87,6 +95,7 @@ impl Cursor for SourceCursor {
         match self {
             SourceCursor::Memtable(cursor) => cursor.move_on(),
             SourceCursor::Table(cursor) => cursor.move_on(),
+            SourceCursor::Page(cursor) => cursor.move_on(),
         }
     }
 
@@ -95,6 +104,7 @@ impl Cursor for SourceCursor {
         match self {
             SourceCursor::Memtable(cursor) => cursor.current(),
             SourceCursor::Table(cursor) => cursor.current(),
+            SourceCursor::Page(cursor) => cursor.current(),
         }
     }
 
@@ -102,6 +112,7 @@ impl Cursor for SourceCursor {
         match self {
             SourceCursor::Memtable(cursor) => cursor.open_deletion(),
             SourceCursor::Table(cursor) => cursor.open_deletion(),
+            SourceCursor::Page(cursor) => cursor.open_deletion(),
         }
     }
 
@@ -109,6 +120,7 @@ impl Cursor for SourceCursor {
         match self {
             SourceCursor::Memtable(cursor) => cursor.partition_deletion(),
             SourceCursor::Table(cursor) => cursor.partition_deletion(),
+            SourceCursor::Page(cursor) => cursor.partition_deletion(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! - `rot.rs`: flipped bits and files cut short; all bits with `THOLOS_ROT=all`.
 //! - `faults.rs`: every call to the disk fails; `THOLOS_FAULT_HISTORIES` histories.
 //! - `planted.rs`: rules broken on purpose, and that this is noticed; some also in the files above.
+//! - `pages.rs`: what several replicas say together.
 //! - `stream/`: parts of tables streamed from engine to engine.
 //! - `tables.rs`, `threads.rs`, `dropped.rs`: tables that come and go, threads, dropped columns.
 
@@ -22,6 +23,7 @@ mod generate;
 mod history;
 mod laws;
 mod observe;
+mod pages;
 mod planted;
 mod purge;
 mod reads;
