@@ -1,9 +1,16 @@
 //! Requests on their way to replicas, as machines without I/O: what happened goes in, what is to be done comes out.
 //!
+//! - [`write`]: a write to several replicas.
+//! - [`read`]: a read of one set of replicas: data and digests, merged pages, repair; [`range`]: of a range of tokens.
+//!
 //! A machine is made when the request begins, is told of what happens ([`write::Write::on`]), and says what is to be done
 //! in the order in which it is to be. It knows no clock and no network: whoever drives it (a node with sockets, a test with
 //! a network in memory) tells it of answers and of its deadline.
 
+pub mod range;
+pub mod read;
+#[cfg(test)]
+mod tests;
 pub mod write;
 
 use tholos_grammar::consistency::Consistency;
