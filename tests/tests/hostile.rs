@@ -14,7 +14,7 @@ const MIB: usize = 1 << 20;
 /// What all clients together may have of requests and answers.
 const BUDGET_MIB: usize = 48;
 /// What the process may take beside: code, caches, memtables, buffers of threads.
-const BESIDE_MIB: usize = 200;
+const BESIDE_MIB: usize = 160;
 
 const ERROR: u8 = 0x00;
 const QUERY: u8 = 0x07;

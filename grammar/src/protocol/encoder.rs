@@ -21,6 +21,9 @@ const MIN_COMPRESSED_BODY: usize = 512;
 /// Where the length stands in an envelope's header.
 const LENGTH_OFFSET: usize = HEADER_LENGTH - 4;
 
+/// Buffers with room for more than this are sparse: what was never written to takes no memory.
+const SPARSE: usize = 32 << 20;
+
 /// Writes a connection's envelopes.
 #[derive(Debug, Default)]
 pub struct Encoder {
@@ -156,7 +159,7 @@ impl Encoder {
 
     /// How many bytes of memory it holds.
     pub fn memory(&self) -> usize {
-        self.out.capacity() + self.scratch.capacity()
+        memory_of(&self.out) + self.scratch.capacity()
     }
 
     /// How many bytes wait to be sent.
@@ -273,6 +276,16 @@ impl Encoder {
             segment::close(&mut self.out, start, self.compression, true, &mut self.scratch);
         }
     }
+}
+
+/// Whether a buffer has room for so much that what is in it is all the memory that it takes.
+pub fn is_sparse(buffer: &Vec<u8>) -> bool {
+    buffer.capacity() > SPARSE
+}
+
+/// How many bytes of memory a buffer takes that was only ever appended to.
+pub fn memory_of(buffer: &Vec<u8>) -> usize {
+    if is_sparse(buffer) { buffer.len() } else { buffer.capacity() }
 }
 
 #[cfg(test)]

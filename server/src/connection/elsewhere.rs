@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tholos_grammar::protocol::encoder::Encoder;
+use tholos_grammar::protocol::encoder::{Encoder, is_sparse, memory_of};
 use tholos_grammar::protocol::envelope::{Envelope, Extras};
 use tholos_grammar::protocol::header::{Flags, Opcode};
 use tholos_grammar::protocol::request::Request;
@@ -135,12 +135,12 @@ fn carry_out(
         Ok(Step::Answer(_)) => encoder.into_finished(),
         _ => Vec::new(),
     };
-    if frame.capacity() / 4 > frame.len() / 3 {
+    if frame.capacity() / 4 > frame.len() / 3 && !is_sparse(&frame) {
         frame.shrink_to_fit();
     }
     let mut credit = Arc::into_inner(credit).map(Mutex::into_inner);
     if let Some(credit) = &mut credit {
-        credit.set(frame.capacity());
+        credit.set(memory_of(&frame));
     }
     Done { request, tracing_id, steps, frame, credit, session }
 }

@@ -42,6 +42,14 @@ const MOST_RESULT_BYTES: usize = 256 << 20;
 /// Memory for an answer is asked for in steps of at least this; the first is for nothing.
 const ROOM_STEP: usize = 64 << 10;
 
+/// An answer above this may become any length: its buffer gets room for [`ROOM`] at once. A buffer that grew by doubling
+/// would be copied, and leave all that it was before to the allocator, which keeps it for a while, for each thread apart.
+/// What is never written to takes no memory.
+const LARGE: usize = 128 << 10;
+
+/// More than what the allocator cuts up for its threads: the next answer takes the place of the one before.
+const ROOM: usize = 64 << 20;
+
 /// What to do after a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
@@ -371,6 +379,9 @@ impl<'a> Page<'a> {
             && !credit.lock().grow(more)
         {
             return Err(QueryError::PutOff(PutOff::NoMemory));
+        }
+        if length > LARGE && self.out.capacity() < ROOM {
+            self.out.reserve(ROOM - self.out.len());
         }
         self.room += more;
         Ok(())
