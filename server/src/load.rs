@@ -1,15 +1,30 @@
 //! When there is too much to do: which requests to refuse at once, so that the others are served in time.
 //!
 //! Requests wait where nobody counts them: in the system's buffers of 64 sockets, say. Whoever reads sees what is behind
-//! it, and the sum of that is the queue. It is too long when there are more requests in it than clients that wait for
-//! answers before they send more have in flight ([`FEW`]), and working them off takes longer than they should wait.
-//! From then on each connection has its part of every [`ROUND`] for carrying requests out, and what it reads beyond that
-//! is refused, so the next round finds only what came during this one. When hardly anything is refused any more, or the
-//! threads have time, nothing is.
+//! it, and the sum of that is the queue. A long queue alone is no reason to refuse anything: clients that wait for answers
+//! before they send more keep so much in flight, and it grows no further. And whose requests wait for no others but its
+//! own has nothing of a refusal. So there is too much to do when
+//! - so many connections have requests waiting that a turn of each takes longer than a request should wait ([`LONG`]),
+//! - working the queue off takes longer than that too,
+//! - and queues grow on from look to look, while they are served: not at the first look at a connection, which finds what
+//!   its client has in flight, nor at the second, which finds the rest of a burst.
 //!
 //! ```text
-//! 64 connections send ten times too much, slices of 80 us: each has 62 us of 4 ms, so it carries out one request, is
-//! 18 us in debt, and refuses the nine that came with it; in every fifth round or so it refuses all
+//! 64 connections, 16 requests of 80 us in flight on each: 82 ms to work off, but at the second look at a connection as
+//! many wait as at the first: all are served
+//! 64 connections send ten times too much: at each look there are ten more than at the last, and one was served: after
+//! some 50 ms the rest is refused
+//! ```
+//!
+//! Looks are turns, so turns are short as long as it is not known whether queues grow. Once it is too much each connection
+//! has its part of the time, and what it reads beyond that is refused. What it carries out is the last that came, which
+//! has waited least; the others before it have become old for nothing, and whoever sent them is told so at once. Refusing
+//! is paid from the same part, but never takes all of it. When hardly anything is refused any more, or the threads have
+//! time, nothing is.
+//!
+//! ```text
+//! 64 connections send ten times too much, slices of 80 us: each has 250 us of 16 ms. At a turn it finds 30 requests,
+//! refuses 27, which takes 20 us, and carries out the last three; it is 10 us in debt, which the next part pays back
 //! ```
 
 use std::sync::Arc;
@@ -18,14 +33,28 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// While there is too much to do, how often each connection gets its part of the time: about what a request waits.
-const ROUND: Duration = Duration::from_millis(4);
+/// While there is too much to do, a connection is given its part of so much time at most, however long ago its last turn
+/// was: about what the others take until it has another.
+const ROUND: Duration = Duration::from_millis(16);
+
+/// What part of it refusing can't take.
+const KEPT_PART: u32 = 8;
 
 /// A queue that takes less to work off is no reason to refuse anything.
 const LONG: Duration = Duration::from_millis(6);
 
-/// Nor are so many requests for each thread, however long they take.
-const FEW: u64 = 16_384;
+/// How long a turn may take while few connections have requests waiting, and however many have.
+const LONGEST_TURN: Duration = Duration::from_micros(500);
+const SHORTEST_TURN: Duration = Duration::from_micros(64);
+
+/// How long it is looked whether queues grow, how often in a row they must, and how much: by this part of what is
+/// carried out meanwhile.
+const STEP: Duration = Duration::from_millis(4);
+const STEPS: u32 = 2;
+const GROWTH: i64 = 8;
+
+/// So many requests for each thread are too many even if they became so many slowly.
+const MANY: u64 = 16_384;
 
 /// Connections that had a turn in so long a time are those that share.
 const EPOCH: Duration = Duration::from_millis(32);
@@ -48,8 +77,14 @@ const MEASURED_TURNS: u64 = 8;
 pub(crate) struct Load {
     workers: u64,
     refused: AtomicU64,
-    /// Bytes that have come and wait for the next turn of their connection.
+    /// Bytes that have come and wait for the next turn of their connection, and connections that have any.
     waiting: AtomicI64,
+    crowd: AtomicU64,
+    /// By how many bytes queues that were there already have grown in this step.
+    grown: AtomicI64,
+    growth: Mutex<Growth>,
+    /// Turns are short, so that it is soon seen whether queues grow.
+    hurries: AtomicBool,
     /// What carrying out a request takes, in nanoseconds.
     cost_ns: AtomicU64,
     request_bytes: AtomicU64,
@@ -71,13 +106,27 @@ struct Window {
     busy: Duration,
 }
 
+/// How queues grew lately, while it takes long to work them off.
+#[derive(Debug, Default)]
+struct Growth {
+    began: Option<Instant>,
+    steps: u32,
+    /// So many requests waited when queues did not grow.
+    known: u64,
+}
+
 /// What one connection did in a turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Turn {
     pub(crate) carried_out: u64,
     pub(crate) refused: u64,
     pub(crate) bytes: u64,
+    /// What carrying requests out took.
     pub(crate) took: Duration,
+    /// What refusing others took.
+    pub(crate) refusing: Duration,
+    /// Bytes that have come and wait for the next turn.
+    pub(crate) waiting: u64,
 }
 
 /// One connection's part.
@@ -85,11 +134,17 @@ pub(crate) struct Turn {
 pub(crate) struct Share {
     load: Arc<Load>,
     waiting: u64,
+    /// How often in a row more waited than before.
+    growing: u32,
     turns: u64,
     /// What may be spent, in nanoseconds; not counted while there is not too much to do.
     credit: Option<i64>,
-    /// The round that the credit is of, and the last epoch with a turn.
-    round: u64,
+    /// What of it was given at the beginning of the turn, and when.
+    part: i64,
+    given: Option<Instant>,
+    /// The last bytes of the input that there is credit for.
+    kept: usize,
+    /// The last epoch with a turn.
     epoch: u64,
 }
 
@@ -100,6 +155,10 @@ impl Load {
             workers: workers as u64,
             refused: AtomicU64::new(0),
             waiting: AtomicI64::new(0),
+            crowd: AtomicU64::new(0),
+            grown: AtomicI64::new(0),
+            growth: Mutex::default(),
+            hurries: AtomicBool::new(true),
             cost_ns: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
             is_too_much: AtomicBool::new(false),
@@ -134,11 +193,54 @@ impl Load {
         learn(&self.request_bytes, turn.bytes / (turn.carried_out + turn.refused));
     }
 
-    /// More waits than before: perhaps too much.
-    fn look(&self, waiting: u64) {
+    /// How long a turn may take.
+    fn turn_time(&self) -> Duration {
+        let is_short = self.hurries.load(Relaxed) && self.is_crowded();
+        if is_short { SHORTEST_TURN } else { LONGEST_TURN }
+    }
+
+    /// Whether so many connections have requests waiting that a turn of each takes longer than a request may wait.
+    fn is_crowded(&self) -> bool {
+        let crowd = u32::try_from(self.crowd.load(Relaxed)).unwrap_or(u32::MAX);
+        LONGEST_TURN.saturating_mul(crowd) / self.workers as u32 > LONG
+    }
+
+    /// Whether it is too much now.
+    fn look(&self, now: Instant) {
+        let Some(mut growth) = self.growth.try_lock() else { return };
+        let waiting = u64::try_from(self.waiting.load(Relaxed)).unwrap_or(0);
         let requests = waiting / self.request_bytes.load(Relaxed).max(1);
-        let takes = requests.saturating_mul(self.cost_ns.load(Relaxed)) / self.workers;
-        if requests > FEW * self.workers && u128::from(takes) > LONG.as_nanos() {
+        let cost = self.cost_ns.load(Relaxed).max(1);
+        let takes = Duration::from_nanos(requests.saturating_mul(cost) / self.workers);
+        if takes <= LONG || !self.is_crowded() {
+            *growth = Growth::default();
+            self.hurries.store(true, Relaxed);
+            return;
+        }
+        let span = match growth.began {
+            Some(began) => now.saturating_duration_since(began),
+            None => {
+                growth.began = Some(now);
+                self.grown.store(0, Relaxed);
+                return;
+            }
+        };
+        if span < STEP {
+            return;
+        }
+        growth.began = Some(now);
+        let grown = self.grown.swap(0, Relaxed) / self.request_bytes.load(Relaxed).max(1) as i64;
+        let served = span.as_nanos() as u64 * self.workers / cost;
+        if grown.saturating_mul(GROWTH) > served as i64 {
+            growth.steps += 1;
+        } else {
+            growth.steps = 0;
+            growth.known = requests.max(growth.known - growth.known / 16);
+        }
+        let hurries = growth.steps > 0 || requests > growth.known + growth.known / 4;
+        self.hurries.store(hurries, Relaxed);
+        if growth.steps >= STEPS || requests > MANY * self.workers {
+            *growth = Growth::default();
             *self.window.lock() = Window::default();
             self.active_before.store(0, Relaxed);
             self.is_too_much.store(true, Relaxed);
@@ -150,7 +252,7 @@ impl Load {
         let Some(mut window) = self.window.try_lock() else { return };
         window.requests += turn.carried_out + turn.refused;
         window.refused += turn.refused;
-        window.busy += turn.took;
+        window.busy += turn.took + turn.refusing;
         let began = *window.began.get_or_insert(now);
         if now.saturating_duration_since(began) < WINDOW {
             return;
@@ -166,38 +268,50 @@ impl Load {
 
 impl Share {
     pub(crate) fn new(load: Arc<Load>) -> Share {
-        Share { load, waiting: 0, turns: 0, credit: None, round: 0, epoch: 0 }
+        let (waiting, growing, turns, epoch) = (0, 0, 0, 0);
+        Share { load, waiting, growing, turns, credit: None, part: 0, given: None, kept: 0, epoch }
     }
 
     /// So many bytes have come and wait for the next turn.
     pub(crate) fn waits(&mut self, bytes: u64) {
-        if bytes == self.waiting {
+        let before = std::mem::replace(&mut self.waiting, bytes);
+        if bytes == before {
             return;
         }
-        let more = bytes as i64 - self.waiting as i64;
-        self.waiting = bytes;
-        let all = self.load.waiting.fetch_add(more, Relaxed) + more;
-        if more > 0 && !self.load.is_too_much.load(Relaxed) {
-            self.load.look(u64::try_from(all).unwrap_or(0));
+        let more = bytes as i64 - before as i64;
+        self.load.waiting.fetch_add(more, Relaxed);
+        match (before, bytes) {
+            (0, _) => _ = self.load.crowd.fetch_add(1, Relaxed),
+            (_, 0) => _ = self.load.crowd.fetch_sub(1, Relaxed),
+            _ => {}
+        }
+        // What a client has in flight all along is seen at the first look, and the rest of a burst at the second.
+        self.growing = if before > 0 && more > 0 { self.growing + 1 } else { 0 };
+        if more < 0 || self.growing > 1 {
+            self.load.grown.fetch_add(more, Relaxed);
         }
     }
 
-    /// Begins a turn. There are so many connections.
-    pub(crate) fn begin(&mut self, connections: u64, now: Instant) {
-        if !self.load.is_too_much.load(Relaxed) {
-            self.credit = None;
-            return;
+    /// Begins a turn, and says how long it may take. There are so many connections.
+    pub(crate) fn begin(&mut self, connections: u64, now: Instant) -> Duration {
+        let load = &self.load;
+        if !load.is_too_much.load(Relaxed) {
+            (self.credit, self.given) = (None, None);
+            return load.turn_time();
         }
-        let since = now.saturating_duration_since(self.load.began).as_nanos();
-        let number = |span: Duration| u64::try_from(since / span.as_nanos()).unwrap_or(u64::MAX);
-        let active = self.count_in(number(EPOCH), connections);
-        let round = number(ROUND);
-        if self.credit.is_none() || self.round != round {
-            self.round = round;
-            let part = ROUND.as_nanos() as u64 * self.load.workers / active.max(1);
-            // Nothing is saved up, and what was overdrawn is paid back.
-            self.credit = Some(self.credit.unwrap_or(0).min(0) + part as i64);
-        }
+        let since = now.saturating_duration_since(load.began).as_nanos();
+        let epoch = u64::try_from(since / EPOCH.as_nanos()).unwrap_or(u64::MAX);
+        let active = self.count_in(epoch, connections);
+        let load = &self.load;
+        let since = self.given.map_or(ROUND, |given| now.saturating_duration_since(given));
+        self.part = (since.min(ROUND).as_nanos() as u64 * load.workers / active.max(1)) as i64;
+        // Nothing is saved up, and what was overdrawn is paid back.
+        let credit = self.credit.unwrap_or(0).min(0) + self.part;
+        (self.credit, self.given) = (Some(credit), Some(now));
+        let requests = credit.max(0) as u64 / load.cost_ns.load(Relaxed).max(1) + 1;
+        let bytes = requests.saturating_mul(load.request_bytes.load(Relaxed));
+        self.kept = usize::try_from(bytes).unwrap_or(usize::MAX);
+        LONGEST_TURN
     }
 
     /// Counts this connection among those that have turns, and says how many have.
@@ -222,9 +336,9 @@ impl Share {
         self.load.is_too_much.load(Relaxed)
     }
 
-    /// Whether a request is to be refused now.
-    pub(crate) fn refuses(&self) -> bool {
-        self.credit.is_some_and(|credit| credit <= 0)
+    /// Whether a request is to be refused now, behind which there are so many bytes of input.
+    pub(crate) fn refuses(&self, behind: usize) -> bool {
+        self.credit.is_some_and(|credit| credit <= 0 || behind >= self.kept)
     }
 
     /// A request was carried out.
@@ -234,8 +348,15 @@ impl Share {
         }
     }
 
+    /// Others were refused, which took so long.
+    pub(crate) fn spend_refusing(&mut self, took: Duration) {
+        let most = (self.part - self.part / i64::from(KEPT_PART)).max(0) as u64;
+        self.spend(took.min(Duration::from_nanos(most)));
+    }
+
     /// Ends a turn.
     pub(crate) fn end(&mut self, turn: &Turn, now: Instant) {
+        self.waits(turn.waiting);
         let load = &self.load;
         if turn.refused > 0 {
             load.refused.fetch_add(turn.refused, Relaxed);
@@ -246,6 +367,8 @@ impl Share {
         self.turns += 1;
         if load.is_too_much.load(Relaxed) {
             load.look_again(turn, now);
+        } else if load.crowd.load(Relaxed) > 0 {
+            load.look(now);
         }
     }
 }
@@ -257,108 +380,4 @@ impl Drop for Share {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const COST: Duration = Duration::from_micros(80);
-    const BYTES: u64 = 60;
-    /// What a turn takes beside the requests that it carries out.
-    const OVERHEAD: Duration = Duration::from_micros(10);
-
-    /// One thread, on which requests of 60 bytes take 80 us.
-    fn load() -> Arc<Load> {
-        let load = Load::new(1);
-        load.measure(&Turn { carried_out: 100, refused: 0, bytes: 100 * BYTES, took: 100 * COST });
-        Arc::new(load)
-    }
-
-    /// Rounds over connections that each find so many requests in each; what was carried out and refused in the last.
-    fn rounds(shares: &mut [Share], rounds: u32, requests: u64, now: &mut Instant) -> Turn {
-        let connections = shares.len() as u64;
-        let mut last = Turn::default();
-        for _ in 0..rounds {
-            last = Turn::default();
-            for share in &mut *shares {
-                let mut turn = Turn { bytes: requests * BYTES, ..Turn::default() };
-                share.begin(connections, *now);
-                for _ in 0..requests {
-                    if share.refuses() {
-                        turn.refused += 1;
-                        continue;
-                    }
-                    share.spend(COST);
-                    turn.carried_out += 1;
-                    turn.took += COST;
-                }
-                *now += turn.took + OVERHEAD;
-                share.end(&turn, *now);
-                last.carried_out += turn.carried_out;
-                last.refused += turn.refused;
-                last.took += turn.took;
-            }
-        }
-        last
-    }
-
-    fn shares(load: &Arc<Load>) -> Vec<Share> {
-        (0..64).map(|_| Share::new(Arc::clone(load))).collect()
-    }
-
-    #[test]
-    fn what_is_too_much_is_refused_until_it_is_no_more() {
-        let (load, mut now) = (load(), Instant::now());
-        let mut shares = shares(&load);
-        assert_eq!(rounds(&mut shares, 1, 8, &mut now).refused, 0);
-        for share in &mut shares {
-            share.waits(300 * BYTES);
-        }
-        let (mut worked, began) = (Duration::ZERO, now);
-        for _ in 0..100 {
-            let last = rounds(&mut shares, 1, 8, &mut now);
-            assert!(last.took <= 2 * ROUND && last.refused > 0, "{last:?}");
-            worked += last.took;
-        }
-        // Next to all of the time is used.
-        assert!(worked >= (now - began).mul_f64(0.75), "{worked:?} of {:?}", now - began);
-        for share in &mut shares {
-            share.waits(0);
-        }
-        now += WINDOW;
-        rounds(&mut shares, 1, 0, &mut now);
-        now += WINDOW;
-        rounds(&mut shares, 1, 0, &mut now);
-        assert_eq!(rounds(&mut shares, 1, 8, &mut now).refused, 0);
-    }
-
-    #[test]
-    fn clients_that_wait_for_answers_are_not_refused_however_slow_they_are_served() {
-        let (load, mut now) = (load(), Instant::now());
-        let mut shares = shares(&load);
-        for share in &mut shares {
-            share.waits(250 * BYTES);
-        }
-        assert_eq!(rounds(&mut shares, 10, 64, &mut now).refused, 0);
-    }
-
-    #[test]
-    fn a_connection_that_ends_leaves_nothing_behind() {
-        let load = load();
-        let mut shares = shares(&load);
-        shares[0].waits(20_000 * BYTES);
-        assert!(load.is_too_much.load(Relaxed));
-        drop(shares);
-        assert_eq!(load.waiting.load(Relaxed), 0);
-    }
-
-    #[test]
-    fn one_busy_connection_has_the_time_of_all() {
-        let (load, mut now) = (load(), Instant::now());
-        let mut shares = vec![Share::new(Arc::clone(&load))];
-        shares[0].waits(20_000 * BYTES);
-        let first = rounds(&mut shares, 1, 500, &mut now);
-        assert_eq!(first.carried_out, ROUND.as_nanos() as u64 / COST.as_nanos() as u64);
-        // Nothing more before the next part of time.
-        now -= ROUND / 2;
-        assert_eq!(rounds(&mut shares, 1, 500, &mut now).carried_out, 0);
-    }
-}
+mod tests;

@@ -166,6 +166,8 @@ impl Connection {
             self.reading.left_over = true;
         }
         if self.reading.left_over {
+            // What has come meanwhile waits too.
+            self.reading.behind = rustix::io::ioctl_fionread(&self.stream).unwrap_or(0);
             self.work_off_unread();
             return Poll::Ready(Ok(Woken::Turn));
         }
@@ -269,11 +271,12 @@ impl Connection {
         let mut decoder = std::mem::replace(&mut self.reading.decoder, Decoder::of_requests());
         let began = Instant::now();
         let connections = self.node.metrics().connections.load(Relaxed);
-        self.reading.share.begin(connections.unsigned_abs(), began);
+        let time = self.reading.share.begin(connections.unsigned_abs(), began);
         let most = if self.account.budget().is_short() { FREE_BYTES } else { TURN_BYTES };
         let (mut turn, mut started, mut whole) = (Turn::default(), began, None);
+        let mut refused_now = 0;
         while !self.closing {
-            if self.encoder.len() >= most || started.saturating_duration_since(began) >= TURN_TIME {
+            if self.encoder.len() >= most || started.saturating_duration_since(began) >= time {
                 self.reading.left_over = true;
                 break;
             }
@@ -291,10 +294,13 @@ impl Connection {
                 break;
             };
             let header = envelope.header;
-            if self.reading.share.refuses() && is_statement(header.opcode) {
+            if self.reading.share.refuses(input.len()) && is_statement(header.opcode) {
                 self.refuse_overloaded(&header);
-                turn.refused += 1;
+                refused_now += 1;
                 continue;
+            }
+            if refused_now > 0 {
+                started = self.refused(&mut turn, &mut refused_now, started);
             }
             turn.carried_out += 1;
             if self.session.is_some() && is_heavy(&envelope) {
@@ -322,19 +328,32 @@ impl Connection {
             started = ended;
         }
         self.reading.decoder = decoder;
-        turn.took = started.saturating_duration_since(began);
+        if refused_now > 0 {
+            started = self.refused(&mut turn, &mut refused_now, started);
+        }
+        turn.took = started.saturating_duration_since(began).saturating_sub(turn.refusing);
         turn.bytes = (all.len() - input.len()) as u64;
-        self.end_turn(&turn, input.len(), started);
+        self.end_turn(turn, input.len(), started);
         whole
     }
 
-    fn end_turn(&mut self, turn: &Turn, left: usize, now: Instant) {
-        self.reading.share.end(turn, now);
+    /// Requests were refused since then.
+    fn refused(&mut self, turn: &mut Turn, requests: &mut u64, since: Instant) -> Instant {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(since);
+        turn.refused += std::mem::take(requests);
+        turn.refusing += took;
+        self.reading.share.spend_refusing(took);
+        now
+    }
+
+    fn end_turn(&mut self, mut turn: Turn, left: usize, now: Instant) {
         // A frame that has not come whole is no request that waits, however much of it is there.
         let come = self.reading.behind + left as u64;
         let begun = self.reading.decoder.wanted().max(self.reading.wanted) as u64;
         let is_part = self.reading.decoder.is_assembling();
-        self.reading.share.waits(if is_part { 0 } else { come.saturating_sub(begun) });
+        turn.waiting = if is_part { 0 } else { come.saturating_sub(begun) };
+        self.reading.share.end(&turn, now);
         let done = turn.carried_out + turn.refused > 0;
         let left = left > 0 || self.reading.decoder.is_assembling();
         self.reading.frame.turned(left, done);
