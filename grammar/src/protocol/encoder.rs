@@ -21,8 +21,10 @@ const MIN_COMPRESSED_BODY: usize = 512;
 /// Where the length stands in an envelope's header.
 const LENGTH_OFFSET: usize = HEADER_LENGTH - 4;
 
-/// Buffers with room for more than this are sparse: what was never written to takes no memory.
+/// Buffers with room for more than this are sparse: what was never written to takes no memory. What is written takes
+/// whole pages, and those may be large ones.
 const SPARSE: usize = 32 << 20;
+const LARGE_PAGE: usize = 2 << 20;
 
 /// Writes a connection's envelopes.
 #[derive(Debug, Default)]
@@ -278,19 +280,33 @@ impl Encoder {
     }
 }
 
-/// Whether a buffer has room for so much that what is in it is all the memory that it takes.
+/// Whether a buffer has room for so much that what is in it is all the memory that it takes, and that is enough for pages
+/// of its own.
 pub fn is_sparse(buffer: &Vec<u8>) -> bool {
-    buffer.capacity() > SPARSE
+    buffer.capacity() > SPARSE && buffer.len() >= LARGE_PAGE
 }
 
 /// How many bytes of memory a buffer takes that was only ever appended to.
 pub fn memory_of(buffer: &Vec<u8>) -> usize {
-    if is_sparse(buffer) { buffer.len() } else { buffer.capacity() }
+    match is_sparse(buffer) {
+        true => buffer.len().next_multiple_of(LARGE_PAGE),
+        false => buffer.capacity(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_that_is_not_used_takes_no_memory() {
+        let mut buffer = Vec::with_capacity(SPARSE * 2);
+        assert_eq!(memory_of(&buffer), SPARSE * 2, "so little is better moved");
+        buffer.resize(LARGE_PAGE + 1, 0);
+        assert_eq!((is_sparse(&buffer), memory_of(&buffer)), (true, 2 * LARGE_PAGE));
+        buffer.shrink_to_fit();
+        assert_eq!((is_sparse(&buffer), memory_of(&buffer)), (false, buffer.capacity()));
+    }
 
     #[test]
     fn what_is_abandoned_leaves_no_empty_segment() {
