@@ -32,6 +32,8 @@ mod session;
 mod settings;
 mod shell;
 mod sink;
+mod suggest;
+mod told;
 
 pub use options::{OnError, ScriptSource, ShellOptions};
 pub use output::Format;

@@ -14,7 +14,7 @@ use crate::line::{Line, LineReader};
 use crate::options::{ScriptSource, ShellOptions};
 use crate::script::connect;
 use crate::shell::{Flow, Shell, Source, has_place};
-use crate::sink::Sink;
+use crate::sink::{Sink, note};
 
 /// What messages call what is typed.
 const TYPED: &str = "<stdin>";
@@ -109,14 +109,14 @@ fn run_line(shell: &mut Shell, pending: &mut String, line: &str) -> Result<Flow,
         return run_pending(shell, &mut typed);
     }
     if inside.is_some() && is_cry_for_help(line) {
-        shell.note("(this is inside a statement: ; ends it, Ctrl-C forgets it, \\q leaves)");
+        note("(this is inside a statement: ; ends it, Ctrl-C forgets it, \\q leaves)");
     }
     pending.push_str(line);
     pending.push('\n');
     let flow = run_pending(shell, pending)?;
     let added = pending.len().saturating_sub(line.len() + 1);
     if let Some(number) = missing_semicolon(pending, added) {
-        shell.note(&format!("(is a ; missing at the end of line {number}? Ctrl-C starts anew)"));
+        note(&format!("(is a ; missing at the end of line {number}? Ctrl-C starts anew)"));
     }
     Ok(flow)
 }
@@ -192,9 +192,9 @@ fn reads_rows(text: &str, item: &Item) -> bool {
 fn tell(shell: &Shell, source: Source<'_>, item: &crate::input::Item, error: &ShellError) {
     match error {
         ShellError::Interrupted | ShellError::Client(ClientError::Cancelled) => {
-            shell.note("cancelled");
+            note("cancelled");
         }
-        ShellError::Declined => shell.note("not done"),
+        ShellError::Declined => note("not done"),
         ShellError::Script(..) => {}
         // The statement stands right above: only a mistake in its text needs a caret.
         error if has_place(error) => shell.tell(source, item, error),

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use crate::error::{ShellError, told};
+use crate::error::ShellError;
 use crate::exit;
 use crate::interrupt::Interrupts;
 use crate::line::LineReader;
 use crate::options::{ScriptSource, ShellOptions};
 use crate::session::Session;
 use crate::shell::{Flow, Shell, Source, read_script};
+use crate::told::told;
 
 /// What messages call standard input.
 const STDIN: &str = "<stdin>";

@@ -10,7 +10,7 @@ mod switch;
 mod system;
 
 use std::fs;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,9 +19,10 @@ use tholos_grammar::ast::Statement;
 use tholos_parser::parse_statement_at;
 
 use crate::client::{ClientError, Outcome};
-use crate::command::{self, Command, CommandError};
-use crate::copy::{Direction, copy_from, copy_to};
-use crate::error::{ShellError, server_place};
+use crate::command::error::CommandError;
+use crate::command::{self, Command};
+use crate::copy::{CopyCommand, CopyContext, Direction, StandardInput, copy_from, copy_to};
+use crate::error::ShellError;
 use crate::help;
 use crate::input::{Item, ItemKind, next_item};
 use crate::line::LineReader;
@@ -29,7 +30,8 @@ use crate::options::{OnError, ShellOptions};
 use crate::output::{Expand, Format};
 use crate::session::{Session, trace_line};
 use crate::settings::{INTERACTIVE_PAGE_SIZE, SCRIPT_PAGE_SIZE, Settings};
-use crate::sink::Sink;
+use crate::sink::{Sink, note};
+use crate::told::server_place;
 
 use self::failure::Drawing;
 pub(crate) use self::failure::has_place;
@@ -155,7 +157,7 @@ impl Shell {
         self.last_statement = Some(text.to_string());
         let begin = self.session.execute(text, &self.settings.request(None))?;
         for warning in &begin.reply.warnings {
-            self.note(&format!("warning: {warning}"));
+            note(&format!("warning: {warning}"));
         }
         let tracing_id = begin.reply.tracing_id;
         let has_blank = matches!(begin.reply.outcome, Outcome::Rows(_))
@@ -222,19 +224,31 @@ impl Shell {
             Command::Tables(keyspace) => self.tables(keyspace.as_ref())?,
             Command::Clear => self.print("\u{1b}[H\u{1b}[2J")?,
             Command::Login { user, password } => self.log_in(&user, password)?,
-            Command::Copy(copy) => {
-                let copied = match copy.direction {
-                    Direction::To => copy_to(self, &copy),
-                    Direction::From => copy_from(self, &copy),
-                }?;
-                // Rows on standard output are for a program; nothing else belongs among them.
-                if copy.file.is_some() || copy.direction == Direction::From {
-                    self.print(&copied)?;
-                }
-            }
+            Command::Copy(copy) => self.copy(&copy)?,
             other => self.switch(other)?,
         }
         Ok(Flow::Continue)
+    }
+
+    /// COPY.
+    fn copy(&mut self, copy: &CopyCommand) -> Result<(), ShellError> {
+        let reader = self.terminal.as_mut().filter(|_| self.source_depth == 0);
+        let input = match reader {
+            _ if self.script_is_stdin => StandardInput::Script,
+            Some(reader) => StandardInput::Typed(reader),
+            None => StandardInput::Rows,
+        };
+        let consistency = self.settings.consistency;
+        let context = CopyContext { session: &mut self.session, consistency, input };
+        let copied = match copy.direction {
+            Direction::To => copy_to(context, copy),
+            Direction::From => copy_from(context, copy),
+        }?;
+        // Rows on standard output are for a program; nothing else belongs among them.
+        if copy.file.is_some() || copy.direction == Direction::From {
+            self.print(&copied)?;
+        }
+        Ok(())
     }
 
     /// SOURCE: runs a file.
@@ -310,12 +324,6 @@ impl Shell {
         }
     }
 
-    /// Tells a person something that is no result.
-    pub(crate) fn note(&self, text: &str) {
-        // If standard error is closed there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{text}");
-    }
-
     /// Tells of a failure: where it is, a caret under the place, and what went wrong.
     pub(crate) fn tell(&self, source: Source<'_>, item: &Item, error: &ShellError) {
         let is_terminal = io::stderr().is_terminal();
@@ -323,15 +331,15 @@ impl Shell {
             colour: self.sink.has_colours() && is_terminal,
             width: if is_terminal { self.sink.style().width } else { None },
         };
-        self.note(&failure::render(source, item, error, how));
+        note(&failure::render(source, item, error, how));
     }
 
     /// Tells of a failure whose place is plain.
     pub(crate) fn note_error(&self, error: &ShellError) {
         if self.sink.has_colours() && io::stderr().is_terminal() {
-            self.note(&format!("\u{1b}[1;31merror\u{1b}[0m: {error}"));
+            note(&format!("\u{1b}[1;31merror\u{1b}[0m: {error}"));
         } else {
-            self.note(&format!("error: {error}"));
+            note(&format!("error: {error}"));
         }
     }
 

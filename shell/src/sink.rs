@@ -96,3 +96,9 @@ fn speaks_utf8() -> bool {
         locale.contains("utf-8") || locale.contains("utf8")
     })
 }
+
+/// Tells a person something that is no result.
+pub(crate) fn note(text: &str) {
+    // If standard error is closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "{text}");
+}

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use tholos_grammar::name::Name;
 
-use super::files::path;
-use super::{Command, CommandError, Line, Word, nearest, toggles, words};
+use super::error::CommandError;
+use super::words::{Word, path, words};
+use super::{Command, Line, toggles};
 use crate::copy::CopyCommand;
 use crate::output::Expand;
+use crate::suggest::nearest;
 
 /// Name, arguments and meaning of each: what `\?` prints.
 pub(crate) const FORMS: [(&str, &str, &str); 22] = [

@@ -1,9 +1,8 @@
-//! Commands that name a file: SOURCE, CAPTURE, and the path in them.
+//! Commands that name a file: SOURCE and CAPTURE.
 
-use std::env;
-use std::path::PathBuf;
-
-use super::{Command, CommandError, Line};
+use super::error::CommandError;
+use super::words::path;
+use super::{Command, Line};
 
 /// SOURCE 'file'
 pub(super) fn source(line: Line) -> Result<Command, CommandError> {
@@ -18,12 +17,4 @@ pub(super) fn capture(line: Line) -> Result<Command, CommandError> {
         Some(word) if word.is("OFF") => Command::CaptureOff,
         Some(word) => Command::Capture(path(&word.text)),
     })
-}
-
-/// A path as people write it: `~/` is the home directory.
-pub(crate) fn path(text: &str) -> PathBuf {
-    match (text.strip_prefix("~/"), env::var_os("HOME")) {
-        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
-        _ => PathBuf::from(text),
-    }
 }

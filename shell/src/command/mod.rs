@@ -4,9 +4,10 @@
 //! the short forms. COPY has options enough for a module of its own, [`crate::copy`]. What commands do is `shell`'s.
 
 pub(crate) mod backslash;
-pub(crate) mod files;
+pub(crate) mod error;
+mod files;
 mod toggles;
-mod words;
+pub(crate) mod words;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,11 +15,12 @@ use std::time::Duration;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 
+use self::error::CommandError;
+use self::words::{Word, words};
 use crate::copy::CopyCommand;
 use crate::input::LINE_COMMANDS;
 use crate::output::{Expand, Format};
-
-pub(crate) use words::{Word, words};
+use crate::suggest::nearest;
 
 /// A command.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,31 +85,6 @@ pub(crate) enum Paging {
     On,
     Off,
     Size(i32),
-}
-
-/// The text is no command.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CommandError {
-    #[error("{command} takes {takes}, not {found:?}{}", suggestion(.hint.as_ref()))]
-    Argument { command: String, takes: String, found: String, hint: Option<String> },
-    #[error("{command} lacks {what}")]
-    Missing { command: String, what: &'static str },
-    #[error("{command} takes nothing behind {last}, found {found:?}")]
-    Extra { command: String, last: String, found: String },
-    #[error("no command \\{name} (\\? lists them){}", suggestion(.hint.as_ref()))]
-    Unknown { name: String, hint: Option<String> },
-    #[error("this text has no closing {0}")]
-    OpenQuote(char),
-    #[error("SHOW SESSION takes the id of a trace, which is a UUID, not {0:?}")]
-    Session(String),
-    #[error("COPY: {0}")]
-    Copy(String),
-    #[error("no help on {topic}{} HELP lists the topics", .hint.as_ref().map_or_else(|| ":".to_string(), |hint| format!("; did you mean {hint}?")))]
-    Topic { topic: String, hint: Option<String> },
-}
-
-fn suggestion(hint: Option<&String>) -> String {
-    hint.map(|hint| format!("; did you mean {hint}?")).unwrap_or_default()
 }
 
 /// Parses a command. `text` is an item of kind command.
@@ -203,21 +180,6 @@ impl Line {
             hint: nearest(&word.text, choices.iter().copied()).map(str::to_string),
         }
     }
-}
-
-/// The candidate that `text` may have been meant to be: close, and closer than the others.
-pub(crate) fn nearest<'a>(
-    text: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let wanted = text.to_ascii_lowercase();
-    let limit = (wanted.chars().count() / 3).max(1);
-    candidates
-        .map(|name| (strsim::damerau_levenshtein(&wanted, &name.to_ascii_lowercase()), name))
-        // A name of one letter is close to every other such name.
-        .filter(|(distance, _)| *distance > 0 && *distance <= limit && *distance < wanted.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
 }
 
 /// What to do about text that is no statement, if it looks like a command: of this shell, mistyped, or of another.

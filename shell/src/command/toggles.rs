@@ -6,7 +6,9 @@ use std::str::FromStr;
 use tholos_grammar::consistency::Consistency;
 use uuid::Uuid;
 
-use super::{Command, CommandError, Line, Paging, Word};
+use super::error::CommandError;
+use super::words::Word;
+use super::{Command, Line, Paging};
 use crate::output::{Expand, Format};
 
 const SWITCH: [&str; 2] = ["ON", "OFF"];

@@ -1,6 +1,9 @@
-//! A line cut into words at blanks; quotes hold one together.
+//! A line cut into words at blanks; quotes hold one together. What a word is when it is a path.
 
-use super::CommandError;
+use std::env;
+use std::path::PathBuf;
+
+use super::error::CommandError;
 
 /// A word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,4 +49,12 @@ pub(crate) fn words(line: &str) -> Result<Vec<Word>, CommandError> {
         }
     }
     Ok(words)
+}
+
+/// A path as people write it: `~/` is the home directory.
+pub(crate) fn path(text: &str) -> PathBuf {
+    match (text.strip_prefix("~/"), env::var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(text),
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tholos_grammar::consistency::Consistency;
 
 use crate::command::backslash::FORMS;
-use crate::command::files::path;
+use crate::command::words::path;
 use crate::copy::OPTIONS;
 use crate::help;
 use crate::output::Format;

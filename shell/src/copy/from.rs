@@ -9,12 +9,14 @@ use std::io::{self, Read};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::primitive::RawValue;
 use tholos_grammar::protocol::response::error::{ErrorKind, ErrorMessage};
 use tholos_grammar::protocol::values::ValueList;
 use tholos_grammar::types::{CqlType, Native};
 
+use super::context::{CopyContext, StandardInput};
 use super::field::parse_field;
 use super::options::{CopyCommand, CopyOptions};
 use super::progress::{Progress, rate};
@@ -25,7 +27,8 @@ use crate::client::RequestOptions;
 use crate::client::pipeline::MAX_PIPELINED;
 use crate::csv::{Field, Reader, Record};
 use crate::error::ShellError;
-use crate::shell::Shell;
+use crate::session::Session;
+use crate::sink::note;
 
 /// Pause before rows are sent again that the server had no time for.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -34,9 +37,13 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const END_OF_DATA: &str = "\\.";
 
 /// Copies, and says what was copied. Rows that were not written make it an error in the end.
-pub(crate) fn copy_from(shell: &mut Shell, copy: &CopyCommand) -> Result<String, ShellError> {
+pub(crate) fn copy_from(
+    context: CopyContext<'_>,
+    copy: &CopyCommand,
+) -> Result<String, ShellError> {
+    let CopyContext { session, consistency, input } = context;
     if !copy.options.ignored.is_empty() {
-        shell.note(&format!("note: {} have no effect here", copy.options.ignored.join(", ")));
+        note(&format!("note: {} have no effect here", copy.options.ignored.join(", ")));
     }
     let (input, size): (Box<dyn Read>, Option<u64>) = match &copy.file {
         Some(path) => {
@@ -49,17 +56,17 @@ pub(crate) fn copy_from(shell: &mut Shell, copy: &CopyCommand) -> Result<String,
             let size = file.metadata().ok().map(|metadata| metadata.len());
             (Box::new(file), size)
         }
-        None => (standard_input(shell)?, None),
+        None => (standard_input(input)?, None),
     };
     let begin = Instant::now();
-    let mut import = Import::new(shell, copy, input, size)?;
+    let mut import = Import::new(session, consistency, copy, input, size)?;
     let copied = match import.run(begin) {
         Ok(copied) => copied,
         Err(error) => {
             let rows = import.copied.rows;
             drop(import);
             if rows > 0 {
-                shell.note(&format!("{rows} rows were written before COPY ended"));
+                note(&format!("{rows} rows were written before COPY ended"));
             }
             return Err(error);
         }
@@ -71,7 +78,7 @@ pub(crate) fn copy_from(shell: &mut Shell, copy: &CopyCommand) -> Result<String,
     // The progress bar goes before the summary comes.
     drop(import);
     if escaped > 0 && !copy.options.says_escape {
-        shell.note(&format!(
+        note(&format!(
             "note: {escaped} rows hold \\\\ or \\\", as files of cqlsh do; they were taken as they are. If cqlsh wrote {name}, \
              import it WITH DIALECT = 'cqlsh'; if not, WITH DIALECT = 'rfc4180' keeps this note away"
         ));
@@ -84,18 +91,21 @@ pub(crate) fn copy_from(shell: &mut Shell, copy: &CopyCommand) -> Result<String,
         rate(copied.rows, elapsed)
     );
     let Some(file) = rejects else { return Ok(summary) };
-    shell.note(summary.trim_end());
+    note(summary.trim_end());
     let total = copied.rows + copied.rejected;
     Err(CopyError::Rejected { rejected: copied.rejected, total, file }.into())
 }
 
 /// Standard input: typed rows end with `\.`.
-fn standard_input(shell: &mut Shell) -> Result<Box<dyn Read>, ShellError> {
-    if shell.script_is_stdin {
-        let what = "FROM STDIN can't be used in a script that itself comes from standard input";
-        return Err(CopyError::Columns(what.to_string()).into());
-    }
-    let Some(reader) = shell.reader() else { return Ok(Box::new(io::stdin())) };
+fn standard_input(input: StandardInput<'_>) -> Result<Box<dyn Read>, ShellError> {
+    let reader = match input {
+        StandardInput::Rows => return Ok(Box::new(io::stdin())),
+        StandardInput::Typed(reader) => reader,
+        StandardInput::Script => {
+            let what = "FROM STDIN can't be used in a script that itself comes from standard input";
+            return Err(CopyError::Columns(what.to_string()).into());
+        }
+    };
     eprintln!("Type the rows, and {END_OF_DATA} on a line of its own behind the last.");
     let mut text = String::new();
     while let Some(line) = reader.ask("copy> ")? {
@@ -116,7 +126,8 @@ struct Row {
 
 /// An import under way.
 struct Import<'a> {
-    shell: &'a mut Shell,
+    session: &'a mut Session,
+    consistency: Consistency,
     options: &'a CopyOptions,
     /// The file's name, for messages.
     name: String,
@@ -136,7 +147,8 @@ struct Import<'a> {
 
 impl<'a> Import<'a> {
     fn new(
-        shell: &'a mut Shell,
+        session: &'a mut Session,
+        consistency: Consistency,
         copy: &'a CopyCommand,
         input: Box<dyn Read>,
         size: Option<u64>,
@@ -147,15 +159,16 @@ impl<'a> Import<'a> {
         let mut reader = Reader::new(input, options.csv);
         let header = if options.header { read_record(&mut reader, &name)? } else { None };
         let columns = header.map(|header| names(&header, &name)).transpose()?;
-        let target = Target::prepare(shell, copy, columns)?;
+        let target = Target::prepare(session, copy, columns)?;
         for _ in 0..options.skip_rows {
             if read_record(&mut reader, &name)?.is_none() {
                 break;
             }
         }
         Ok(Import {
-            rejects: Rejects::new(copy, shell.session.keyspace()),
-            shell,
+            rejects: Rejects::new(copy, session.keyspace()),
+            session,
+            consistency,
             options,
             name,
             reader,
@@ -179,7 +192,7 @@ impl<'a> Import<'a> {
             }
             self.send(rows)?;
             self.progress.update(self.copied.rows, self.reader.position(), begin.elapsed());
-            if self.shell.session.interrupts().is_raised() {
+            if self.session.interrupts().is_raised() {
                 return Err(CopyError::Interrupted.into());
             }
             self.pace(begin);
@@ -219,23 +232,20 @@ impl<'a> Import<'a> {
 
     /// Sends rows, and those again that the server had no time for.
     fn send(&mut self, mut rows: Vec<Row>) -> Result<(), ShellError> {
-        let request = RequestOptions {
-            consistency: self.shell.settings.consistency,
-            ..RequestOptions::default()
-        };
+        let request = RequestOptions { consistency: self.consistency, ..RequestOptions::default() };
         for attempt in 1.. {
             if rows.is_empty() {
                 break;
             }
             let lists: Vec<ValueList> = rows.iter().map(|row| row.values.clone()).collect();
             let statement = &self.target.statement;
-            let answers = self.shell.session.with_connection(|connection| {
+            let answers = self.session.with_connection(|connection| {
                 connection.execute_many(statement, &lists, &request)
             })?;
             let is_last = attempt >= self.options.max_attempts;
             rows = self.take_answers(rows, answers, is_last)?;
             if !rows.is_empty() {
-                self.target.prepare_again(self.shell)?;
+                self.target.prepare_again(self.session)?;
                 thread::sleep(RETRY_PAUSE);
             }
         }
@@ -275,7 +285,7 @@ impl<'a> Import<'a> {
         self.copied.rejected += 1;
         let place = format!("{}:{}", self.name, record.line);
         if let Some(message) = self.rejects.add(record, &place, reason)? {
-            self.progress.hidden(|| self.shell.note(&message));
+            self.progress.hidden(|| note(&message));
         }
         Ok(())
     }

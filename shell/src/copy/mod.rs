@@ -3,6 +3,7 @@
 //! `options` parses the command, `to` and `from` carry it out, `field` turns a field into a value, `escapes` undoes what
 //! cqlsh does to text.
 
+mod context;
 mod escapes;
 mod field;
 mod from;
@@ -14,16 +15,18 @@ mod to;
 
 use std::io;
 
+pub(crate) use context::{CopyContext, StandardInput};
 pub(crate) use from::copy_from;
 pub(crate) use options::{CopyCommand, Direction, OPTIONS};
 pub(crate) use to::copy_to;
 
 use crate::client::ClientError;
+use crate::told::told;
 
 /// COPY failed as a whole. Rows that fail by themselves are counted and kept, not errors.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CopyError {
-    #[error("COPY: {}", crate::error::told(.0))]
+    #[error("COPY: {}", told(.0))]
     Client(#[from] ClientError),
     #[error("COPY: cannot {action} {file}: {source}")]
     File { action: &'static str, file: String, source: io::Error },

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tholos_grammar::name::Name;
 
-use crate::command::files::path;
-use crate::command::{CommandError, nearest};
+use crate::command::error::CommandError;
+use crate::command::words::path;
 use crate::csv::Dialect;
 use crate::lex::{self, Kind};
+use crate::suggest::nearest;
 
 /// COPY.
 #[derive(Clone, Debug, PartialEq)]

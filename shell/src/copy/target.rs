@@ -11,7 +11,8 @@ use super::CopyError;
 use super::options::CopyCommand;
 use crate::client::PreparedStatement;
 use crate::error::ShellError;
-use crate::shell::Shell;
+use crate::session::Session;
+use crate::suggest::nearest;
 
 /// A column of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,27 +36,27 @@ impl Target {
     /// Looks the table up and prepares the statement. The file's columns are those of the command, else those of its
     /// header, else the table's.
     pub(super) fn prepare(
-        shell: &mut Shell,
+        session: &mut Session,
         copy: &CopyCommand,
         header: Option<Vec<Name>>,
     ) -> Result<Target, ShellError> {
         let table = copy.table_name();
         let probe = format!("SELECT * FROM {table}");
-        let known = shell.session.with_connection(|connection| connection.prepare(&probe))?;
+        let known = session.with_connection(|connection| connection.prepare(&probe))?;
         let known = known.result.columns;
         let wanted = copy.columns.clone().or(header);
         let mut columns = choose(&known, wanted, &table)?;
         let skipped = |name: &Name| copy.options.skip_columns.contains(name);
         let text = number(&mut columns, skipped, &table, copy.options.ttl)?;
-        let statement = shell.session.with_connection(|connection| connection.prepare(&text))?;
+        let statement = session.with_connection(|connection| connection.prepare(&text))?;
         let is_counter = columns.iter().any(|column| column.ty.is_counter());
         Ok(Target { columns, statement, is_counter })
     }
 
     /// Prepares the statement once more: a server that is started again has forgotten it.
-    pub(super) fn prepare_again(&mut self, shell: &mut Shell) -> Result<(), ShellError> {
+    pub(super) fn prepare_again(&mut self, session: &mut Session) -> Result<(), ShellError> {
         let text = self.statement.text.clone();
-        self.statement = shell.session.with_connection(|connection| connection.prepare(&text))?;
+        self.statement = session.with_connection(|connection| connection.prepare(&text))?;
         Ok(())
     }
 
@@ -94,10 +95,7 @@ fn choose(
             match spec {
                 Some(spec) => Ok(column(Name::exact(&spec.name), &spec.column_type)),
                 None => {
-                    let hint = crate::command::nearest(
-                        name.as_str(),
-                        known.iter().map(|spec| spec.name.as_str()),
-                    );
+                    let hint = nearest(name.as_str(), known.iter().map(|spec| spec.name.as_str()));
                     let hint = hint.map(|hint| format!("; did you mean {hint}?"));
                     Err(CopyError::Columns(format!(
                         "table {table} has no column {name}{}",

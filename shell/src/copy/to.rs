@@ -9,24 +9,26 @@ use std::time::Instant;
 use tholos_grammar::protocol::response::metadata::ColumnSpec;
 use tholos_grammar::value::Value;
 
+use super::context::CopyContext;
 use super::options::CopyCommand;
 use super::progress::{Progress, rate};
 use super::{Copied, CopyError, escapes};
 use crate::client::{Outcome, RequestOptions, ResultRows};
 use crate::csv::write_record;
 use crate::error::ShellError;
-use crate::shell::Shell;
+use crate::session::Session;
 
 /// Copies, and says what was copied. A file that is there already is replaced at the end, by the whole of the new one.
-pub(crate) fn copy_to(shell: &mut Shell, copy: &CopyCommand) -> Result<String, ShellError> {
+pub(crate) fn copy_to(context: CopyContext<'_>, copy: &CopyCommand) -> Result<String, ShellError> {
+    let CopyContext { session, consistency, .. } = context;
     let begin = Instant::now();
     let request = RequestOptions {
-        consistency: shell.settings.consistency,
+        consistency,
         page_size: Some(copy.options.page_size),
         ..RequestOptions::default()
     };
     // What the server refuses must not cost a file.
-    let first = page(shell, &select(copy), &request)?;
+    let first = page(session, &select(copy), &request)?;
     let copied = match &copy.file {
         Some(path) => {
             let failed = |source| write_error(copy, source);
@@ -36,11 +38,11 @@ pub(crate) fn copy_to(shell: &mut Shell, copy: &CopyCommand) -> Result<String, S
                 .take()
                 .map(BufWriter::new)
                 .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-            let copied = write_rows(shell, copy, first, request, file)?;
+            let copied = write_rows(session, copy, first, request, file)?;
             replacement.finish().map_err(failed)?;
             copied
         }
-        None => write_rows(shell, copy, first, request, io::stdout().lock())?,
+        None => write_rows(session, copy, first, request, io::stdout().lock())?,
     };
     let elapsed = begin.elapsed();
     let target = copy.file.as_ref().map_or("STDOUT".to_string(), |path| path.display().to_string());
@@ -102,15 +104,19 @@ impl Drop for Replacement {
 }
 
 /// A page of the table.
-fn page(shell: &mut Shell, text: &str, request: &RequestOptions) -> Result<ResultRows, ShellError> {
-    match shell.session.execute(text, request)?.reply.outcome {
+fn page(
+    session: &mut Session,
+    text: &str,
+    request: &RequestOptions,
+) -> Result<ResultRows, ShellError> {
+    match session.execute(text, request)?.reply.outcome {
         Outcome::Rows(rows) => Ok(rows),
         _ => Err(CopyError::Columns(format!("{text} has no rows")).into()),
     }
 }
 
 fn write_rows(
-    shell: &mut Shell,
+    session: &mut Session,
     copy: &CopyCommand,
     first: ResultRows,
     mut request: RequestOptions,
@@ -149,10 +155,10 @@ fn write_rows(
             Some(state) => request.paging_state = Some(state),
             None => break,
         }
-        if shell.session.interrupts().is_raised() {
+        if session.interrupts().is_raised() {
             return Err(CopyError::Interrupted.into());
         }
-        rows = page(shell, &text, &request)?;
+        rows = page(session, &text, &request)?;
     }
     target.flush().map_err(|source| write_error(copy, source))?;
     Ok(copied)

@@ -3,8 +3,9 @@
 mod topics;
 
 use crate::command::backslash::FORMS;
-use crate::command::{CommandError, nearest};
+use crate::command::error::CommandError;
 use crate::copy;
+use crate::suggest::nearest;
 
 use topics::TOPICS;
 

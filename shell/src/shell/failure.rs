@@ -6,11 +6,12 @@
 use tholos_parser::{Class, ParseError};
 
 use crate::client::ClientError;
+use crate::command;
 use crate::error::ShellError;
 use crate::input::{Item, missing_semicolon};
 use crate::lex;
 use crate::shell::Source;
-use crate::{command, error};
+use crate::told::server_place;
 
 /// How failures are drawn.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,7 +26,7 @@ pub(crate) fn has_place(failure: &ShellError) -> bool {
     match failure {
         ShellError::Parse(_) => true,
         ShellError::Client(ClientError::Server(message)) => {
-            error::server_place(&message.message).is_some()
+            server_place(&message.message).is_some()
         }
         _ => false,
     }
@@ -51,7 +52,7 @@ pub(super) fn render(
 fn place(source: Source<'_>, item: &Item, failure: &ShellError) -> ParseError {
     let text = source.text.get(item.span.clone()).unwrap_or_default();
     let told = match failure {
-        ShellError::Client(ClientError::Server(message)) => error::server_place(&message.message),
+        ShellError::Client(ClientError::Server(message)) => server_place(&message.message),
         _ => None,
     };
     let at = told.and_then(|(line, column, _)| offset_of(text, line, column)).unwrap_or(0);

@@ -5,6 +5,7 @@ use crate::error::ShellError;
 use crate::output::Expand;
 use crate::settings::INTERACTIVE_PAGE_SIZE;
 use crate::shell::Shell;
+use crate::sink::note;
 
 impl Shell {
     /// Carries out a command that switches a setting or tells it.
@@ -115,7 +116,7 @@ impl Shell {
             return Ok(());
         }
         if self.sink.file().is_some() {
-            self.note(text);
+            note(text);
             return Ok(());
         }
         self.print(&format!("{text}\n"))

@@ -48,13 +48,7 @@ const OPEN: &[(&str, &[&[&str]])] = &[
         ],
     ),
     ("cluster", &[]),
-    (
-        "shell",
-        &[
-            &["command/mod.rs", "copy/options.rs"],
-            &["copy/from.rs", "copy/target.rs", "copy/to.rs", "shell.rs"],
-        ],
-    ),
+    ("shell", &[]),
     (
         "server",
         &[&[

@@ -58,6 +58,12 @@ fn for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
+fn is_of_the_compiler(attribute: &Attribute) -> bool {
+    ["allow", "cfg", "cfg_attr", "derive", "expect"]
+        .iter()
+        .any(|name| attribute.path().is_ident(name))
+}
+
 /// The attributes of an item, and the name it gives to something, if it gives one.
 fn declared(item: &Item) -> (&[Attribute], Option<String>) {
     let (attributes, name) = match item {
@@ -197,5 +203,10 @@ impl<'ast> Visit<'ast> for Scope {
     /// `pub(in path)` uses nothing of what it names.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
-    fn visit_attribute(&mut self, _: &'ast Attribute) {}
+    /// Paths that a derive puts into code, as in `#[error("{}", told(.0))]`.
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        if let (Ok(list), false) = (attribute.meta.require_list(), is_of_the_compiler(attribute)) {
+            self.tokens(list.tokens.clone());
+        }
+    }
 }

@@ -70,6 +70,7 @@ fn paths_in_code_are_uses() {
         ["b/c.rs: Kind"]
     );
     assert_eq!(uses_of_a("fn f() { println!(\"{}\", (crate::b::b(), x.d)) }"), ["b.rs: b"]);
+    assert_eq!(uses_of_a("enum E { #[error(\"{}\", crate::b::b(.0))] X(u8) }"), ["b.rs: b"]);
     assert_eq!(uses_of_a("mod inner { fn f() { super::super::b::b() } }"), ["b.rs: b"]);
 }
 
