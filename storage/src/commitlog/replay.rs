@@ -9,11 +9,14 @@ use std::sync::Arc;
 use super::LogPosition;
 use super::accounting::Accounting;
 use super::batch::{Batch, Replayer, malformed};
-use super::frame::{End, FILE_HEADER_BYTES, Frame, MAGIC, VERSION, file_header, seal_frame, walk};
+use super::frame::{
+    End, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, Frame, MAGIC, VERSION, file_header, seal_frame,
+    walk,
+};
 use super::options::{CommitLogOptions, ReplayReport, SetAside};
 use super::segments::Segments;
 use crate::StorageError;
-use crate::fs::Fs;
+use crate::fs::{File, Fs};
 use crate::model::mutation::Mutation;
 use crate::schema::TableId;
 
@@ -38,14 +41,21 @@ struct Read {
     tables: BTreeSet<TableId>,
     /// It has records of a table that is lost.
     has_lost: bool,
+    /// Its last bytes, which no frame says to be on disk, and where they begin. Of the last segment with frames alone.
+    unsure: (u32, Vec<u8>),
 }
 
 impl Replay<'_> {
     /// Reads all segments. Returns the ids of those that are damaged and to be set aside.
     pub(super) fn run(&mut self, segments: &Segments) -> Result<Vec<u64>, StorageError> {
-        let mut reads = Vec::new();
+        let mut reads: Vec<Read> = Vec::new();
         for (segment, path) in segments.live() {
-            reads.push(self.read_segment(segment, path)?);
+            let read = self.read_segment(segment, path)?;
+            if read.has_frames {
+                // A segment is whole on disk before the next one begins.
+                reads.iter_mut().for_each(|earlier| earlier.unsure = (0, Vec::new()));
+            }
+            reads.push(read);
             self.report.segments += 1;
         }
         self.replayer.finish()?;
@@ -123,7 +133,9 @@ impl Replay<'_> {
             frame.encoded().flatten().any(|record| self.replayer.is_lost(record.table))
         };
         let has_lost = set_aside && frames.iter().any(is_lost);
-        let mut read = Read { segment, path, end, has_frames, tables: BTreeSet::new(), has_lost };
+        let unsure = unsure(&file, &frames, end);
+        let tables = BTreeSet::new();
+        let mut read = Read { segment, path, end, has_frames, tables, has_lost, unsure };
         let mut batch = Batch::new(segment, Arc::from(read.path.as_path()), Arc::clone(&file));
         for frame in frames {
             self.replay_frame(&mut read, &mut batch, frame)?;
@@ -184,19 +196,40 @@ impl Replay<'_> {
             .open(&read.path, false)
             .map_err(|error| StorageError::io("open", &read.path, error))?;
         // The seal says that all before it is on disk.
-        let failed = |error| StorageError::io("sync", &read.path, error);
-        file.sync_data().map_err(failed)?;
+        write_anew(&*file, read)?;
         let seal = seal_frame(read.segment, offset, offset);
         file.write_all_at(&seal, u64::from(offset))
             .map_err(|error| StorageError::io("write", &read.path, error))?;
-        file.sync_data().map_err(failed)
+        file.sync_data().map_err(|error| StorageError::io("sync", &read.path, error))
     }
 
     fn sync(&self, read: &Read) -> Result<(), StorageError> {
-        let failed = |operation| move |error| StorageError::io(operation, &read.path, error);
-        let file = self.fs.open(&read.path, false).map_err(failed("open"))?;
-        file.sync_data().map_err(failed("sync"))
+        let file = self
+            .fs
+            .open(&read.path, false)
+            .map_err(|error| StorageError::io("open", &read.path, error))?;
+        write_anew(&*file, read)
     }
+}
+
+/// What is at the end of a segment, and was not synced as far as its frames know.
+fn unsure(file: &[u8], frames: &[Frame<'_>], end: End) -> (u32, Vec<u8>) {
+    let Some(last) = frames.last() else { return (0, Vec::new()) };
+    let end = match end {
+        End::Open(offset) => offset as usize,
+        End::Sealed => last.end() as usize + FRAME_HEADER_BYTES,
+        End::Damaged(_) => return (0, Vec::new()),
+    };
+    (last.synced, file.get(last.synced as usize..end).unwrap_or_default().to_vec())
+}
+
+/// Makes durable what was read. To sync it is not enough: if a sync failed in the last run, the system has forgotten that
+/// these bytes are not on disk, and only what is written again gets there.
+fn write_anew(file: &dyn File, read: &Read) -> Result<(), StorageError> {
+    let failed = |operation| move |error| StorageError::io(operation, &read.path, error);
+    let (from, bytes) = &read.unsure;
+    file.write_all_at(bytes, u64::from(*from)).map_err(failed("write"))?;
+    file.sync_data().map_err(failed("sync"))
 }
 
 /// How the frames of a segment file end.

@@ -186,6 +186,28 @@ fn every_crash_in_periodic_mode_keeps_what_was_synced_and_starts() {
     check_every_crash(SyncMode::Periodic { interval: Duration::from_secs(1) }, 20);
 }
 
+/// After a failed sync the system takes what was written for clean: the next run finds it, and must write it again.
+#[test]
+fn what_a_failed_sync_left_is_not_trusted_by_the_next_run() {
+    let fs = FaultyFs::new();
+    let (log, _, _) = open(&fs, options()).unwrap();
+    log.append(&mutation(1, 0, 10)).unwrap();
+    log.sync().unwrap();
+    log.append(&mutation(1, 1, 10)).unwrap();
+    fs.fail(Some(Operation::Sync), 0, Failure::Device);
+    log.sync().unwrap_err();
+    drop(log);
+    // The process is killed; the machine's power fails in the next run, or in the one after.
+    let killed = fs.crash(Crash::KeepAll);
+    let (log, found, _) = open(&killed, options()).unwrap();
+    assert_eq!(found.len(), 2);
+    let after_start = killed.crash(Crash::KeepSynced);
+    assert_eq!(replayed(&after_start).len(), 2, "what was replayed is durable");
+    log.append(&mutation(1, 2, 10)).unwrap();
+    log.sync().unwrap();
+    assert_eq!(replayed(&killed.crash(Crash::KeepSynced)).len(), 3);
+}
+
 #[test]
 fn segments_are_recycled_once_all_tables_are_flushed() {
     let fs = MemoryFs::new();
