@@ -105,9 +105,20 @@ impl Journal {
             file.sync_data().map_err(failed("sync"))?;
             fs.sync_dir(dir_of(path)).map_err(failed(SYNC_NAMES))?;
         }
-        let end = visit_records(path, &bytes, visit)?;
+        let mut last = HEADER_BYTES;
+        let end = visit_records(path, &bytes, &mut |offset, record| {
+            last = offset;
+            visit(offset, record)
+        })?;
         remove_leftover(&*fs, path)?;
         let is_marked = matches!(found_at(&bytes, end as usize), Found::Mark);
+        if !is_marked && !planted!(TrustWhatIsRead) {
+            // If its sync failed, the system has forgotten that the last record is not on disk: to sync again is not
+            // enough, only what is written again gets there.
+            let record = bytes.get(last as usize..end as usize).unwrap_or_default();
+            file.write_all_at(record, last).map_err(failed("write"))?;
+            file.sync_data().map_err(failed("sync"))?;
+        }
         let path = path.to_path_buf();
         let (ragged, fenced) = (false, false);
         let journal = Journal { fs, path, format, end, allocated: len, ragged, fenced, outdated };

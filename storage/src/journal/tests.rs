@@ -138,6 +138,25 @@ fn a_failed_write_is_no_record_and_a_failed_sync_ends_the_journal() {
     assert!(matches!(journal.rewrite([]).unwrap_err(), StorageError::Fenced { .. }));
 }
 
+/// After a failed sync the system takes what was written for clean. The next run reads it, and acts on it: it must not be
+/// lost with the machine's power then.
+#[test]
+fn what_a_failed_sync_left_is_durable_once_it_was_read() {
+    let fs = FaultyFs::new();
+    let dir = Path::new("/d");
+    create_dir_durably(&fs, dir).unwrap();
+    let path = dir.join("journal");
+    let mut journal = Journal::create(Arc::new(fs.clone()), &path, FORMAT, []).unwrap();
+    journal.append(&record(1)).unwrap();
+    fs.fail(Some(Operation::Sync), 0, Failure::Device);
+    journal.append(&record(2)).unwrap_err();
+    let killed = fs.crash(Crash::KeepAll);
+    assert_eq!(read(&killed, &path).unwrap(), [record(1), record(2)]);
+    for crash in [Crash::KeepSynced, Crash::KeepAll, Crash::Random { seed: 1 }] {
+        assert_eq!(read(&killed.crash(crash), &path).unwrap(), [record(1), record(2)]);
+    }
+}
+
 #[test]
 fn the_format_is_this() {
     let fs = MemoryFs::new();
