@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::header::Version;
 use tholos_grammar::protocol::response::metadata::{ColumnSpec as WireColumn, EncodedColumns};
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::{Xxh3, Xxh3DefaultBuilder, xxh3_128};
 
 use crate::clock::Deadline;
 use crate::error::QueryError;
@@ -210,14 +210,16 @@ impl Weighter<StatementId, Arc<Prepared>> for Bytes {
 
 /// The cache.
 pub struct PreparedCache {
-    cache: Cache<StatementId, Arc<Prepared>, Bytes>,
+    /// Ids are hashes already: which statements go first is no matter of chance.
+    cache: Cache<StatementId, Arc<Prepared>, Bytes, Xxh3DefaultBuilder>,
 }
 
 impl PreparedCache {
     /// A cache of that many bytes.
     pub fn new(bytes: u64) -> PreparedCache {
         let estimated = usize::try_from(bytes / PLAN_BYTES as u64).unwrap_or(usize::MAX).max(16);
-        PreparedCache { cache: Cache::with_weighter(estimated, bytes, Bytes) }
+        let (hasher, lifecycle) = (Xxh3DefaultBuilder, DefaultLifecycle::default());
+        PreparedCache { cache: Cache::with(estimated, bytes, Bytes, hasher, lifecycle) }
     }
 
     /// Prepares a statement by a time, or finds it prepared.

@@ -1,6 +1,6 @@
 //! A request's values in the order of its statement's markers.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use tholos_grammar::protocol::primitive::RawValue;
 use tholos_grammar::protocol::values::Values;
@@ -31,7 +31,7 @@ fn bind_names<'a>(
     values: Values<'a>,
     markers: &[ColumnSpec],
 ) -> Result<BoundValues<'a>, QueryError> {
-    let mut by_name = HashMap::with_capacity(values.len());
+    let mut by_name = BTreeMap::new();
     for bound in values.iter() {
         let name = bound.name.unwrap_or_default();
         if by_name.insert(name.to_ascii_lowercase(), (name, bound.value, false)).is_some() {

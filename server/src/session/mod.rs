@@ -9,7 +9,7 @@ mod statement;
 pub mod step;
 pub mod text;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -52,7 +52,7 @@ pub struct Session {
     /// The schema epoch at which it began.
     began_at: u64,
     /// Statements that have changed since, and were prepared again in this session: their `changed_at`.
-    prepared_again: HashMap<StatementId, u64>,
+    prepared_again: BTreeMap<StatementId, u64>,
     /// What answers may take of memory is taken here as they grow.
     room: Option<Arc<Mutex<Credit>>>,
 }
@@ -87,7 +87,7 @@ impl Session {
     /// A session of that protocol version, in no keyspace.
     pub fn new(node: Arc<Node>, version: Version) -> Session {
         let began_at = node.metadata().catalogue.schema.epoch;
-        let prepared_again = HashMap::new();
+        let prepared_again = BTreeMap::new();
         Session {
             node,
             version,

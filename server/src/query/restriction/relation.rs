@@ -1,6 +1,6 @@
 //! Relations with their columns looked up and their terms bound, in the order of the text.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use tholos_grammar::ast::ident::Ident;
 use tholos_grammar::ast::relation::{ColumnPath, Comparison, InValues, Relation};
@@ -110,7 +110,7 @@ fn place(relation: &Relation) -> Span {
 struct Columns<'t> {
     table: &'t Table,
     /// Where there are many relations; a few find their columns sooner without.
-    by_name: Option<HashMap<&'t str, &'t Column>>,
+    by_name: Option<BTreeMap<&'t str, &'t Column>>,
 }
 
 /// From so many relations on, columns are looked up in a map.
