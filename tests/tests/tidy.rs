@@ -176,7 +176,7 @@ fn the_cluster_uses_storages_model_and_not_its_engine() {
                 let rest = &line[at + "tholos_storage::".len()..];
                 let is_part = |c: char| c.is_alphanumeric() || c == '_';
                 let is_allowed = |module: &&str| {
-                    rest.strip_prefix(**module).is_some_and(|after| !after.starts_with(is_part))
+                    rest.strip_prefix(*module).is_some_and(|after| !after.starts_with(is_part))
                 };
                 if !STORAGE_MODULES_FOR_CLUSTER.iter().any(|module| is_allowed(&module)) {
                     wrong.push(format!("{file}:{line_number}: {}", line.trim()));

@@ -79,7 +79,7 @@ impl RowSource<'_, '_> {
         match self {
             RowSource::Coordinator { cx, keyspace, table, consistency } => {
                 let token = Token(token_of(key));
-                let row = RowKey { table: *table, key, partition_len };
+                let row = RowKey { table: *table, key, partition_len, columns: None };
                 cx.read_row(keyspace, token, *consistency, row)
             }
             RowSource::Memory { memtable, now } => {
