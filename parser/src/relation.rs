@@ -58,7 +58,6 @@ fn condition(input: Input<'_>) -> Parsed<'_, Relation> {
     }
 }
 
-/// A relation.
 pub(crate) fn relation(input: Input<'_>) -> Parsed<'_, Relation> {
     if input.is_word("token") && input.next().is_symbol("(") {
         return token(input);

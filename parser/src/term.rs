@@ -28,7 +28,6 @@ pub(crate) fn expression(input: Input<'_>) -> Parsed<'_, Term> {
     input.with_columns(true, term)
 }
 
-/// A term.
 pub(crate) fn term(input: Input<'_>) -> Parsed<'_, Term> {
     input.nested(|input| sum(input, |_| false))
 }

@@ -40,12 +40,10 @@ pub(crate) fn flag<'a>(input: Input<'a>, words: &[&'static str]) -> Parsed<'a, b
     }
 }
 
-/// `IF EXISTS`
 pub(crate) fn if_exists(input: Input<'_>) -> Parsed<'_, bool> {
     flag(input, &["IF", "EXISTS"])
 }
 
-/// `IF NOT EXISTS`
 pub(crate) fn if_not_exists(input: Input<'_>) -> Parsed<'_, bool> {
     flag(input, &["IF", "NOT", "EXISTS"])
 }
@@ -117,7 +115,6 @@ pub(crate) fn keyspace_name(input: Input<'_>) -> Parsed<'_, Ident> {
     name("a keyspace name").parse(input)
 }
 
-/// The name of a table.
 pub(crate) fn table_name(input: Input<'_>) -> Parsed<'_, QualifiedName> {
     qualified_name("a table name").parse(input)
 }

@@ -11,7 +11,6 @@ use crate::limits::MAX_ELEMENTS;
 use crate::literal::is_literal;
 use crate::token::{Limit, comma_separated, is_name, qualified_name, symbol, text};
 
-/// A type.
 pub(crate) fn type_name(input: Input<'_>) -> Parsed<'_, TypeName> {
     match input.kind() {
         Kind::Text => {

@@ -27,7 +27,6 @@ pub(crate) enum ShellError {
     /// The server, or the way to it.
     #[error("{}", told(.0))]
     Client(#[from] ClientError),
-    /// COPY.
     #[error(transparent)]
     Copy(#[from] CopyError),
     /// A file that a command names.
@@ -46,7 +45,6 @@ pub(crate) enum ShellError {
     /// A program could not be run.
     #[error("cannot run {program}: {source}; set EDITOR to the editor to use")]
     Program {
-        /// Which.
         program: String,
         /// Why not.
         source: io::Error,
@@ -65,7 +63,6 @@ pub(crate) enum ShellError {
     /// A statement inside a script failed; it has been told.
     #[error("{} failed", .0.display())]
     Script(PathBuf, u8),
-    /// The terminal.
     #[error("cannot read from the terminal: {0}")]
     Terminal(String),
     /// Ctrl-C.

@@ -6,10 +6,8 @@
 
 use tholos_parser::{Inside, Span, is_first_word, next_statement, parse_statement};
 
-/// An item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Item {
-    /// Whose it is.
     pub(crate) kind: ItemKind,
     /// From its first character to its last, without the `;`.
     pub(crate) span: Span,
@@ -19,7 +17,6 @@ pub(crate) struct Item {
     pub(crate) unfinished: Option<Inside>,
 }
 
-/// Whose an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ItemKind {
     /// A statement for the server.

@@ -52,7 +52,6 @@ pub(crate) struct Answer {
 }
 
 impl Session {
-    /// Connects.
     pub(crate) fn connect(
         address: &str,
         options: ConnectOptions,

@@ -11,7 +11,6 @@ pub(crate) const INTERACTIVE_PAGE_SIZE: i32 = 100;
 /// Rows of a page elsewhere: the default of most drivers.
 pub(crate) const SCRIPT_PAGE_SIZE: i32 = 5000;
 
-/// The settings.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) consistency: Consistency,

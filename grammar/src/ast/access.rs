@@ -25,7 +25,6 @@ pub enum RoleOption {
 /// `CREATE ROLE`; `CREATE USER` is a role with LOGIN.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateRole {
-    /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The role: case is kept where it was quoted.
     pub name: Ident,
@@ -36,7 +35,6 @@ pub struct CreateRole {
 /// `ALTER ROLE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlterRole {
-    /// IF EXISTS
     pub if_exists: bool,
     /// The role.
     pub name: Ident,
@@ -47,7 +45,6 @@ pub struct AlterRole {
 /// `DROP ROLE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct DropRole {
-    /// IF EXISTS
     pub if_exists: bool,
     /// The role.
     pub name: Ident,
@@ -74,7 +71,6 @@ pub struct RevokeRole {
 /// `GRANT permission ON resource TO role`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
-    /// Which permissions.
     pub permissions: Permissions,
     /// On what.
     pub resource: Resource,
@@ -85,7 +81,6 @@ pub struct Grant {
 /// `REVOKE permission ON resource FROM role`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revoke {
-    /// Which permissions.
     pub permissions: Permissions,
     /// On what.
     pub resource: Resource,
@@ -104,7 +99,6 @@ pub enum Permissions {
 
 /// One permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum Permission {
     Create,
     Alter,
@@ -121,7 +115,6 @@ pub enum Permission {
 /// What a permission is on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Resource {
-    /// ALL KEYSPACES
     AllKeyspaces,
     /// KEYSPACE k
     Keyspace(Ident),
@@ -129,7 +122,6 @@ pub enum Resource {
     AllTables(Ident),
     /// `[TABLE] t`
     Table(TableName),
-    /// ALL ROLES
     AllRoles,
     /// ROLE r
     Role(Ident),
@@ -146,7 +138,6 @@ pub enum Resource {
 /// `LIST ROLES [OF role] [NORECURSIVE]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListRoles {
-    /// OF
     pub of: Option<Ident>,
     /// NORECURSIVE
     pub no_recursive: bool,
@@ -155,11 +146,9 @@ pub struct ListRoles {
 /// `LIST permissions [ON resource] [OF role] [NORECURSIVE]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListPermissions {
-    /// Which permissions.
     pub permissions: Permissions,
     /// ON
     pub resource: Option<Resource>,
-    /// OF
     pub of: Option<Ident>,
     /// NORECURSIVE
     pub no_recursive: bool,

@@ -6,7 +6,6 @@ use crate::ast::ident::Ident;
 /// `DESCRIBE what [WITH INTERNALS]`; `DESC` is the same word.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Describe {
-    /// What to describe.
     pub what: Described,
     /// WITH INTERNALS: ids and dropped columns too.
     pub with_internals: bool,
@@ -15,14 +14,12 @@ pub struct Describe {
 /// What is described.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Described {
-    /// CLUSTER
     Cluster,
     /// `[FULL] SCHEMA`
     Schema {
         /// FULL: with the system keyspaces.
         full: bool,
     },
-    /// KEYSPACES
     Keyspaces,
     /// `[ONLY] KEYSPACE [name]`
     Keyspace {
@@ -31,23 +28,14 @@ pub enum Described {
         /// The session's own when absent.
         name: Option<Ident>,
     },
-    /// TABLES
     Tables,
-    /// TABLE name
     Table(QualifiedName),
-    /// TYPES
     Types,
-    /// TYPE name
     Type(QualifiedName),
-    /// FUNCTIONS
     Functions,
-    /// FUNCTION name
     Function(QualifiedName),
-    /// AGGREGATES
     Aggregates,
-    /// AGGREGATE name
     Aggregate(QualifiedName),
-    /// INDEX name
     Index(QualifiedName),
     /// MATERIALIZED VIEW name
     View(QualifiedName),

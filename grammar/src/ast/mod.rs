@@ -3,7 +3,10 @@
 //! Every node prints itself as canonical CQL (`Display`), and parsing that text gives the same tree again.
 //! One file per group of statements, as in the parser crate: [`select`], [`modify`], [`schema`], [`access`],
 //! [`describe`], with the shared parts in [`ident`], [`term`], [`relation`] and [`type_name`]. Names and terms know where they stand
-//! ([`crate::span::Span`]), and trees are compared without that.
+//! ([`crate::span::Span`]), and trees are compared without that. What is named as the word of CQL that it stands for has no
+//! other description.
+
+#![allow(missing_docs)]
 
 pub mod access;
 pub mod describe;
@@ -21,7 +24,6 @@ use crate::span::Span;
 
 /// One statement. A script is a sequence of them, separated by `;`.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)] // each is the statement of that name
 pub enum Statement {
     Select(select::Select),
     Insert(modify::Insert),

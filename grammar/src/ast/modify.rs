@@ -24,7 +24,6 @@ pub struct Using {
 
 /// The attributes of USING that are terms, in their usual order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
 pub enum UsingTerm {
     Timestamp,
     Ttl,
@@ -52,13 +51,10 @@ impl Using {
 /// `INSERT INTO ...`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Insert {
-    /// The table.
     pub table: TableName,
     /// What is inserted.
     pub source: InsertSource,
-    /// `IF NOT EXISTS`
     pub if_not_exists: bool,
-    /// USING
     pub using: Using,
 }
 
@@ -79,15 +75,12 @@ pub enum InsertSource {
 /// `UPDATE ...`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
-    /// The table.
     pub table: TableName,
-    /// USING
     pub using: Using,
     /// SET: at least one.
     pub assignments: Vec<Assignment>,
     /// WHERE
     pub relations: Vec<Relation>,
-    /// IF
     pub conditions: Option<Conditions>,
 }
 
@@ -109,13 +102,11 @@ pub enum Assignment {
 pub struct Delete {
     /// What is deleted of each row; empty: the rows themselves.
     pub targets: Vec<ColumnPath>,
-    /// The table.
     pub table: TableName,
     /// USING: no TTL.
     pub using: Using,
     /// WHERE
     pub relations: Vec<Relation>,
-    /// IF
     pub conditions: Option<Conditions>,
 }
 
@@ -132,7 +123,6 @@ pub struct Batch {
 
 /// Kinds of batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum BatchKind {
     Logged,
     Unlogged,
@@ -152,7 +142,6 @@ impl Modification {
 
 /// A statement that may stand in a batch.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
 pub enum Modification {
     Insert(Insert),
     Update(Update),

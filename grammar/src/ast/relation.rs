@@ -10,7 +10,6 @@ pub enum Relation {
     Single {
         /// The left side.
         column: ColumnPath,
-        /// The comparison.
         operator: Comparison,
         /// The right side.
         term: Term,
@@ -39,7 +38,6 @@ pub enum Relation {
     Tuple {
         /// The columns on the left.
         columns: Vec<Ident>,
-        /// The comparison.
         operator: Comparison,
         /// A tuple literal or a marker.
         term: Term,
@@ -55,7 +53,6 @@ pub enum Relation {
     Token {
         /// The columns inside `token()`.
         columns: Vec<Ident>,
-        /// The comparison.
         operator: Comparison,
         /// The right side, often a literal or `token(1, 2)`.
         term: Term,
@@ -84,7 +81,6 @@ pub enum InValues {
 
 /// Comparison operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum Comparison {
     Equal,
     NotEqual,
@@ -102,9 +98,7 @@ pub enum Comparison {
 /// What must hold for a conditional statement to apply.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Conditions {
-    /// `IF EXISTS`
     Exists,
-    /// `IF NOT EXISTS`
     NotExists,
     /// `IF a = 1 AND m[k] IN (2, 3)`: only [`Relation::Single`] and [`Relation::In`]. At least one.
     All(Vec<Relation>),

@@ -10,7 +10,6 @@ use crate::ast::{QualifiedName, TableName};
 /// `WITH a = 1 AND b = {'k': 'v'}`: in the order written.
 pub type Options = Vec<(Ident, OptionValue)>;
 
-/// The value of an option.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OptionValue {
     /// A constant.
@@ -22,7 +21,6 @@ pub enum OptionValue {
 /// `CREATE KEYSPACE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateKeyspace {
-    /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The keyspace.
     pub name: Ident,
@@ -33,7 +31,6 @@ pub struct CreateKeyspace {
 /// `ALTER KEYSPACE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlterKeyspace {
-    /// IF EXISTS
     pub if_exists: bool,
     /// The keyspace.
     pub name: Ident,
@@ -44,7 +41,6 @@ pub struct AlterKeyspace {
 /// `DROP KEYSPACE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct DropKeyspace {
-    /// IF EXISTS
     pub if_exists: bool,
     /// The keyspace.
     pub name: Ident,
@@ -53,7 +49,6 @@ pub struct DropKeyspace {
 /// `DROP TABLE | TYPE | INDEX | MATERIALIZED VIEW`
 #[derive(Clone, Debug, PartialEq)]
 pub struct DropObject {
-    /// IF EXISTS
     pub if_exists: bool,
     /// What is dropped.
     pub name: QualifiedName,
@@ -62,9 +57,7 @@ pub struct DropObject {
 /// `CREATE TABLE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateTable {
-    /// IF NOT EXISTS
     pub if_not_exists: bool,
-    /// The table.
     pub name: TableName,
     /// Columns, in the order written.
     pub columns: Vec<ColumnDefinition>,
@@ -83,9 +76,7 @@ pub struct CreateTable {
 pub struct ColumnDefinition {
     /// The column.
     pub name: Ident,
-    /// Its type.
     pub type_name: TypeName,
-    /// STATIC
     pub is_static: bool,
 }
 
@@ -101,9 +92,7 @@ pub struct PrimaryKey {
 /// `ALTER TABLE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlterTable {
-    /// IF EXISTS
     pub if_exists: bool,
-    /// The table.
     pub name: TableName,
     /// What to do.
     pub change: TableChange,
@@ -113,31 +102,22 @@ pub struct AlterTable {
 #[derive(Clone, Debug, PartialEq)]
 pub enum TableChange {
     /// `ADD [IF NOT EXISTS] a int, b text STATIC`
-    Add {
-        /// IF NOT EXISTS
-        if_not_exists: bool,
-        /// The columns.
-        columns: Vec<ColumnDefinition>,
-    },
+    Add { if_not_exists: bool, columns: Vec<ColumnDefinition> },
     /// `DROP [IF EXISTS] a, b [USING TIMESTAMP t]`
     Drop {
-        /// IF EXISTS
         if_exists: bool,
-        /// The columns.
         columns: Vec<Ident>,
         /// USING TIMESTAMP: microseconds.
         timestamp: Option<i64>,
     },
     /// `RENAME [IF EXISTS] a TO b AND c TO d`
     Rename {
-        /// IF EXISTS
         if_exists: bool,
         /// Old and new names.
         columns: Vec<(Ident, Ident)>,
     },
     /// `ALTER a TYPE t`: parsed so that it can be refused well.
     Type {
-        /// The column.
         column: Ident,
         /// The new type.
         type_name: TypeName,
@@ -151,18 +131,15 @@ pub enum TableChange {
 /// `CREATE TYPE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateType {
-    /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The type.
     pub name: QualifiedName,
-    /// Its fields.
     pub fields: Vec<(Ident, TypeName)>,
 }
 
 /// `ALTER TYPE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlterType {
-    /// IF EXISTS
     pub if_exists: bool,
     /// The type.
     pub name: QualifiedName,
@@ -174,24 +151,15 @@ pub struct AlterType {
 #[derive(Clone, Debug, PartialEq)]
 pub enum TypeChange {
     /// `ADD [IF NOT EXISTS] field type`
-    Add {
-        /// IF NOT EXISTS
-        if_not_exists: bool,
-        /// The field.
-        field: Ident,
-        /// Its type.
-        type_name: TypeName,
-    },
+    Add { if_not_exists: bool, field: Ident, type_name: TypeName },
     /// `RENAME [IF EXISTS] a TO b AND c TO d`
     Rename {
-        /// IF EXISTS
         if_exists: bool,
         /// Old and new names.
         fields: Vec<(Ident, Ident)>,
     },
     /// `ALTER field TYPE t`: parsed so that it can be refused well.
     Type {
-        /// The field.
         field: Ident,
         /// The new type.
         type_name: TypeName,
@@ -201,13 +169,10 @@ pub enum TypeChange {
 /// `CREATE [CUSTOM] INDEX`
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateIndex {
-    /// CUSTOM
     pub custom: bool,
-    /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The index's name; made from table and column when absent.
     pub name: Option<Ident>,
-    /// The table.
     pub table: TableName,
     /// What is indexed; more than one only for custom indexes and local ones.
     pub targets: Vec<IndexTarget>,
@@ -219,7 +184,6 @@ pub struct CreateIndex {
 
 /// What an index indexes.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
 pub enum IndexTarget {
     Column(Ident),
     /// `VALUES(a)`
@@ -235,7 +199,6 @@ pub enum IndexTarget {
 /// `CREATE MATERIALIZED VIEW`
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateView {
-    /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The view.
     pub name: TableName,
@@ -245,7 +208,6 @@ pub struct CreateView {
     pub base: TableName,
     /// WHERE
     pub relations: Vec<Relation>,
-    /// PRIMARY KEY
     pub primary_key: PrimaryKey,
     /// WITH CLUSTERING ORDER BY
     pub clustering_order: Vec<(Ident, bool)>,
@@ -256,7 +218,6 @@ pub struct CreateView {
 /// `ALTER MATERIALIZED VIEW ... WITH`
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlterView {
-    /// IF EXISTS
     pub if_exists: bool,
     /// The view.
     pub name: TableName,
@@ -267,19 +228,14 @@ pub struct AlterView {
 /// `CREATE FUNCTION`
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateFunction {
-    /// OR REPLACE
     pub or_replace: bool,
-    /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The function.
     pub name: QualifiedName,
-    /// Its arguments.
     pub arguments: Vec<(Ident, TypeName)>,
     /// CALLED ON NULL INPUT; otherwise RETURNS NULL ON NULL INPUT.
     pub called_on_null: bool,
-    /// RETURNS
     pub returns: TypeName,
-    /// LANGUAGE
     pub language: Ident,
     /// AS
     pub body: String,
@@ -288,7 +244,6 @@ pub struct CreateFunction {
 /// `DROP FUNCTION | AGGREGATE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct DropFunction {
-    /// IF EXISTS
     pub if_exists: bool,
     /// The function.
     pub name: QualifiedName,
@@ -299,9 +254,7 @@ pub struct DropFunction {
 /// `CREATE AGGREGATE`
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateAggregate {
-    /// OR REPLACE
     pub or_replace: bool,
-    /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The aggregate.
     pub name: QualifiedName,
@@ -311,7 +264,6 @@ pub struct CreateAggregate {
     pub state_function: Ident,
     /// STYPE
     pub state_type: TypeName,
-    /// FINALFUNC
     pub final_function: Option<Ident>,
     /// INITCOND
     pub initial: Option<Term>,
@@ -320,11 +272,9 @@ pub struct CreateAggregate {
 /// `CREATE TRIGGER`
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateTrigger {
-    /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// The trigger.
     pub name: Ident,
-    /// The table.
     pub table: TableName,
     /// USING
     pub class: String,
@@ -333,10 +283,8 @@ pub struct CreateTrigger {
 /// `DROP TRIGGER`
 #[derive(Clone, Debug, PartialEq)]
 pub struct DropTrigger {
-    /// IF EXISTS
     pub if_exists: bool,
     /// The trigger.
     pub name: Ident,
-    /// The table.
     pub table: TableName,
 }

@@ -15,19 +15,14 @@ pub struct Select {
     pub distinct: bool,
     /// What is selected.
     pub selection: Selection,
-    /// The table.
     pub table: TableName,
     /// WHERE: all must hold.
     pub relations: Vec<Relation>,
-    /// GROUP BY
     pub group_by: Vec<Term>,
     /// ORDER BY: column, and whether DESC.
     pub order_by: Vec<Ordering>,
-    /// PER PARTITION LIMIT
     pub per_partition_limit: Option<Term>,
-    /// LIMIT
     pub limit: Option<Term>,
-    /// ALLOW FILTERING
     pub allow_filtering: bool,
     /// BYPASS CACHE: accepted and ignored.
     pub bypass_cache: bool,
@@ -58,7 +53,6 @@ pub struct SelectItem {
 pub enum Ordering {
     /// `column [ASC | DESC]`; ASC is not printed.
     Column {
-        /// The column.
         column: Ident,
         /// DESC
         descending: bool,
@@ -72,7 +66,6 @@ pub enum Ordering {
     },
 }
 
-/// USING of a SELECT.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct SelectUsing {
     /// `TIMEOUT 500ms`: a duration or a marker.

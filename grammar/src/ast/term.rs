@@ -63,12 +63,7 @@ pub enum TermKind {
     /// `a[from..to]`, either end open.
     Slice(Box<Term>, Option<Box<Term>>, Option<Box<Term>>),
     /// `f(a, b)`, in a select list also `writetime(a)`, `token(a, b)`, `count(a)` and the like.
-    Call {
-        /// The function.
-        function: QualifiedName,
-        /// Its arguments.
-        arguments: Vec<Term>,
-    },
+    Call { function: QualifiedName, arguments: Vec<Term> },
     /// `CAST(term AS type)`
     Cast(Box<Term>, TypeName),
     /// `(type) term`: a type hint.
@@ -79,7 +74,6 @@ pub enum TermKind {
     Arithmetic {
         /// Left operand.
         left: Box<Term>,
-        /// The operator.
         operator: Operator,
         /// Right operand.
         right: Box<Term>,
@@ -88,7 +82,6 @@ pub enum TermKind {
 
 /// Arithmetic operators. `*`, `/` and `%` bind tighter than `+` and `-`; all associate to the left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Operator {
     Add,
     Subtract,

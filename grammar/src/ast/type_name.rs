@@ -5,7 +5,6 @@ use crate::types::Native;
 
 /// A type as a statement writes it.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)] // each is the type of that name
 pub enum TypeName {
     Native(Native),
     List(Box<TypeName>),

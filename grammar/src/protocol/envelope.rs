@@ -28,7 +28,7 @@ pub struct Envelope<'a> {
 /// A request with what came with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestMessage<'a> {
-    /// The request.
+    /// The message itself.
     pub request: Request<'a>,
     /// Whether the client asks for a trace.
     pub tracing: bool,
@@ -39,11 +39,11 @@ pub struct RequestMessage<'a> {
 /// A response with what came with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResponseMessage<'a> {
-    /// The response.
+    /// The message itself.
     pub response: Response<'a>,
     /// The trace's id, if the request was traced.
     pub tracing_id: Option<Uuid>,
-    /// Warnings.
+    /// What a person should know of a statement that was carried out all the same.
     pub warnings: Vec<&'a str>,
     /// The custom payload; empty if there was none.
     pub payload: BytesMap<'a>,

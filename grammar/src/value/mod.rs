@@ -95,11 +95,11 @@ pub enum Value {
 /// A CQL duration: months, days and nanoseconds are kept apart, since none is a fixed number of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Duration {
-    /// Months.
+    /// Of 28 to 31 days. All three have one sign, if they are not 0.
     pub months: i32,
-    /// Days.
+    /// Of 23 to 25 hours, where clocks are changed.
     pub days: i32,
-    /// Nanoseconds.
+    /// Less than a day or more: nothing is carried over.
     pub nanoseconds: i64,
 }
 

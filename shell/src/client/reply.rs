@@ -12,7 +12,7 @@ pub struct Reply {
     pub outcome: Outcome,
     /// The trace's id, if the request was traced.
     pub tracing_id: Option<Uuid>,
-    /// Warnings.
+    /// What the server says of a statement that it carried out all the same.
     pub warnings: Vec<String>,
 }
 
@@ -41,13 +41,13 @@ pub struct ResultRows {
 /// A prepared statement, to be executed on the connection that prepared it or any other to the same node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreparedStatement {
-    /// Its text.
+    /// As it was prepared: to prepare it again.
     pub text: String,
     /// The id on the server.
     pub id: Vec<u8>,
     /// The id of the result's metadata (v5; empty in v4).
     pub result_metadata_id: Vec<u8>,
-    /// Its markers.
+    /// What its markers are for, in the order of the text.
     pub markers: PreparedMetadata,
     /// Columns of its rows; none if it has none.
     pub result: ResultMetadata,

@@ -22,7 +22,6 @@ use crate::input::LINE_COMMANDS;
 use crate::output::{Expand, Format};
 use crate::suggest::nearest;
 
-/// A command.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Command {
     /// HELP [topic]
@@ -79,7 +78,6 @@ pub(crate) enum Command {
     Copy(Box<CopyCommand>),
 }
 
-/// PAGING.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Paging {
     On,

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use super::error::CommandError;
 
-/// A word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Word {
     /// Without its quotes, if it had some.

@@ -11,7 +11,6 @@ use crate::csv::Dialect;
 use crate::lex::{self, Kind};
 use crate::suggest::nearest;
 
-/// COPY.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CopyCommand {
     /// The table's keyspace; the one in use when absent.

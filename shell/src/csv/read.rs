@@ -10,7 +10,6 @@ const MAX_RECORD_BYTES: usize = 256 << 20;
 /// What some programs put at the start of a file to say that it is UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// A field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Field {
     /// Its text, without quotes and escapes.
@@ -18,7 +17,6 @@ pub(crate) struct Field {
     pub(crate) is_quoted: bool,
 }
 
-/// A record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) fields: Vec<Field>,

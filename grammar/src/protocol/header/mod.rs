@@ -74,7 +74,7 @@ pub struct Header {
     pub version: Version,
     /// Request or response.
     pub direction: Direction,
-    /// Flags.
+    /// What the body begins with, and whether it is compressed.
     pub flags: Flags,
     /// Stream: chosen by the client, echoed by the server, -1 for events.
     pub stream: i16,

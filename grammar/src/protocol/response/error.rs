@@ -124,19 +124,19 @@ pub enum ErrorKind {
     Config,
     /// 0x2400: the keyspace or table exists already.
     AlreadyExists {
-        /// The keyspace.
+        /// It, or that of the table.
         keyspace: String,
         /// The table; empty if it is the keyspace that exists.
         table: String,
     },
     /// 0x2500: no statement of that id is prepared on this node.
     Unprepared {
-        /// The id.
+        /// As the client sent it.
         id: Vec<u8>,
     },
     /// A code that the spec does not have (seen by clients only).
     Other {
-        /// The code.
+        /// As the server sent it.
         code: i32,
     },
 }

@@ -54,7 +54,7 @@ pub struct Prepared<'a> {
     pub id: &'a [u8],
     /// The id of its result's metadata (v5; empty in v4).
     pub result_metadata_id: &'a [u8],
-    /// Its markers.
+    /// What its markers are for, in the order of the text.
     pub markers: PreparedMetadata,
     /// The columns of its rows; empty if it has none.
     pub result: ResultMetadata,
