@@ -4,6 +4,20 @@
 //! only where the range deletion in force changes, and a range deletion counts only if it supersedes the partition's. So
 //! whatever the sources, equal content gives equal streams. A row that one source alone holds and nothing deletes passes
 //! through as it is, neither decoded nor copied.
+//!
+//! One partition in a memtable and an SSTable; numbers are timestamps:
+//!
+//! ```text
+//! key      memtable                   SSTable            the stream
+//! header   deleted at 10                                 deleted at 10
+//! 1        a at 20                    a at 5, b at 15    a at 20, b at 15
+//! 2                                   a at 9             left out: its partition is deleted
+//! 3        from here on deleted at 8                     left out: so is all that it deletes
+//! 4        from here on deleted at 30                    from here on deleted at 30
+//! 5                                   a at 25            left out: its range is deleted
+//! 6        a at 31                                       a at 31
+//! 7        up to here                                    up to here
+//! ```
 
 use smallvec::SmallVec;
 
