@@ -6,6 +6,20 @@
 //!
 //! Beside that, crowds of small files are merged wherever they lie (`crowd.rs`): those of one window, and those of old
 //! windows where there are very many of these.
+//!
+//! Levels that are each 4 times as dense as the one before, where 4 files over one place are merged; level 0 ends below
+//! 400 MB. A file of 110 MB in one of 4 slices is as dense as one of 440 MB that nobody cut:
+//!
+//! ```text
+//! files                      density      level
+//! a b c d   30 MB, uncut      30 MB       0: four over each place, so they are merged
+//! e f g h   110 MB, a run    440 MB       1: one over each place, nothing to do
+//!           in 4 slices
+//! i j       500 MB, uncut    500 MB       1: with the run three over each place, one more and all of level 1 is merged
+//! ```
+//!
+//! a to d become one file of 120 MB, which is of level 0 again: so do three more such files, and the four of them one of
+//! level 1, where it is the fourth over each place. A byte is written again each time its file gets four times as large.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;

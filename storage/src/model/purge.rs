@@ -1,4 +1,17 @@
 //! What compaction may forget (spec section 4).
+//!
+//! A compaction at 1000 s, of a table with `gc_grace_seconds` 100: `gc_before` is 900. The oldest that any source outside
+//! it holds of the partition was written at 50 s: `max_purgeable` is 50,000,000 µs.
+//!
+//! ```text
+//! it merges                              what stays
+//! a, written at 40 s                     a
+//! b, deleted at 30 s                     nothing: the grace is over, and all that is older is merged here
+//! c, deleted at 60 s                     the tombstone: a file outside may hold a c written at 55 s
+//! d, deleted at 950 s                    the tombstone: replicas that missed it have until 1050 s to hear of it
+//! e, written at 40 s, expired at 950 s   nothing: as b, and the grace counts from when it was written
+//! f, written at 60 s, expired at 950 s   the cell, without its value: as c
+//! ```
 
 use crate::model::entry::RowRef;
 use crate::model::row::{RowBuilder, RowError, RowItem};
