@@ -8,13 +8,13 @@
 //! Invariant: a memtable that is to be flushed holds all its table's records before the position at which it was
 //! switched, and none from there on. So a line is drawn only while no record is being applied.
 
-mod crew;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use self::crew::Crew;
+use self::workers::Workers;
 use super::Tables;
 use super::context::Context;
 use super::table::TableStore;
@@ -40,8 +40,8 @@ pub(super) fn replay(context: &Context, tables: &Tables) -> Result<Replayed, Sto
     let targets = Targets::new(context, tables);
     let (log, report) = match context.options.replay_threads {
         0 | 1 => open_log(&targets, &mut InOrder { targets: &targets })?,
-        threads => Crew::new(&targets).run(threads, |crew| {
-            open_log(&targets, &mut Parallel { targets: &targets, crew, threads })
+        threads => Workers::new(&targets).run(threads, |workers| {
+            open_log(&targets, &mut Parallel { targets: &targets, workers, threads })
         })?,
     };
     for aside in &report.set_aside {
@@ -166,7 +166,7 @@ impl Replayer for InOrder<'_> {
 /// Has other threads apply records and flush.
 struct Parallel<'a, 'c> {
     targets: &'a Targets<'a>,
-    crew: &'c Crew<'a>,
+    workers: &'c Workers<'a>,
     threads: usize,
 }
 
@@ -175,9 +175,9 @@ impl Parallel<'_, '_> {
     fn make_room(&self, line: LogPosition) -> Result<(), StorageError> {
         // What is not applied yet counts when it is: a batch is a small part of the memory.
         while self.targets.context.wants_flush() {
-            self.crew.wait_until_idle()?;
+            self.workers.wait_until_idle()?;
             if let Some(table) = self.targets.switch_largest(line) {
-                self.crew.flush(table);
+                self.workers.flush(table);
             }
         }
         Ok(())
@@ -201,10 +201,10 @@ impl Replayer for Parallel<'_, '_> {
         let Some(first) = batch.records().first() else { return Ok(()) };
         self.make_room(batch.position(first))?;
         let parts = (self.threads * PARTS_PER_THREAD).next_power_of_two();
-        self.crew.apply(batch.split(parts))
+        self.workers.apply(batch.split(parts))
     }
 
     fn finish(&mut self) -> Result<(), StorageError> {
-        self.crew.wait_until_idle()
+        self.workers.wait_until_idle()
     }
 }

@@ -10,7 +10,7 @@ use crate::commitlog::Batch;
 use crate::engine::table::TableStore;
 
 /// Threads that apply records and flush memtables, and what the reader tells them.
-pub(super) struct Crew<'a> {
+pub(super) struct Workers<'a> {
     targets: &'a Targets<'a>,
     state: Mutex<State<'a>>,
     /// There is something to do, or nothing ever again.
@@ -36,9 +36,9 @@ enum Job<'a> {
     Flush(&'a TableStore),
 }
 
-impl<'a> Crew<'a> {
+impl<'a> Workers<'a> {
     pub(super) fn new(targets: &'a Targets<'a>) -> Self {
-        Crew { targets, state: Mutex::default(), work: Condvar::new(), progress: Condvar::new() }
+        Workers { targets, state: Mutex::default(), work: Condvar::new(), progress: Condvar::new() }
     }
 
     /// Runs `reader` in this thread, and so many others that do what it asks for.
@@ -157,7 +157,7 @@ impl<'a> Crew<'a> {
 }
 
 /// Sends the threads home when it is dropped.
-struct End<'a, 'b>(&'a Crew<'b>);
+struct End<'a, 'b>(&'a Workers<'b>);
 
 impl Drop for End<'_, '_> {
     fn drop(&mut self) {
@@ -166,12 +166,12 @@ impl Drop for End<'_, '_> {
 }
 
 /// Ends everything, unless it is told that all went well.
-struct OnPanic<'a, 'b>(Option<&'a Crew<'b>>);
+struct OnPanic<'a, 'b>(Option<&'a Workers<'b>>);
 
 impl Drop for OnPanic<'_, '_> {
     fn drop(&mut self) {
-        if let Some(crew) = self.0 {
-            crew.end();
+        if let Some(workers) = self.0 {
+            workers.end();
         }
     }
 }
