@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use tholos_grammar::name::Name;
-use tholos_storage::schema::change::SchemaError;
+use tholos_storage::schema::error::SchemaError;
 use tholos_storage::schema::{Schema, SchemaChange};
 
 use crate::placement::{Placement, Placements, ReplicationError};

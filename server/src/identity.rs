@@ -15,9 +15,8 @@ use tholos_cluster::ring::{TOKENS_PER_NODE, allocate_tokens};
 use tholos_grammar::token::Token;
 use tholos_storage::StorageError;
 use tholos_storage::fs::Fs;
-use tholos_storage::journal::{Journal, JournalFormat, read_records};
+use tholos_storage::journal::{Journal, JournalFormat, read_file, read_records};
 use tholos_storage::model::Timestamp;
-use tholos_storage::snapshot::read_file;
 use uuid::Uuid;
 
 /// The journal's file in the data directory.

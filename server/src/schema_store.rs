@@ -18,10 +18,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tholos_storage::StorageError;
 use tholos_storage::fs::Fs;
-use tholos_storage::journal::{Journal, JournalFormat, read_records};
-use tholos_storage::schema::change::SchemaError;
+use tholos_storage::journal::{Journal, JournalFormat, read_file, read_records};
+use tholos_storage::schema::error::SchemaError;
 use tholos_storage::schema::{Schema, SchemaChange, TableId};
-use tholos_storage::snapshot::read_file;
 
 /// The journal's file in the data directory.
 pub const FILE: &str = "schema.journal";

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::commitlog::SEGMENTS_JOURNAL;
 use crate::fs::nowait::may_wait;
-use crate::{manifest, snapshot};
+use crate::layout;
+use crate::model::row::RowError;
+use crate::schema::TableId;
 
 /// An error of the storage engine. Every variant says what was hit and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +45,7 @@ pub enum StorageError {
         /// The segment of the log.
         file: PathBuf,
         /// The table.
-        table: crate::schema::TableId,
+        table: TableId,
     },
     /// The operating system refused.
     #[error("{operation} {} failed: {source}", file.display())]
@@ -72,13 +73,13 @@ pub enum StorageError {
     #[error(
         "a stored row is damaged: {0}. Nothing was served from it; `tholos verify` names its file, and a snapshot brings its rows back (tholos restore)"
     )]
-    Row(#[from] crate::model::row::RowError),
+    Row(#[from] RowError),
     /// A mutation says something that no table can hold.
     #[error("the mutation is malformed and was refused: {0}")]
     Malformed(&'static str),
     /// The table is not there (any more).
     #[error("table {0} is unknown to the storage engine: it was dropped, or never created here")]
-    UnknownTable(crate::schema::TableId),
+    UnknownTable(TableId),
     /// A mutation is larger than the log can hold.
     #[error("mutation of {bytes} bytes is larger than the limit of {limit} bytes: split it")]
     MutationTooLarge {
@@ -125,13 +126,13 @@ pub(crate) fn advice(file: &Path) -> &'static str {
         return "Start with --set-aside-damaged-log: writes that are only in the damaged part are lost; bring back what is missing from a snapshot (tholos restore)";
     }
     match name {
-        manifest::FILE_NAME => {
+        layout::MANIFEST => {
             "Put it back from a copy of this data directory; or move its table's directory away, start with --recreate-missing, and bring the table back from a snapshot (tholos restore)"
         }
-        SEGMENTS_JOURNAL => {
+        layout::LOG_SEGMENTS => {
             "Put it back from a copy of this data directory; or move the directory that it is in away and start with --recreate-missing: writes that are in no SSTable yet are lost"
         }
-        snapshot::FILE => "Nothing can be brought back from this snapshot: use another one",
+        layout::SNAPSHOT => "Nothing can be brought back from this snapshot: use another one",
         _ => {
             "Put it back from a copy of this data directory; or begin with an empty directory, and bring the tables back from a snapshot (tholos restore)"
         }

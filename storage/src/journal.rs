@@ -443,5 +443,22 @@ fn write_whole<'a>(
     Ok((end, bytes.len() as u64))
 }
 
+/// The bytes of a journal's file.
+///
+/// # Errors
+/// `Io`.
+pub fn read_file(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, StorageError> {
+    let file = fs.open(path, true).map_err(|error| StorageError::io("open", path, error))?;
+    let len = file.len().map_err(|error| StorageError::io("size", path, error))?;
+    let too_large = |_| StorageError::Corrupt {
+        file: path.to_path_buf(),
+        offset: 0,
+        what: "it is too large".into(),
+    };
+    let mut bytes = vec![0; usize::try_from(len).map_err(too_large)?];
+    file.read_exact_at(&mut bytes, 0).map_err(|error| StorageError::io("read", path, error))?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests;

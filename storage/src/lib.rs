@@ -7,6 +7,7 @@
 //! - [`read`]: several sources as one stream, and what a reader sees of it.
 //! - [`compaction`]: which files to merge, and what may be forgotten then.
 //! - [`commitlog`], [`sstable`], [`manifest`]: what is on disk.
+//! - [`layout`]: names of files that must be there.
 //! - [`snapshot`], [`verify`]: copies of tables, and whether everything on disk is what was written.
 //! - [`presence`]: whether everything is there that was there before.
 //! - [`stream`]: parts of tables on their way from node to node.
@@ -26,6 +27,7 @@ pub mod fs;
 pub mod fuzz;
 pub mod journal;
 pub mod key;
+pub mod layout;
 pub mod manifest;
 pub mod memtable;
 pub mod model;

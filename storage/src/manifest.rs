@@ -13,15 +13,13 @@ use std::sync::Arc;
 use crate::StorageError;
 use crate::commitlog::LogPosition;
 use crate::fs::{Fs, create_dir_durably};
-use crate::journal::{Journal, JournalFormat, read_records};
+use crate::journal::{Journal, JournalFormat, read_file, read_records};
+use crate::layout;
 use crate::model::Timestamp;
-use crate::snapshot::read_file;
 use crate::sstable::Statistics;
 use crate::varint::{decode_i64, decode_u64, encode_i64, encode_u64};
 
 const FORMAT: JournalFormat = JournalFormat::new(*b"THLSmani", 3);
-/// The journal's name in the table's directory.
-pub const FILE_NAME: &str = "manifest";
 /// A manifest is rewritten when it is longer than this and than four times what it would then be.
 const MAX_BYTES: u64 = 64 << 10;
 const MAX_GROWTH: u64 = 4;
@@ -92,7 +90,7 @@ impl Manifest {
     /// Opens the manifest in the table's directory, or makes an empty one (and the directory).
     pub fn open(fs: Arc<dyn Fs>, dir: &Path) -> Result<Manifest, StorageError> {
         create_dir_durably(&*fs, dir).map_err(|error| StorageError::io("create", dir, error))?;
-        let path = dir.join(FILE_NAME);
+        let path = dir.join(layout::MANIFEST);
         refuse_if_lost(&*fs, dir, &path)?;
         let (mut files, mut next) = (TableFiles::default(), 1);
         let journal = Journal::open_or_create(fs.clone(), &path, FORMAT, &mut |offset, record| {
@@ -129,7 +127,7 @@ impl Manifest {
     /// # Errors
     /// `Io` and `DiskFull`.
     pub fn write_copy(&self, dir: &Path) -> Result<u32, StorageError> {
-        let path = dir.join(FILE_NAME);
+        let path = dir.join(layout::MANIFEST);
         let record = checkpoint(&self.files, self.next);
         Journal::create(Arc::clone(&self.fs), &path, FORMAT, [record.as_slice()])?;
         Ok(crc32fast::hash(&read_file(&*self.fs, &path)?))

@@ -7,10 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::StorageError;
-use crate::commitlog::SEGMENTS_JOURNAL;
 use crate::engine::TableSettings;
 use crate::fs::Fs;
-use crate::manifest;
+use crate::layout;
 use crate::snapshot::table_dir_name;
 
 /// What is missing, the outermost of each: `StorageError::Missing`.
@@ -29,9 +28,9 @@ pub fn missing<'a>(
     let log = dir.join("commitlog");
     if !exists(fs, &log)? {
         found.push(lost(&log, "writes that are in no SSTable yet are in it"));
-    } else if !exists(fs, &log.join(SEGMENTS_JOURNAL))? {
+    } else if !exists(fs, &log.join(layout::LOG_SEGMENTS))? {
         let what = "it tells which of the files beside it are the commit log";
-        found.push(lost(&log.join(SEGMENTS_JOURNAL), what));
+        found.push(lost(&log.join(layout::LOG_SEGMENTS), what));
     }
     let data = dir.join("data");
     for table in tables {
@@ -72,7 +71,7 @@ fn missing_of_table(
 ) -> Result<Option<StorageError>, StorageError> {
     let keyspace = data.join(&table.keyspace);
     let dir = keyspace.join(table_dir_name(&table.name, table.id));
-    let manifest = dir.join(manifest::FILE_NAME);
+    let manifest = dir.join(layout::MANIFEST);
     // Nearly always all is there: one look is enough then.
     if exists(fs, &manifest)? {
         return Ok(None);

@@ -17,13 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::StorageError;
 use crate::fs::Fs;
-use crate::journal::{Journal, JournalFormat, read_records};
+use crate::journal::{Journal, JournalFormat, read_file, read_records};
+use crate::layout;
 use crate::manifest::{self, TableFile};
 use crate::model::Timestamp;
 use crate::schema::{Schema, Table, TableId};
-
-/// The file that makes a directory a snapshot.
-pub const FILE: &str = "snapshot";
 
 const FORMAT: JournalFormat = JournalFormat { magic: *b"THLSsnap", version: 2, oldest: 1 };
 
@@ -121,11 +119,12 @@ pub fn check_name(name: &str) -> Result<(), StorageError> {
 /// # Errors
 /// `Unusable` if the directory is no snapshot, or only a part of one; `Corrupt` and `Io`.
 pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Snapshot, StorageError> {
-    let path = dir.join(FILE);
+    let path = dir.join(layout::SNAPSHOT);
     if !fs.exists(&path).map_err(|error| StorageError::io("look up", &path, error))? {
         return Err(StorageError::Unusable(format!(
-            "{} is no snapshot, or one that was not finished: it has no file {FILE}",
-            dir.display()
+            "{} is no snapshot, or one that was not finished: it has no file {}",
+            dir.display(),
+            layout::SNAPSHOT
         )));
     }
     let corrupt = |what: String| StorageError::Corrupt { file: path.clone(), offset: 0, what };
@@ -157,7 +156,8 @@ pub(crate) fn write(fs: &Arc<dyn Fs>, dir: &Path, snapshot: &Snapshot) -> Result
     if decode(&record).map_err(unusable)? != *snapshot {
         return Err(unusable("it says something else when it is read".to_string()));
     }
-    Journal::create(Arc::clone(fs), &dir.join(FILE), FORMAT, [record.as_slice()]).map(drop)
+    Journal::create(Arc::clone(fs), &dir.join(layout::SNAPSHOT), FORMAT, [record.as_slice()])
+        .map(drop)
 }
 
 /// The files of a table in a snapshot, with what the manifest says of them.
@@ -170,7 +170,7 @@ pub fn table_files(
     table: &SnapshotTable,
 ) -> Result<Vec<(PathBuf, TableFile)>, StorageError> {
     let dir = table.dir(snapshot);
-    let path = dir.join(manifest::FILE_NAME);
+    let path = dir.join(layout::MANIFEST);
     let bytes = read_file(fs, &path)?;
     let corrupt = |file: &Path, what: String| StorageError::Corrupt {
         file: file.to_path_buf(),
@@ -218,7 +218,7 @@ pub fn list(fs: &dyn Fs, snapshots: &Path) -> Result<Vec<Listed>, StorageError> 
 /// # Errors
 /// `Io`: what is left then is no snapshot any more.
 pub fn delete(fs: &dyn Fs, dir: &Path) -> Result<(), StorageError> {
-    let path = dir.join(FILE);
+    let path = dir.join(layout::SNAPSHOT);
     match fs.remove(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         result => {
@@ -239,23 +239,6 @@ pub(crate) fn remove_tree(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
         }
     }
     fs.remove_dir(dir)
-}
-
-/// The bytes of a small file.
-///
-/// # Errors
-/// `Io`.
-pub fn read_file(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, StorageError> {
-    let file = fs.open(path, true).map_err(|error| StorageError::io("open", path, error))?;
-    let len = file.len().map_err(|error| StorageError::io("size", path, error))?;
-    let too_large = |_| StorageError::Corrupt {
-        file: path.to_path_buf(),
-        offset: 0,
-        what: "it is too large".into(),
-    };
-    let mut bytes = vec![0; usize::try_from(len).map_err(too_large)?];
-    file.read_exact_at(&mut bytes, 0).map_err(|error| StorageError::io("read", path, error))?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -11,10 +11,11 @@ use uuid::Uuid;
 use crate::StorageError;
 use crate::commitlog::verify_segments;
 use crate::fs::Fs;
+use crate::journal::read_file;
+use crate::layout;
 use crate::manifest::{self, FileNumber, TableFile, TableFiles, read_manifest};
 use crate::model::row;
 use crate::schema::TableId;
-use crate::snapshot::read_file;
 use crate::sstable::{Damage, Inspector, KeyRange, verify as verify_sstable};
 
 /// Something that is not as it should be.
@@ -165,7 +166,7 @@ struct TableDir<'a> {
 
 impl TableDir<'_> {
     fn manifest(&self, fs: &dyn Fs) -> Result<Option<TableFiles>, StorageError> {
-        let path = self.dir.join(manifest::FILE_NAME);
+        let path = self.dir.join(layout::MANIFEST);
         match read_file(fs, &path).and_then(|bytes| read_manifest(&path, &bytes)) {
             Ok(files) => Ok(Some(files)),
             // Being created, or being dropped.
@@ -197,7 +198,7 @@ fn verify_table(
     watch: &mut dyn Watch,
     verified: &mut Verified,
 ) -> Result<(), StorageError> {
-    let path = table.dir.join(manifest::FILE_NAME);
+    let path = table.dir.join(layout::MANIFEST);
     watch.begin(&path);
     let files = match table.manifest(fs) {
         Ok(Some(files)) => files.files,

@@ -38,7 +38,6 @@ pub use self::figures::CommitLogStats;
 pub use self::options::{CommitLogOptions, ReplayReport, SetAside, SyncDriver, SyncMode};
 use self::replay::Replay;
 pub use self::replay::read_segment;
-pub use self::segments::JOURNAL_NAME as SEGMENTS_JOURNAL;
 use self::segments::Segments;
 use self::shared::Shared;
 pub use self::verify::{DamagedSegment, verify_segments};

@@ -4,6 +4,18 @@
 //! varints: *reserve* (ids below this bound may be in use: new ones begin there after a restart), *activate* (segment
 //! id, file number: what was in the file before is void), *release* (segment id: all its data is in SSTables).
 //! Segment files are `<number>.log`; one that the journal does not name is free.
+//!
+//! ```text
+//!                                  records of the journal
+//! a new log                        reserve 65; activate 1 1     writes go to segment 1, in 1.log
+//! segment 1 is full                activate 2 2                 and on in segment 2, in 2.log
+//! all tables are flushed past 1    none yet                     1.log is free; its bytes stay as they are
+//! segment 2 is full                release 1, activate 3 1      segment 3 overwrites 1.log
+//! a stop, and a start              reserve 129; activate 65 3   2 and 3 are replayed; 4 to 64 are never given out
+//! ```
+//!
+//! Ids are not used again since a frame's checksum covers its segment's: so what 1.log still has of segment 1 is never
+//! taken for a part of segment 3.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,13 +26,11 @@ use super::frame::{FILE_HEADER_BYTES, file_header};
 use super::options::CommitLogOptions;
 use crate::StorageError;
 use crate::fs::{File, Fs, create_dir_durably};
-use crate::journal::{Journal, JournalFormat, read_records};
-use crate::snapshot::read_file;
+use crate::journal::{Journal, JournalFormat, read_file, read_records};
+use crate::layout;
 use crate::varint::{decode_u64, encode_u64};
 
 pub(super) const JOURNAL_FORMAT: JournalFormat = JournalFormat::new(*b"THLSsegs", 2);
-/// The journal's name in the log's directory.
-pub const JOURNAL_NAME: &str = "segments";
 /// So many ids are reserved at once.
 const RESERVED_AHEAD: u64 = 64;
 /// Free files beyond this number are removed.
@@ -93,7 +103,7 @@ impl Segments {
     ) -> Result<Segments, StorageError> {
         create_dir_durably(&*fs, dir).map_err(|error| StorageError::io("create", dir, error))?;
         let mut state = State { reserved: 1, live: BTreeMap::new() };
-        let path = dir.join(JOURNAL_NAME);
+        let path = dir.join(layout::LOG_SEGMENTS);
         refuse_if_lost(&*fs, dir, &path)?;
         let journal =
             Journal::open_or_create(fs.clone(), &path, JOURNAL_FORMAT, &mut |offset, record| {
@@ -349,7 +359,7 @@ impl State {
 /// Live segments and their files, oldest first, as the journal in a log's directory has them: for tools. Changes
 /// nothing.
 pub(super) fn live_segments(fs: &dyn Fs, dir: &Path) -> Result<Vec<(u64, PathBuf)>, StorageError> {
-    let path = dir.join(JOURNAL_NAME);
+    let path = dir.join(layout::LOG_SEGMENTS);
     let mut state = State::default();
     for record in read_records(&path, JOURNAL_FORMAT, &read_file(fs, &path)?)? {
         if !state.apply(&record) {

@@ -4,11 +4,11 @@ use std::task::{Wake, Waker};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
-use super::segments::JOURNAL_NAME;
 use super::*;
 use crate::fs::faulty::{Crash, Failure, FaultyFs, Operation};
 use crate::fs::memory::MemoryFs;
 use crate::fs::real::RealFs;
+use crate::layout;
 use crate::model::entry::RowBuf;
 use crate::model::mutation::Update;
 
@@ -495,7 +495,7 @@ fn the_format_is_this() {
         content[..=end].iter().map(|byte| format!("{byte:02x}")).collect()
     };
     assert_eq!(
-        hex(&Path::new(DIR).join(JOURNAL_NAME)),
+        hex(&Path::new(DIR).join(layout::LOG_SEGMENTS)),
         "54484c53736567730200000002000000bfc876e14a0a797d0141030000001af8464a9a1df9c40201010000000000000000f63eff26"
     );
     assert_eq!(

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::Engine;
-use super::table::TableStore;
 use crate::StorageError;
 use crate::model::token_range::TokenRanges;
 use crate::planted::planted;
@@ -42,7 +41,8 @@ impl Holds {
 /// Keeps deletions in some ranges of a table from being purged, until it is dropped.
 pub struct PurgeHold {
     engine: Engine,
-    table: Arc<TableStore>,
+    table: TableId,
+    holds: Arc<Holds>,
     number: u64,
 }
 
@@ -57,27 +57,27 @@ impl Engine {
         id: TableId,
         ranges: &TokenRanges,
     ) -> Result<PurgeHold, StorageError> {
-        let table = self.table(id)?;
+        let holds = Arc::clone(&self.table(id)?.holds);
         let number = {
-            let mut held = table.holds.0.lock();
+            let mut held = holds.0.lock();
             held.next += 1;
             let number = held.next;
             held.ranges.insert(number, ranges.clone());
             number
         };
-        Ok(PurgeHold { engine: self.clone(), table, number })
+        Ok(PurgeHold { engine: self.clone(), table: id, holds, number })
     }
 }
 
 impl Drop for PurgeHold {
     fn drop(&mut self) {
-        self.table.holds.0.lock().ranges.remove(&self.number);
+        self.holds.0.lock().ranges.remove(&self.number);
         self.engine.0.signals.want_compaction();
     }
 }
 
 impl fmt::Debug for PurgeHold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PurgeHold({:?}, {})", self.table, self.number)
+        write!(f, "PurgeHold({}, {})", self.table, self.number)
     }
 }

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use super::context::{Context, remove_orphan};
 use super::options::TableSettings;
 use super::output::create;
-use super::receive::ReceivedStream;
 use super::table::TableStore;
 use crate::compaction::slice_of;
 use crate::manifest::{FileNumber, TableFile};
@@ -16,7 +15,26 @@ use crate::model::position::token_prefix;
 use crate::model::row::check;
 use crate::model::token_range::TokenRanges;
 use crate::sstable::{AppendError, DecodedBlock, SsTableWriter, StoredBlock};
-use crate::stream::{Run, StreamError};
+use crate::stream::{Run, StreamError, Totals};
+
+/// What was received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceivedStream {
+    /// Files that became part of the table.
+    pub files: u64,
+    /// Their bytes.
+    pub file_bytes: u64,
+    /// Partitions, counted in each file that has them.
+    pub partitions: u64,
+    /// Rows, static ones too, counted likewise.
+    pub rows: u64,
+    /// Blocks that were appended as they came.
+    pub copied_blocks: u64,
+    /// Blocks that were cut at the end of a file.
+    pub cut_blocks: u64,
+    /// What the trailer said.
+    pub totals: Totals,
+}
 
 /// Files that are made of a stream, none of which is part of the table yet.
 #[derive(Debug, Default)]

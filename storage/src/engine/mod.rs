@@ -41,10 +41,11 @@ use rpds::RedBlackTreeMapSync;
 use self::background::Signals;
 use self::context::Context;
 pub use self::hold::PurgeHold;
+pub use self::incoming::ReceivedStream;
 pub use self::options::{
     BackgroundDriver, Clock, EngineOptions, Expected, MAX_BLOCK_KIB, TableSettings,
 };
-pub use self::receive::{ReceivedStream, StreamReceiver};
+pub use self::receive::StreamReceiver;
 pub use self::send::{SentStream, StreamSender};
 pub use self::stats::{DamagedRange, EngineStats, JobStats, SsTableStats, TableStats};
 pub use self::table::TableStore;

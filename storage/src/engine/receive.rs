@@ -10,14 +10,14 @@ use std::sync::atomic::Ordering;
 
 use super::Engine;
 use super::hold::PurgeHold;
-use super::incoming::Incoming;
+use super::incoming::{Incoming, ReceivedStream};
 use super::table::TableStore;
 use crate::StorageError;
 use crate::commitlog::LogPosition;
 use crate::model::Timestamp;
 use crate::model::token_range::TokenRanges;
 use crate::schema::TableId;
-use crate::stream::{ChunkReader, Header, Record, SchemaFingerprint, StreamError, Totals};
+use crate::stream::{ChunkReader, Header, Record, SchemaFingerprint, StreamError};
 
 /// The receiving end of a stream. Dropped before it is finished, nothing of the stream is kept.
 pub struct StreamReceiver {
@@ -37,25 +37,6 @@ struct Expected {
     ranges: TokenRanges,
     /// The table's last truncation when the stream began.
     truncated: Option<(LogPosition, Timestamp)>,
-}
-
-/// What was received.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReceivedStream {
-    /// Files that became part of the table.
-    pub files: u64,
-    /// Their bytes.
-    pub file_bytes: u64,
-    /// Partitions, counted in each file that has them.
-    pub partitions: u64,
-    /// Rows, static ones too, counted likewise.
-    pub rows: u64,
-    /// Blocks that were appended as they came.
-    pub copied_blocks: u64,
-    /// Blocks that were cut at the end of a file.
-    pub cut_blocks: u64,
-    /// What the trailer said.
-    pub totals: Totals,
 }
 
 impl Engine {

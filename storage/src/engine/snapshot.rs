@@ -16,6 +16,7 @@ use super::table::{TableStore, open_file};
 use crate::StorageError;
 use crate::commitlog::LogPosition;
 use crate::fs::{Fs, create_dir_durably};
+use crate::layout;
 use crate::manifest::{self, ManifestEdit, TableFile};
 use crate::model::Timestamp;
 use crate::model::token_range::TokenRanges;
@@ -61,7 +62,7 @@ impl Engine {
         let fs = &context.fs;
         let exists =
             |path: &Path| fs.exists(path).map_err(|error| StorageError::io("look up", path, error));
-        if exists(&dir.join(snapshot::FILE))? {
+        if exists(&dir.join(layout::SNAPSHOT))? {
             return Err(StorageError::Unusable(format!(
                 "there is a snapshot {name} already: delete it, or choose another name"
             )));

@@ -44,7 +44,7 @@ pub struct TableStore {
     pub(super) claimed: Mutex<BTreeSet<FileNumber>>,
     pub(super) unclaimed: Condvar,
     /// Where nothing is purged for now.
-    pub(super) holds: Holds,
+    pub(super) holds: Arc<Holds>,
     /// Since when the active memtable gathers what a flush period counts from, in microseconds.
     pub(super) gathers_since: AtomicI64,
     dropped: AtomicBool,
@@ -74,7 +74,7 @@ impl TableStore {
             flushing: Mutex::new(()),
             claimed: Mutex::new(BTreeSet::new()),
             unclaimed: Condvar::new(),
-            holds: Holds::default(),
+            holds: Arc::default(),
             gathers_since: AtomicI64::new(context.clock.now_micros()),
             dropped: AtomicBool::new(false),
             waits_for_disk: AtomicBool::new(false),

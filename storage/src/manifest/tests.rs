@@ -61,7 +61,7 @@ fn every_crash_leaves_the_state_before_or_after_an_edit() {
 fn a_long_manifest_is_rewritten_and_numbers_never_come_again() {
     let fs = FaultyFs::new();
     let states = workload(&fs, 3000);
-    let path = Path::new(DIR).join(FILE_NAME);
+    let path = Path::new(DIR).join(layout::MANIFEST);
     assert!((fs.content(&path).unwrap().len() as u64) < 2 * MAX_BYTES);
     let mut manifest = open(&fs);
     assert_eq!(manifest.files(), &states.last().unwrap().1);
@@ -108,7 +108,7 @@ fn edits_that_do_not_fit_or_fail_change_nothing() {
 fn flipped_bits_and_cut_off_ends_never_give_another_state() {
     let fs = FaultyFs::new();
     let states: Vec<TableFiles> = workload(&fs, 6).into_iter().map(|(_, state)| state).collect();
-    let path = Path::new(DIR).join(FILE_NAME);
+    let path = Path::new(DIR).join(layout::MANIFEST);
     let good = fs.content(&path).unwrap();
     for bit in (0..good.len() * 8).step_by(3) {
         let mut bytes = good.clone();
@@ -127,7 +127,7 @@ fn flipped_bits_and_cut_off_ends_never_give_another_state() {
 fn the_format_is_this() {
     let fs = FaultyFs::new();
     workload(&fs, 1);
-    let content = fs.content(&Path::new(DIR).join(FILE_NAME)).unwrap();
+    let content = fs.content(&Path::new(DIR).join(layout::MANIFEST)).unwrap();
     let hex: String = content.iter().map(|byte| format!("{byte:02x}")).collect();
     let hex = hex.trim_end_matches("00");
     assert_eq!(

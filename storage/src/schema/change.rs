@@ -7,36 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::user_types::{MAX_TYPE_DEPTH, MAX_TYPE_PARTS, mentions};
+use super::error::SchemaError;
+use super::user_types::mentions;
 use crate::schema::{Keyspace, Schema, SchemaChange, Tables};
 use tholos_grammar::name::Name;
-
-/// A change does not fit the schema.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SchemaError {
-    /// It names a keyspace that is not there.
-    #[error("keyspace {0} does not exist")]
-    NoKeyspace(Name),
-    /// It drops a table that is not there.
-    #[error("table {0}.{1} does not exist")]
-    NoTable(Name, Name),
-    /// It drops a type that is not there.
-    #[error("type {0}.{1} does not exist")]
-    NoType(Name, Name),
-    /// It drops a type that something uses.
-    #[error("type {0}.{1} is used by {2}: drop that first")]
-    TypeInUse(Name, Name, String),
-    /// A type is nested too deep.
-    #[error(
-        "{0} is nested deeper than the {MAX_TYPE_DEPTH} levels that a type may have, those of the user types in it counted: use fewer levels"
-    )]
-    TooDeep(String),
-    /// A type has too many parts.
-    #[error(
-        "{0} comes to more than the {MAX_TYPE_PARTS} parts that a type may have, those of the user types in it counted each time: use the inner types less often, or keep them in columns of their own"
-    )]
-    TooLarge(String),
-}
 
 impl Schema {
     /// The schema after a change, with the next epoch. Objects that the change does not touch are shared with this one:

@@ -4,6 +4,7 @@
 //! logs and replays. It knows nothing of statements, sessions or files.
 
 pub mod change;
+pub mod error;
 pub mod options;
 pub mod user_types;
 

@@ -20,14 +20,8 @@ use std::sync::Arc;
 use tholos_grammar::name::Name;
 use tholos_grammar::types::{CqlType, UserType};
 
-use super::change::SchemaError;
+use super::error::{MAX_TYPE_DEPTH, MAX_TYPE_PARTS, SchemaError};
 use super::{Column, DroppedColumn, Keyspace, Schema, SchemaChange, Table};
-
-/// The most levels of collections, tuples, vectors and user types that a type may have, definitions included.
-pub const MAX_TYPE_DEPTH: usize = 32;
-
-/// The most types that a type may consist of, definitions included each time they are used.
-pub const MAX_TYPE_PARTS: usize = 8192;
 
 type Definitions = BTreeMap<Name, Arc<UserType>>;
 

@@ -1,17 +1,31 @@
 //! A walk through a part of an SSTable, both ways.
+//!
+//! A partition A in two blocks; its index says of each where it begins and what is deleted there:
+//!
+//! ```text
+//! index                          block
+//! A/1   nothing                  A/1 a row,  A/3 from here on deleted at 7
+//! A/5   a range, deleted at 7    A/5 a row,  A/8 up to here,  A/9 a row
+//! ```
+//!
+//! A walk forward from A/6 finds the block that A/6 would be in, the second. What the index says, and the changes in the
+//! block before A/6 (there are none), tell what is in force: deleted at 7. Then it goes to A/5, the entry before, and the
+//! first step leads to A/8. In reverse it goes to A/8, the entry behind, and steps lead to A/5, then through the block
+//! before to A/3 and A/1. Neither reads a block only to learn what is deleted.
 
 use std::sync::Arc;
 
 use super::block::Kind;
 use super::block_cursor::{BlockCursor, BlockEntry};
-use super::format::{Malformed, decode_deletion};
+use super::content::decode_deletions;
+use super::format::Malformed;
 use super::index::IndexEntry;
 use super::index_cursor::IndexCursor;
 use super::state_at::StateAt;
 use super::table::{Opened, SsTable};
 use crate::StorageError;
+use crate::model::Deletion;
 use crate::model::entry::{Content, Cursor, Direction, Entry, RowRef};
-use crate::model::{Deletion, Timestamp};
 
 /// A walk through a part of an SSTable.
 #[derive(Debug)]
@@ -44,8 +58,22 @@ enum Place {
     Ended,
 }
 
+impl SsTable {
+    /// A walk through `lower..upper` (`None`: to the end of the file). Deletions in force at the start are those of the
+    /// partition that the starting bound lies in: in reverse that is `upper`, so give a bound inside the partition
+    /// (its prefix followed by 0xFF is after everything in it).
+    pub fn cursor(
+        self: &Arc<Self>,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+        direction: Direction,
+    ) -> Result<SsTableCursor, StorageError> {
+        SsTableCursor::open(self.clone(), self.opened()?.clone(), lower, upper, direction)
+    }
+}
+
 impl SsTableCursor {
-    pub(super) fn open(
+    fn open(
         table: Arc<SsTable>,
         opened: Arc<Opened>,
         lower: &[u8],
@@ -317,32 +345,4 @@ impl Cursor for SsTableCursor {
     fn partition_deletion(&self) -> Deletion {
         self.partition_deletion
     }
-}
-
-pub(super) fn decode_content<'a>(
-    entry: &BlockEntry<'a>,
-    base: Timestamp,
-) -> Result<Content<'a>, Malformed> {
-    if entry.kind.has_row_head() {
-        return Ok(Content::Row(RowRef { head: entry.row_head, body: entry.payload, base }));
-    }
-    decode_deletions(entry.kind, entry.payload, base)
-}
-
-fn decode_deletions<'a>(
-    kind: Kind,
-    mut input: &'a [u8],
-    base: Timestamp,
-) -> Result<Content<'a>, Malformed> {
-    let mut deletion =
-        || decode_deletion(&mut input, base).ok_or(Malformed("a deletion is malformed"));
-    let (before, after) = match kind {
-        Kind::Row | Kind::StaticRow => return Err(Malformed("a row is no deletion")),
-        Kind::Header => return Ok(Content::Partition(deletion()?)),
-        Kind::Open => (Deletion::NONE, deletion()?),
-        Kind::Close => (deletion()?, Deletion::NONE),
-        Kind::Boundary => (deletion()?, deletion()?),
-        Kind::Whole => return Err(Malformed("a data block holds an index entry")),
-    };
-    Ok(Content::Marker { before, after })
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::block::Block;
 use super::block_cursor::BlockCursor;
-use super::cursor::decode_content;
+use super::content::decode_content;
 use super::damage::{Damage, KeyRange, corruption};
 use super::file::SsTableFile;
 use super::filter::Filter;

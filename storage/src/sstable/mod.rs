@@ -11,6 +11,7 @@ mod block;
 mod block_cursor;
 mod cache;
 mod compression;
+mod content;
 mod cursor;
 mod damage;
 mod file;

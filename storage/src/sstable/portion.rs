@@ -217,8 +217,26 @@ pub struct Portions {
     compression: Compression,
 }
 
+impl SsTable {
+    /// The blocks that hold anything of `lower..upper` (`None`: to the end): those wholly within it as they are stored,
+    /// those at its edges cut anew and compressed like that. Both bounds must be bounds of partitions. `keys` are the
+    /// least and the greatest of the file.
+    ///
+    /// # Errors
+    /// `Corrupt` and `Io` for the index.
+    pub fn portions(
+        self: &Arc<Self>,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+        keys: (&[u8], &[u8]),
+        compression: Compression,
+    ) -> Result<Portions, StorageError> {
+        Portions::open(self.clone(), Arc::clone(self.opened()?), (lower, upper), keys, compression)
+    }
+}
+
 impl Portions {
-    pub(super) fn open(
+    fn open(
         table: Arc<SsTable>,
         opened: Arc<Opened>,
         (lower, upper): (&[u8], Option<&[u8]>),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::block::{Block, BlockBuilder, Kind, NewEntry};
 use super::block_cursor::{BlockCursor, BlockEntry};
-use super::cursor::decode_content;
+use super::content::decode_content;
 use super::format::encode_deletion;
 use super::index::StartState;
 use super::short_key::KeyTypes;

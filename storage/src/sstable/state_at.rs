@@ -2,7 +2,7 @@
 //! block, and the changes in the block before the key.
 
 use super::block_cursor::{BlockCursor, BlockEntry};
-use super::cursor::decode_content;
+use super::content::decode_content;
 use super::format::Malformed;
 use super::index::StartState;
 use crate::model::entry::Content;

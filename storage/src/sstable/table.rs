@@ -1,4 +1,5 @@
-//! An SSTable for reading: its file, opened on first use, and its blocks by way of the cache.
+//! An SSTable for reading: its file, opened on first use, and its blocks by way of the cache. What reads of it are made
+//! of stands beside: `cursor.rs`, `portion.rs`, `verify.rs`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,26 +10,21 @@ use parking_lot::Mutex;
 use super::block::Block;
 use super::block_cursor::BlockCursor;
 use super::cache::{BlockCache, CacheKey, Cached, Reservation};
-use super::cursor::SsTableCursor;
 use super::damage::{self, Damage, DamageLog};
 use super::file::{self, SsTableFile};
 use super::filter::{self, Filter};
 use super::format::{Footer, Malformed, Section};
 use super::index::{BlockPointer, IndexEntry};
 use super::inspect;
-use super::options::{Compression, RowCheck};
-use super::portion::Portions;
 use super::statistics::Statistics;
-use super::verify;
 use crate::StorageError;
 use crate::fs::Fs;
 use crate::model::Timestamp;
-use crate::model::entry::Direction;
 
 /// An SSTable for reading. Opens its file on first use.
 #[derive(Debug)]
 pub struct SsTable {
-    fs: Arc<dyn Fs>,
+    pub(super) fs: Arc<dyn Fs>,
     path: PathBuf,
     cache: Arc<BlockCache>,
     /// This table's number in the cache.
@@ -122,60 +118,6 @@ impl SsTable {
     /// Whether any partition is deleted in the file: if not, nobody needs to look for a partition's deletion.
     pub fn has_partition_deletions(&self) -> Result<bool, StorageError> {
         Ok(self.opened()?.has_partition_deletions)
-    }
-
-    /// A walk through `lower..upper` (`None`: to the end of the file). Deletions in force at the start are those of the
-    /// partition that the starting bound lies in: in reverse that is `upper`, so give a bound inside the partition
-    /// (its prefix followed by 0xFF is after everything in it).
-    pub fn cursor(
-        self: &Arc<Self>,
-        lower: &[u8],
-        upper: Option<&[u8]>,
-        direction: Direction,
-    ) -> Result<SsTableCursor, StorageError> {
-        SsTableCursor::open(self.clone(), self.opened()?.clone(), lower, upper, direction)
-    }
-
-    /// The blocks that hold anything of `lower..upper` (`None`: to the end): those wholly within it as they are stored,
-    /// those at its edges cut anew and compressed like that. Both bounds must be bounds of partitions. `keys` are the
-    /// least and the greatest of the file.
-    ///
-    /// # Errors
-    /// `Corrupt` and `Io` for the index.
-    pub fn portions(
-        self: &Arc<Self>,
-        lower: &[u8],
-        upper: Option<&[u8]>,
-        keys: (&[u8], &[u8]),
-        compression: Compression,
-    ) -> Result<Portions, StorageError> {
-        Portions::open(self.clone(), Arc::clone(self.opened()?), (lower, upper), keys, compression)
-    }
-
-    /// Reads and checks every byte and every entry; remembers what is damaged, and answers the first of it.
-    ///
-    /// # Errors
-    /// `Corrupt` and `Unusable` for what is wrong with the file, `Io` when it can't be read.
-    pub fn verify(&self) -> Result<(), StorageError> {
-        let problems = self.verify_with(None)?;
-        match problems.into_iter().next() {
-            None => Ok(()),
-            Some(Damage { offset, what, .. }) => {
-                Err(StorageError::Corrupt { file: self.path.clone(), offset, what })
-            }
-        }
-    }
-
-    /// [`verify`](Self::verify), with rows looked into as `check` does, and everything that is damaged as the answer.
-    ///
-    /// # Errors
-    /// `Io` when the file can't be read, `Unusable` for another version: nothing is known of it then.
-    pub fn verify_with(&self, check: Option<RowCheck>) -> Result<Vec<Damage>, StorageError> {
-        let damages = verify::verify(&*self.fs, &self.path, check, &mut |_| {})?;
-        for damage in &damages {
-            self.damage.note(damage.clone());
-        }
-        Ok(damages)
     }
 
     /// What was found to be damaged.

@@ -13,10 +13,39 @@ use super::inspect::{InspectedBlock, Inspector, damage_of};
 use super::options::RowCheck;
 use super::partition_sizes::PartitionSizes;
 use super::statistics::{Statistics, StatisticsBuilder};
+use super::table::SsTable;
 use crate::StorageError;
 use crate::fs::Fs;
 use crate::model::entry::{Content, Entry};
 use crate::model::{Deletion, Timestamp};
+
+impl SsTable {
+    /// Reads and checks every byte and every entry; remembers what is damaged, and answers the first of it.
+    ///
+    /// # Errors
+    /// `Corrupt` and `Unusable` for what is wrong with the file, `Io` when it can't be read.
+    pub fn verify(&self) -> Result<(), StorageError> {
+        let problems = self.verify_with(None)?;
+        match problems.into_iter().next() {
+            None => Ok(()),
+            Some(Damage { offset, what, .. }) => {
+                Err(StorageError::Corrupt { file: self.path().to_path_buf(), offset, what })
+            }
+        }
+    }
+
+    /// [`verify`](Self::verify), with rows looked into as `check` does, and everything that is damaged as the answer.
+    ///
+    /// # Errors
+    /// `Io` when the file can't be read, `Unusable` for another version: nothing is known of it then.
+    pub fn verify_with(&self, check: Option<RowCheck>) -> Result<Vec<Damage>, StorageError> {
+        let damages = verify(&*self.fs, self.path(), check, &mut |_| {})?;
+        for damage in &damages {
+            self.damage_log().note(damage.clone());
+        }
+        Ok(damages)
+    }
+}
 
 /// Checks a whole file and lists what is damaged; empty if nothing is. `progress` is told bytes of data blocks as they
 /// were read.

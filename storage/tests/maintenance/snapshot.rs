@@ -6,6 +6,7 @@ use tholos_storage::StorageError;
 use tholos_storage::engine::Engine;
 use tholos_storage::fs::Fs;
 use tholos_storage::fs::faulty::{Crash, Failure, FaultyFs};
+use tholos_storage::layout;
 use tholos_storage::manifest::TableFile;
 use tholos_storage::schema::TableId;
 use tholos_storage::snapshot::{self, Snapshot};
@@ -241,7 +242,7 @@ fn what_is_not_as_the_snapshot_says_is_refused() {
     let error = restore(&fs, &engine, &dir("s"), TABLE).unwrap_err().to_string();
     assert!(error.contains(&file.display().to_string()), "{error}");
     assert!(values(&engine, TABLE).unwrap().is_empty());
-    fs.remove(&dir("s").join(snapshot::FILE)).unwrap();
+    fs.remove(&dir("s").join(layout::SNAPSHOT)).unwrap();
     let error = restore(&fs, &engine, &dir("s"), TABLE).unwrap_err().to_string();
     assert!(error.contains("no snapshot"), "{error}");
 }

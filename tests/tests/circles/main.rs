@@ -16,37 +16,7 @@ use crate::modules::Modules;
 const OPEN: &[(&str, &[&[&str]])] = &[
     ("grammar", &[]),
     ("parser", &[]),
-    (
-        "storage",
-        &[
-            &[
-                "commitlog/batch.rs",
-                "commitlog/frame.rs",
-                "commitlog/mod.rs",
-                "commitlog/record.rs",
-                "commitlog/segments.rs",
-                "error.rs",
-                "journal.rs",
-                "manifest.rs",
-                "model/entry.rs",
-                "model/mutation.rs",
-                "model/row/mod.rs",
-                "snapshot.rs",
-            ],
-            &["engine/hold.rs", "engine/table.rs"],
-            &["engine/incoming.rs", "engine/receive.rs"],
-            &["schema/change.rs", "schema/user_types.rs"],
-            &[
-                "sstable/cursor.rs",
-                "sstable/index_cursor.rs",
-                "sstable/inspect.rs",
-                "sstable/portion.rs",
-                "sstable/state_at.rs",
-                "sstable/table.rs",
-                "sstable/verify.rs",
-            ],
-        ],
-    ),
+    ("storage", &[]),
     ("cluster", &[]),
     ("shell", &[]),
     (

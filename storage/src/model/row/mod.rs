@@ -36,6 +36,7 @@
 //! So equal rows of one base have equal bytes. Only the beginning of the body depends on the base.
 
 mod builder;
+mod error;
 mod items;
 mod summary;
 #[cfg(test)]
@@ -45,6 +46,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 pub use self::builder::RowBuilder;
+pub use self::error::RowError;
 pub use self::items::{CellRef, RowItem, RowItems};
 pub use self::summary::{check, transcode};
 
@@ -59,11 +61,6 @@ const STAMP: u8 = 1;
 const STAMP_EXPIRING: u8 = 2;
 const LIVENESS: u8 = 4;
 const DELETION: u8 = 8;
-
-/// Bytes that are no encoded row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RowError(pub(crate) &'static str);
 
 /// What a row says before its cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

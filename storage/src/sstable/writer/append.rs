@@ -12,7 +12,7 @@ use crate::model::position;
 use crate::model::position::token_of;
 use crate::sstable::block::Kind;
 use crate::sstable::block_cursor::{BlockCursor, BlockEntry};
-use crate::sstable::cursor::decode_content;
+use crate::sstable::content::decode_content;
 use crate::sstable::index::BlockPointer;
 use crate::sstable::options::RowCheck;
 use crate::sstable::portion::{DecodedBlock, StoredBlock};
