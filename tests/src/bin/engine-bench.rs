@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 use serde_json::Value;
-use tholos_tests::engine_bench::store::KINDS;
+use tholos_tests::engine_bench::kinds::KINDS;
 use tholos_tests::engine_bench::suite::{self, Plan};
 use tholos_tests::engine_bench::{BenchError, Outcome, report, start, wide};
 

@@ -1,7 +1,7 @@
 //! The engine benchmark: our storage engine beside other embedded ones, without a server around it.
 //!
 //! - [`store`]: what is measured, as a trait of few verbs; [`tholos`] is ours, by the row path that the server takes;
-//!   the peers are key-value stores and come with the feature `peers` (or `fjall` and `rocksdb`, one alone).
+//!   the peers ([`kinds`]) are key-value stores and come with the feature `peers` (or `fjall` and `rocksdb`, one alone).
 //! - [`workload`]: keys and values, the same for all.
 //! - [`measure`]: threads that repeat an operation; what the process wrote and holds.
 //! - [`suite`]: the rows of the table. [`report`] runs it for each store, in a process of its own, so that memory and
@@ -15,6 +15,7 @@
 pub mod counting;
 #[cfg(feature = "fjall")]
 pub mod fjall;
+pub mod kinds;
 pub mod measure;
 pub mod report;
 #[cfg(feature = "rocksdb")]

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Map, Value as Json, json};
 
-use super::store::KINDS;
+use super::kinds::KINDS;
 use super::suite::{Plan, Row};
 use super::{BenchError, Outcome};
 

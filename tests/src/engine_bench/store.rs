@@ -53,24 +53,6 @@ pub trait Store: Send + Sync {
     fn disk_bytes(&self) -> Outcome<u64>;
 }
 
-/// One of the stores.
-#[derive(Clone, Copy, Debug)]
-pub struct Kind {
-    /// Its name, in the table and on the command line.
-    pub name: &'static str,
-    /// Opens it in an empty directory.
-    pub open: fn(&Path, Writes) -> Outcome<Box<dyn Store>>,
-}
-
-/// All that are built.
-pub const KINDS: &[Kind] = &[
-    Kind { name: "tholos", open: super::tholos::open },
-    #[cfg(feature = "fjall")]
-    Kind { name: "fjall", open: super::fjall::open },
-    #[cfg(feature = "rocksdb")]
-    Kind { name: "rocksdb", open: super::rocksdb::open },
-];
-
 /// The 16-byte key of a row of the large partition, for stores that know nothing of partitions: the partition's 8
 /// bytes, the row's 8.
 pub fn ordered_key(row: u64) -> Key {

@@ -12,8 +12,9 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tholos_storage::model::entry::Direction;
 
+use super::kinds::Kind;
 use super::measure::{each, repeat, resident_bytes, written_bytes};
-use super::store::{Kind, Store, Writes};
+use super::store::{Store, Writes};
 use super::workload::{ROW_BYTES, SLICE_ROWS, key, missing_key, value};
 use super::{BenchError, Outcome};
 

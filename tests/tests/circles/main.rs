@@ -28,15 +28,7 @@ const OPEN: &[(&str, &[&[&str]])] = &[
             "execute/select/walk.rs",
         ]],
     ),
-    (
-        "tests",
-        &[&[
-            "engine_bench/fjall.rs",
-            "engine_bench/rocksdb.rs",
-            "engine_bench/store.rs",
-            "engine_bench/tholos.rs",
-        ]],
-    ),
+    ("tests", &[]),
 ];
 
 #[test]
