@@ -61,7 +61,7 @@ pub enum Crash {
     },
 }
 
-/// Told of every call before it is made: to note it, or to let time pass.
+/// Told of every call before it is made: to note it, to let time pass, or to have something else happen before it.
 pub trait Watch: Send + Sync {
     /// A call of that kind, of the file or directory of that name, for so many bytes.
     fn called(&self, operation: Operation, path: &Path, bytes: usize);
@@ -142,7 +142,12 @@ impl FaultyFs {
 
     /// Whether no call has failed by plan yet.
     pub fn is_sound(&self) -> bool {
-        self.shared.lock().failed == 0
+        self.failed() == 0
+    }
+
+    /// How many calls have failed by plan.
+    pub fn failed(&self) -> u64 {
+        self.shared.lock().failed
     }
 
     /// Has every call told to `watch`, here and on the disks that crashes leave of this one.
@@ -233,10 +238,11 @@ impl FaultyFs {
         path: &Path,
         bytes: usize,
     ) -> Result<parking_lot::MutexGuard<'_, Shared>, (Failure, io::Error)> {
-        let mut shared = self.shared.lock();
-        if let Some(watch) = &shared.watch.0 {
+        let watch = self.shared.lock().watch.clone();
+        if let Some(watch) = watch.0 {
             watch.called(operation, path, bytes);
         }
+        let mut shared = self.shared.lock();
         shared.calls += 1;
         match shared.planned(operation) {
             None => Ok(shared),
