@@ -210,31 +210,6 @@ fn the_async_runtime_stays_at_the_edge() {
     );
 }
 
-#[test]
-fn the_simulated_crates_have_no_clock_and_no_chance_of_their_own() {
-    const FORBIDDEN: &[&str] = &[
-        "SystemTime::now",
-        "Instant::now",
-        "thread_rng",
-        "rand::",
-        "HashMap::new",
-        "HashSet::new",
-    ];
-    let mut wrong = Vec::new();
-    each_source(|krate, file, text| {
-        if !matches!(krate, "storage" | "cluster") || !file.contains("/src/") {
-            return;
-        }
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for (line_number, line) in code_lines(code) {
-            if FORBIDDEN.iter().any(|word| line.contains(word)) {
-                wrong.push(format!("{file}:{line_number}: {}", line.trim()));
-            }
-        }
-    });
-    assert!(wrong.is_empty(), "time and chance are inputs here:\n{}", wrong.join("\n"));
-}
-
 /// The long flags of the program and of all its commands.
 fn flags(command: &clap::Command, found: &mut BTreeSet<String>) {
     found.extend(
