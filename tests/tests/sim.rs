@@ -1,7 +1,8 @@
-//! Simulated histories: they come out right, and the same every time.
+//! Simulated histories: they come out right, the same every time, and go wrong when a rule is broken on purpose.
 //!
 //! `.ci/run` runs more of them with the program `sim`; `THOLOS_SIM_SEEDS` sets how many are run here.
 
+use tholos_storage::planted::{Planted, plant};
 use tholos_tests::sim::{Report, STATEMENTS, run};
 
 /// Seeds that are run here, so many unless it is said otherwise.
@@ -40,4 +41,36 @@ fn equal_seeds_make_equal_traces() {
         assert_eq!((once.hash, once.lines.len()), (again.hash, again.lines.len()), "seed {seed}");
         assert_ne!(once.hash, run(seed + 1, STATEMENTS, false).hash);
     }
+}
+
+/// Which of the first seeds find a rule broken.
+fn found_by(bug: Planted) -> Option<u64> {
+    plant(Some(bug));
+    let found = (0..400).find(|seed| {
+        // A rule that is broken may also break the node.
+        let history = std::panic::catch_unwind(|| run(*seed, STATEMENTS, false));
+        history.is_ok_and(|report| report.violation.is_some())
+    });
+    plant(None);
+    found
+}
+
+#[test]
+fn broken_rules_are_found() {
+    let bugs = [
+        Planted::IgnoreMemtablesWhenPurging,
+        Planted::TieKeepsLiveCell,
+        Planted::ReverseDropsOpenDeletion,
+        Planted::ReplayBelowFlushed,
+        Planted::RemoveInputsFirst,
+        Planted::AcknowledgeBeforeSync,
+        Planted::FinishWithoutSync,
+        Planted::RetryFailedSync,
+    ];
+    let found: Vec<(Planted, Option<u64>)> =
+        bugs.into_iter().map(|bug| (bug, found_by(bug))).collect();
+    println!("{found:?}");
+    let missed: Vec<&(Planted, Option<u64>)> =
+        found.iter().filter(|(_, seed)| seed.is_none()).collect();
+    assert!(missed.is_empty(), "no history finds {missed:?}");
 }
