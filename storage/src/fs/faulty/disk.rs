@@ -241,13 +241,17 @@ impl FileState {
     }
 
     fn sync(&mut self) {
+        let mut lost: Vec<Pending> = Vec::new();
         for pending in std::mem::take(&mut self.pending) {
             if pending.lost {
-                self.pending.push(pending);
+                lost.push(pending);
             } else {
+                // What was lost never gets to the disk over something newer.
+                lost.retain_mut(|lost| lost.change.yield_to(&pending.change));
                 pending.change.apply(&mut self.durable);
             }
         }
+        self.pending = lost;
     }
 
     fn crash(&mut self, choice: &mut Choice) {
@@ -263,6 +267,24 @@ impl FileState {
 }
 
 impl Change {
+    /// A newer change is durable: what of this one may still be. Whether anything.
+    fn yield_to(&mut self, newer: &Change) -> bool {
+        match (self, newer) {
+            (Change::SetLen(_), Change::SetLen(_)) => false,
+            (
+                Change::Write { offset, bytes },
+                Change::Write { offset: newer_offset, bytes: newer },
+            ) => {
+                let end = (*offset + bytes.len() as u64).min(newer_offset + newer.len() as u64);
+                for at in (*offset).max(*newer_offset)..end {
+                    bytes[(at - *offset) as usize] = newer[(at - newer_offset) as usize];
+                }
+                true
+            }
+            _ => true,
+        }
+    }
+
     fn apply(&self, content: &mut Vec<u8>) {
         let result = match self {
             Change::Write { offset, bytes } => write_all(content, bytes, *offset),

@@ -147,3 +147,19 @@ fn every_call_is_told_of_after_crashes_too() {
         [(Operation::Create, 0), (Operation::Write, 3), (Operation::Sync, 0), (Operation::Open, 0)];
     assert_eq!(*calls.0.lock(), expected);
 }
+
+#[test]
+fn what_a_failed_sync_lost_does_not_come_back_over_what_is_newer() {
+    let (fs, path, file) = fs_with_file();
+    fs.sync_dir(Path::new("/d")).unwrap();
+    file.write_all_at(&[1; 8], 0).unwrap();
+    fs.fail(Some(Operation::Sync), 0, Failure::Device);
+    file.sync_data().unwrap_err();
+    file.write_all_at(&[2; 4], 2).unwrap();
+    file.sync_data().unwrap();
+    let found: Vec<Vec<u8>> =
+        (0..32).map(|seed| fs.crash(Crash::Random { seed }).content(&path).unwrap()).collect();
+    assert!(found.iter().all(|content| content[2..6] == [2; 4]), "{found:?}");
+    assert!(found.iter().any(|content| content[0] == 1), "{found:?}");
+    assert!(found.iter().any(|content| content[0] == 0), "{found:?}");
+}
