@@ -38,6 +38,7 @@ use crate::query::ddl::{self, DdlContext};
 use crate::query::functions::Random;
 use crate::query::plan::{Plan, Planned};
 use crate::query::planner::plan;
+use crate::query::select::plan::SelectPlan;
 use crate::query::values::{Bound, BoundValues, RequestOptions, RequestTime};
 use crate::system::info::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables};
 
@@ -49,7 +50,7 @@ pub(crate) struct Bench {
     pub(crate) catalogue: Catalogue,
     keyspace: Name,
     /// Seconds since 1970.
-    pub(crate) now: AtomicI64,
+    pub(crate) now: Arc<AtomicI64>,
     tables: AtomicU64,
     /// Reads that walk over more tombstones are noted.
     pub(crate) tombstone_threshold: u64,
@@ -66,11 +67,12 @@ pub(crate) struct Rows {
     pub(crate) paging_state: Option<Vec<u8>>,
 }
 
-struct NoClock;
+/// What time it is for the storage engine: as for requests.
+struct BenchClock(Arc<AtomicI64>);
 
-impl Clock for NoClock {
+impl Clock for BenchClock {
     fn now_micros(&self) -> i64 {
-        0
+        self.0.load(Ordering::Relaxed) * 1_000_000
     }
 }
 
@@ -88,8 +90,9 @@ impl Bench {
     pub(crate) fn new() -> Self {
         let mut options = EngineOptions::new(Path::new("/data"));
         options.background = BackgroundDriver::Caller;
-        let engine =
-            Engine::open(Arc::new(MemoryFs::new()), Arc::new(NoClock), options, []).unwrap();
+        let now = Arc::new(AtomicI64::new(1_000_000));
+        let clock = Arc::new(BenchClock(Arc::clone(&now)));
+        let engine = Engine::open(Arc::new(MemoryFs::new()), clock, options, []).unwrap();
         let node = Node {
             host_id: Uuid::from_u128(1),
             address: ([127, 0, 0, 1], 7000).into(),
@@ -106,7 +109,7 @@ impl Bench {
             cluster: ClusterMetadata::new(ring, 0, Arc::default()).unwrap(),
             catalogue,
             keyspace: Name::exact("ks"),
-            now: AtomicI64::new(1_000_000),
+            now,
             tables: AtomicU64::new(1),
             tombstone_threshold: 0,
             over_threshold: Mutex::default(),
@@ -186,7 +189,8 @@ impl Bench {
         Ok(())
     }
 
-    fn with<T>(
+    /// What a request would have at hand.
+    pub(crate) fn with<T>(
         &self,
         values: &[Bound<'_>],
         page_size: Option<i32>,
@@ -236,6 +240,23 @@ impl Bench {
         paging_state: Option<&[u8]>,
         budget: impl Into<PageBudget>,
     ) -> Result<Rows, QueryError> {
+        let budget = budget.into();
+        Self::shown(planned, |plan, out, writer| {
+            self.with(values, page_size, paging_state, |cx| {
+                select::select_within(cx, plan, Consistency::One, budget, out, writer)
+            })
+        })
+    }
+
+    /// The page that `run` writes, as a client sees it.
+    pub(crate) fn shown(
+        planned: &Planned,
+        run: impl FnOnce(
+            &SelectPlan,
+            &mut Vec<u8>,
+            &mut RowsWriter,
+        ) -> Result<Option<Vec<u8>>, QueryError>,
+    ) -> Result<Rows, QueryError> {
         let Plan::Select(plan) = &planned.plan else { panic!("not a SELECT") };
         let wire: Vec<WireColumn> = plan
             .columns
@@ -251,10 +272,7 @@ impl Bench {
         let mut writer =
             RowsWriter::begin(&mut out, Version::V5, &EncodedColumns::new(&wire), true, None);
         let start = out.len();
-        let state = self.with(values, page_size, paging_state, |cx| {
-            let budget = budget.into();
-            select::select_within(cx, plan, Consistency::One, budget, &mut out, &mut writer)
-        })?;
+        let state = run(plan, &mut out, &mut writer)?;
         let types: Vec<CqlType> = plan.columns.iter().map(|c| c.cql_type.clone()).collect();
         let mut rest = &out[start..];
         let rows: Vec<_> = (0..writer.rows()).map(|_| row(&mut rest, &types)).collect();

@@ -174,10 +174,13 @@ impl Lacks {
 
     /// Notes the range deletion that is missing from where the last one was looked at up to a position.
     fn range_up_to(&mut self, position: &[u8]) {
-        let (start, end) = (between_rows(&self.from), between_rows(position));
+        let bounds = between_rows(&self.from).zip(between_rows(position));
         self.from = position.to_vec();
         let (should, is) = (self.should.greatest(), self.is.greatest());
-        if should > is && start < end {
+        if let Some((start, end)) = bounds
+            && should > is
+            && start < end
+        {
             self.updates.push(Update::Range { start, end, deletion: should });
         }
     }
@@ -203,20 +206,19 @@ impl Lacks {
 }
 
 /// The bound between rows that is where a position cuts a partition: what is at or behind the position is behind the bound.
-fn between_rows(position: &[u8]) -> SmallVec<[u8; 24]> {
+/// `None` if that can't be told: then nothing is deleted.
+fn between_rows(position: &[u8]) -> Option<SmallVec<[u8; 24]>> {
     let mut bound: SmallVec<[u8; 24]> = SmallVec::from_slice(position);
     let behind = bound.last() == Some(&0);
     if behind {
         bound.pop();
     }
-    match bound.last_mut() {
-        Some(weight @ &mut ROW) => *weight = if behind { AFTER } else { BEFORE },
-        Some(&mut (BEFORE | AFTER)) => {}
-        Some(weight @ &mut 0xff) => *weight = AFTER,
-        _ => {
-            bound.clear();
-            bound.push(BEFORE);
-        }
+    match bound.as_mut_slice() {
+        [] | [..=BEFORE] => return Some(SmallVec::from_slice(&[BEFORE])),
+        [0xff] => return Some(SmallVec::from_slice(&[AFTER])),
+        [.., weight @ ROW] => *weight = if behind { AFTER } else { BEFORE },
+        [.., BEFORE | AFTER] => {}
+        _ => return None,
     }
-    bound
+    Some(bound)
 }

@@ -12,12 +12,13 @@ use std::cmp::Ordering;
 
 use tholos_storage::key::decode_component;
 use tholos_storage::model::entry::Direction;
-use tholos_storage::model::position::{AFTER, COMPONENT, STATIC};
+use tholos_storage::model::position::{AFTER, BEFORE, COMPONENT, STATIC};
 use tholos_storage::read::live::{LiveRow, LiveRows};
 use tholos_storage::schema::Table;
 
 use super::page::{Flow, Page};
 use super::row::Partition;
+use super::source::RowSource;
 use super::walk::Walk;
 use crate::error::QueryError;
 use crate::execute::paging::PagingState;
@@ -34,6 +35,8 @@ struct Lane {
     rows: Option<LiveRows>,
     /// The position at which the page has to end.
     ended_at: Option<Vec<u8>>,
+    /// What is behind it is still to be fetched.
+    lacks_rows: bool,
     /// How much of the position that it is at says when its turn is.
     order: usize,
     static_only: bool,
@@ -69,12 +72,22 @@ impl Walk<'_, '_> {
         page: &mut Page<'_>,
     ) -> Result<bool, QueryError> {
         let mut lanes = self.lanes(prefixes, intervals, columns, page)?;
+        if !self.wants.borrow().is_empty() {
+            page.resume_at(self.resume.clone());
+            return Ok(true);
+        }
         loop {
             let Some(next) = self.first_lane(&lanes) else { return Ok(false) };
             let Some(lane) = lanes.get_mut(next) else { return Ok(false) };
             if let Some(position) = &lane.ended_at {
                 // All lanes are at this position or behind it: the next page goes on from here.
                 page.end_at(&lane.partition.prefix, position, false);
+                if lane.lacks_rows {
+                    let rows = page.rows_wanted(lane.left);
+                    let prefix = &lane.partition.prefix;
+                    let intervals = self.in_direction(intervals);
+                    self.want_partition(prefix, intervals, Some(position), rows, page);
+                }
                 return Ok(true);
             }
             page.begin_partition(lane.left);
@@ -85,6 +98,9 @@ impl Walk<'_, '_> {
                 _ => page.visit(&lane.partition, &[], None)?,
             };
             lane.left = page.left_in_partition();
+            if matches!(self.source, RowSource::Fetched { .. }) {
+                page.note_left_in_lane(&lane.partition.prefix, lane.left);
+            }
             match flow {
                 Flow::Stop => return Ok(true),
                 Flow::Continue if !lane.static_only && self.advance(lane, columns, page)? => {}
@@ -109,23 +125,66 @@ impl Walk<'_, '_> {
                 Some(state) => Some(self.lane_start(state, place.cmp(&last), columns)?),
                 None => None,
             };
+            let Some(partition) = self.open(prefix, page)? else {
+                self.want_lane(prefix, intervals, start.as_deref(), page);
+                continue;
+            };
             let mut lane = Lane {
-                partition: self.open(prefix, page)?,
+                partition,
                 intervals: self.in_direction(intervals).cloned().collect(),
                 start,
                 rows: None,
                 ended_at: None,
+                lacks_rows: false,
                 order: 0,
                 static_only: false,
-                left: None,
+                left: page.left_in_lane(prefix),
             };
             lane.intervals.reverse();
-            self.open_static_only(&mut lane, place <= last)?;
+            if !self.open_static_only(&mut lane, place <= last, page)? {
+                continue;
+            }
             if lane.static_only || self.advance(&mut lane, columns, page)? {
+                // Nothing of it is known: all that is not is fetched at once.
+                if lane.lacks_rows && lane.rows.is_none() {
+                    self.want_lane(prefix, intervals, lane.start.as_deref(), page);
+                }
                 lanes.push(lane);
             }
         }
         Ok(lanes)
+    }
+
+    /// Wants what a lane needs from its start on.
+    fn want_lane(
+        &self,
+        prefix: &[u8],
+        intervals: &[Interval],
+        start: Option<&[u8]>,
+        page: &Page<'_>,
+    ) {
+        let left: Vec<Interval> = self
+            .in_direction(intervals)
+            .cloned()
+            .map(|interval| self.from_start(interval, start))
+            .collect();
+        let rows = page.rows_wanted(page.left_in_lane(prefix));
+        self.want_partition(prefix, left.iter(), None, rows, page);
+    }
+
+    /// What of an interval is left from where a lane starts.
+    fn from_start(&self, mut interval: Interval, start: Option<&[u8]>) -> Interval {
+        match (self.direction(), start) {
+            (_, None) => {}
+            (Direction::Forward, Some(start)) if *interval.lower < *start => {
+                interval.lower = start.to_vec();
+            }
+            (Direction::Reverse, Some(start)) if *start < *interval.upper => {
+                interval.upper = start.to_vec();
+            }
+            _ => {}
+        }
+        interval
     }
 
     /// Where a lane goes on that comes before or after the one in which the last page ended, or is that one.
@@ -141,7 +200,7 @@ impl Walk<'_, '_> {
         let (from, behind) = match order_len(&self.plan.table, position, columns)? {
             Some(length) => {
                 let order = position.get(..length).unwrap_or_default();
-                (order.to_vec(), [order, &[AFTER, 0]].concat())
+                (with(order, BEFORE), [order, &[AFTER, 0]].concat())
             }
             None => (position.to_vec(), with(position, 0)),
         };
@@ -156,10 +215,15 @@ impl Walk<'_, '_> {
     }
 
     /// Finds out whether a lane has only its static row to show. `shown_first` says that of equals it comes no later than
-    /// the one in which the last page ended.
-    fn open_static_only(&self, lane: &mut Lane, shown_first: bool) -> Result<(), QueryError> {
+    /// the one in which the last page ended. Returns whether that is known; otherwise it is wanted.
+    fn open_static_only(
+        &self,
+        lane: &mut Lane,
+        shown_first: bool,
+        page: &Page<'_>,
+    ) -> Result<bool, QueryError> {
         if !self.shows_static_only() {
-            return Ok(());
+            return Ok(true);
         }
         // Without a position this is the row's own, so it has been shown when anything of it or after it has.
         if self
@@ -168,21 +232,45 @@ impl Walk<'_, '_> {
             .map(|state| &state.position)
             .is_some_and(|last| !self.is_behind(&[], last) && (shown_first || !last.is_empty()))
         {
-            return Ok(());
+            return Ok(true);
         }
-        let prefix = &lane.partition.prefix;
         let whole = Interval { lower: vec![STATIC + 1], upper: vec![AFTER] };
-        if let Some((lower, upper)) = self.bounds(prefix, &whole, None) {
-            let mut rows = self.source.scan_partition(prefix, &lower, &upper, self.direction())?;
-            if rows.next()?.is_some() {
-                return Ok(());
-            }
+        let Some(has_rows) = self.has_rows(&lane.partition.prefix, whole, page)? else {
+            return Ok(false);
+        };
+        if has_rows {
+            return Ok(true);
         }
-        if lane.partition.static_row.is_none() {
-            lane.partition.static_row = self.read_static(prefix)?;
+        if lane.partition.static_row.is_none() && !self.fill_static(&mut lane.partition, page)? {
+            self.want_lane(&lane.partition.prefix, &[], None, page);
+            return Ok(false);
         }
         lane.static_only = lane.partition.static_row.is_some();
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether an interval of a partition has any row; `None` if more is to be fetched to know.
+    fn has_rows(
+        &self,
+        prefix: &[u8],
+        interval: Interval,
+        page: &Page<'_>,
+    ) -> Result<Option<bool>, QueryError> {
+        let mut behind = self.start_position().to_vec();
+        while let Some((lower, upper)) = self.bounds(prefix, &interval, Some(&behind)) {
+            let rows = self.source.scan_partition(prefix, &lower, &upper, self.direction())?;
+            let Some(mut rows) = rows else {
+                let interval = std::iter::once(&interval);
+                self.want_partition(prefix, interval, Some(&behind), Some(1), page);
+                return Ok(None);
+            };
+            if rows.next()?.is_some() {
+                return Ok(Some(true));
+            }
+            let Some(key) = self.spent_at(&rows).filter(|_| rows.is_at_cut()) else { break };
+            behind = key.get(prefix.len()..).unwrap_or_default().to_vec();
+        }
+        Ok(Some(false))
     }
 
     /// Moves a lane to its next row, or to where the page has to end; says whether there is either.
@@ -212,21 +300,24 @@ impl Walk<'_, '_> {
                 if let Some(key) = self.spent_at(rows) {
                     let position = key.get(lane.partition.prefix.len()..).unwrap_or_default();
                     lane.ended_at = Some(position.to_vec());
+                    lane.lacks_rows = rows.is_at_cut();
                     return Ok(true);
                 }
                 lane.rows = None;
             }
-            let Some(mut interval) = lane.intervals.pop() else { return Ok(false) };
-            if let Some(start) = &lane.start {
-                match self.direction() {
-                    Direction::Forward => interval.lower = interval.lower.max(start.clone()),
-                    Direction::Reverse => interval.upper = interval.upper.min(start.clone()),
-                }
-            }
+            let Some(interval) = lane.intervals.pop() else { return Ok(false) };
+            let interval = self.from_start(interval, lane.start.as_deref());
             let prefix = &lane.partition.prefix;
             if let Some((lower, upper)) = self.bounds(prefix, &interval, None) {
-                let rows = self.source.scan_partition(prefix, &lower, &upper, self.direction())?;
-                lane.rows = Some(rows);
+                lane.rows = self.source.scan_partition(prefix, &lower, &upper, self.direction())?;
+                if lane.rows.is_none() {
+                    lane.ended_at = Some(match self.direction() {
+                        Direction::Forward => interval.lower,
+                        Direction::Reverse => interval.upper,
+                    });
+                    lane.lacks_rows = true;
+                    return Ok(true);
+                }
             }
         }
     }

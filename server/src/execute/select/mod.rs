@@ -1,6 +1,6 @@
 //! Executing SELECT: restrictions become keys, a walk yields rows, a page filters, projects and counts them.
 //!
-//! - [`source`]: where rows come from; [`walk`], [`merge`]: in which order.
+//! - [`source`]: where rows come from; [`fetched`]: what replicas sent; [`walk`], [`scan`], [`merge`]: in which order.
 //! - [`row`]: one row's values; [`filter`], [`project`], [`aggregate`], [`sorted`]: what is done with them; [`page`]: all
 //!   of it.
 //!
@@ -8,15 +8,19 @@
 //! bytes are copied once.
 
 mod aggregate;
+pub mod fetched;
 mod filter;
 #[cfg(test)]
 mod group_model_tests;
 mod merge;
 #[cfg(test)]
+mod merged_tests;
+#[cfg(test)]
 mod model_tests;
 mod page;
 mod project;
 mod row;
+mod scan;
 mod sorted;
 mod source;
 #[cfg(test)]
@@ -26,6 +30,7 @@ mod walk;
 mod written_key_tests;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +39,13 @@ use tholos_grammar::consistency::Consistency;
 use tholos_grammar::protocol::response::rows_writer::RowsWriter;
 use tholos_grammar::value::Value;
 use tholos_storage::memtable::Memtable;
+use tholos_storage::model::entry::Direction;
+use tholos_storage::model::read::{AnswerKind, KeyInterval, ReadCommand, ReadLimits};
 use tholos_storage::read::live::ReadBudget;
+use tholos_storage::read::run::MergedRun;
 
+use self::fetched::{Fetched, Found, Want};
+pub use self::page::SoFar;
 use self::page::{Flow, Limits, Page, PageTime};
 use self::row::Partition;
 use self::source::RowSource;
@@ -107,12 +117,8 @@ pub fn select_within(
         let source = RowSource::Memory { memtable, now: cx.time.seconds };
         return run(cx, plan, &source, budget, out, writer);
     }
-    let source = RowSource::Coordinator {
-        cx,
-        keyspace: &plan.table.keyspace,
-        table: plan.table.id,
-        consistency,
-    };
+    let source =
+        RowSource::Local { cx, keyspace: &plan.table.keyspace, table: plan.table.id, consistency };
     run(cx, plan, &source, budget, out, writer)
 }
 
@@ -154,6 +160,83 @@ pub fn select_from(
     run(cx, plan, &source, budget, out, writer)
 }
 
+/// What became of a run on what was fetched.
+pub enum Round {
+    /// The page is done; with the paging state if there are more.
+    Done(Option<Vec<u8>>),
+    /// This is to be fetched, and then the page goes on.
+    Needs(Vec<ReadCommand>, Box<SoFar>),
+}
+
+/// Runs a SELECT on what was fetched for it: from the beginning, or on from where it had to stop for more.
+///
+/// Commands of one round are of different partitions or ranges of tokens; what came for them is to be
+/// [taken](take_fetched) before the next one.
+///
+/// # Errors
+/// As [`select`].
+pub fn run_on_fetched(
+    cx: &ExecuteContext<'_>,
+    plan: &SelectPlan,
+    fetched: &Fetched,
+    so_far: Option<Box<SoFar>>,
+    budget: PageBudget,
+    out: &mut Vec<u8>,
+    writer: &mut RowsWriter,
+) -> Result<Round, QueryError> {
+    let source = RowSource::Fetched { fetched, now: cx.time.seconds };
+    let round = run_from(cx, plan, &source, so_far, budget, out, writer)?;
+    Ok(match round {
+        Ran::Done(state) => Round::Done(state),
+        Ran::Wants(wants, so_far) => {
+            Round::Needs(commands(cx, plan, fetched.round_bytes, wants), so_far)
+        }
+    })
+}
+
+/// Adds what came for the commands of a round.
+pub fn take_fetched(
+    fetched: &mut Fetched,
+    so_far: &SoFar,
+    runs: impl IntoIterator<Item = MergedRun>,
+) {
+    fetched.take(runs, so_far.partition());
+}
+
+/// Bytes that each replica usually sends for one round, all commands together.
+pub const FETCH_BYTES: u32 = 1 << 20;
+
+/// What a command may ask for at least.
+const LEAST_FETCH_BYTES: u32 = 4 << 10;
+
+fn commands(
+    cx: &ExecuteContext<'_>,
+    plan: &SelectPlan,
+    round_bytes: u32,
+    wants: Vec<Want>,
+) -> Vec<ReadCommand> {
+    let count = u32::try_from(wants.len()).unwrap_or(u32::MAX).max(1);
+    let bytes = (round_bytes / count).max(LEAST_FETCH_BYTES.min(round_bytes));
+    let command = |want: Want| ReadCommand {
+        table: plan.table.id,
+        intervals: want.intervals,
+        direction: match plan.access {
+            Access::Keys(_) => plan.direction,
+            Access::Scan(_) => Direction::Forward,
+        },
+        limits: ReadLimits { rows: want.rows, bytes },
+        now: cx.time.seconds,
+        answer: AnswerKind::Data,
+    };
+    wants.into_iter().map(command).collect()
+}
+
+/// What became of a run.
+enum Ran {
+    Done(Option<Vec<u8>>),
+    Wants(Vec<Want>, Box<SoFar>),
+}
+
 fn run(
     cx: &ExecuteContext<'_>,
     plan: &SelectPlan,
@@ -162,8 +245,23 @@ fn run(
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
 ) -> Result<Option<Vec<u8>>, QueryError> {
+    match run_from(cx, plan, source, None, budget, out, writer)? {
+        Ran::Done(state) => Ok(state),
+        Ran::Wants(..) => Err(QueryError::Internal("what is here was to be fetched".to_string())),
+    }
+}
+
+fn run_from(
+    cx: &ExecuteContext<'_>,
+    plan: &SelectPlan,
+    source: &RowSource<'_, '_>,
+    so_far: Option<Box<SoFar>>,
+    budget: PageBudget,
+    out: &mut Vec<u8>,
+    writer: &mut RowsWriter,
+) -> Result<Ran, QueryError> {
     let evaluator = Evaluator { values: cx.values, context: cx.call() };
-    let resume = match cx.options.paging_state {
+    let mut resume = match cx.options.paging_state {
         Some(bytes) => Some(PagingState::decode(bytes, fingerprint(plan, cx.values))?),
         None => None,
     };
@@ -177,15 +275,22 @@ fn run(
         None => cx.deadline,
     };
     if limits.total == Some(0) {
-        return Ok(None);
+        return Ok(Ran::Done(None));
     }
     let limited = page_size.is_some() && !matches!(plan.projection, Projection::Aggregates { .. });
     let conditions = filter::conditions(plan, evaluator)?;
     let (now, time) = (cx.time.seconds, PageTime::until(deadline, limited.then_some(budget.time)));
     let budget = if limited { budget.walk } else { ReadBudget::UNLIMITED };
     let mut page = Page::new(plan, evaluator, conditions, limits, now, time, cx.watch, out, writer);
-    let walk = Walk { plan, source, resume, budget };
+    if let Some(so_far) = so_far {
+        resume = page.resume(*so_far);
+    }
+    let walk = Walk { plan, source, resume, budget, wants: RefCell::default() };
     let stopped = walk_rows(&walk, evaluator, &mut page)?;
+    let wants = walk.wants.into_inner();
+    if !wants.is_empty() {
+        return Ok(Ran::Wants(wants, Box::new(page.suspend())));
+    }
     if let Some((partition, tombstones, rows)) = page.many_tombstones() {
         cx.watch.over_threshold.replace(Some(TombstoneRead {
             table: plan.table.id,
@@ -195,7 +300,7 @@ fn run(
             rows,
         }));
     }
-    Ok(page.finish(stopped)?.map(|state| state.encode()))
+    Ok(Ran::Done(page.finish(stopped)?.map(|state| state.encode())))
 }
 
 fn walk_rows(
@@ -245,7 +350,17 @@ fn walk_row(
     let Some(prefix) = partitions.first() else { return Ok(Some(false)) };
     let mut key: SmallVec<[u8; 96]> = SmallVec::from_slice(prefix);
     key.extend_from_slice(&position);
-    let Some(row) = walk.source.row(&key, prefix.len())? else { return Ok(Some(false)) };
+    let row = match walk.source.row(&key, prefix.len(), page.layout.regular_columns())? {
+        Found::Row(row) => row,
+        Found::Absent => return Ok(Some(false)),
+        Found::Unknown => {
+            let (lower, upper) = (key.to_vec(), [&key[..], &[0]].concat());
+            let partition_len = Some(prefix.len());
+            let intervals = vec![KeyInterval { lower, upper, partition_len }];
+            walk.wants.borrow_mut().push(Want { intervals, rows: None });
+            return Ok(Some(true));
+        }
+    };
     let partition = Partition::open(prefix, &page.layout, &plan.table)?;
     let flow = page.visit(&partition, &position, Some(row.row()))?;
     Ok(Some(flow == Flow::Stop))

@@ -92,7 +92,7 @@ fn apply(write: &Write, at: usize, bench: &mut Bench, model: &mut Model) {
 
 /// What one query asks.
 #[derive(Clone, Debug)]
-struct Query {
+pub(super) struct Query {
     access: Access,
     clustering: Clustering,
     filter: Option<Filter>,
@@ -227,12 +227,12 @@ impl Query {
     }
 
     /// Cassandra does not page these either.
-    fn can_be_paged(&self) -> bool {
+    pub(super) fn can_be_paged(&self) -> bool {
         let merges = self.order.is_some() && self.access.several();
         !(merges && self.per_partition.is_some())
     }
 
-    fn cql(&self) -> String {
+    pub(super) fn cql(&self) -> String {
         let mut relations = Vec::new();
         match &self.access {
             Access::All => {}
@@ -412,7 +412,7 @@ fn clustering() -> impl Strategy<Value = Clustering> {
     ]
 }
 
-fn queries() -> impl Strategy<Value = Query> {
+pub(super) fn queries() -> impl Strategy<Value = Query> {
     let access = prop_oneof![
         2 => Just(Access::All),
         3 => small().prop_map(Access::One),

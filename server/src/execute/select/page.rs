@@ -1,5 +1,8 @@
 //! One page of a result: takes rows one by one, leaves out, groups, writes, counts, and says when to stop.
 
+mod rounds;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +14,7 @@ use tholos_storage::model::Seconds;
 use tholos_storage::model::entry::RowRef;
 use tholos_storage::read::budget::ReadBudget;
 
+pub use self::rounds::SoFar;
 use super::aggregate::Gathered;
 use super::filter::Condition;
 use super::project;
@@ -86,6 +90,8 @@ pub(super) struct Page<'a> {
     group: Option<Group>,
     /// Groups that are not shown in the order in which they end.
     sorted: Option<SortedGroups>,
+    /// What is left of PER PARTITION LIMIT in partitions whose rows are merged, by prefix.
+    left_in_lanes: BTreeMap<Vec<u8>, u32>,
     /// Where the page ended, once it is full: it has a next one only if there is a further row.
     full: Option<PagingState>,
     next: Option<PagingState>,
@@ -179,6 +185,7 @@ impl<'a> Page<'a> {
                 Across::SortedGroups(columns) => Some(SortedGroups::by(columns)),
                 Across::InTurn | Across::Merged(_) => None,
             },
+            left_in_lanes: BTreeMap::new(),
             full: None,
             next: None,
             time,

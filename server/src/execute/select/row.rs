@@ -25,6 +25,9 @@ use crate::query::slots::{Place, Slot};
 pub(super) struct Layout {
     regular: SmallVec<[(ColumnId, usize); 8]>,
     statics: SmallVec<[(ColumnId, usize); 4]>,
+    /// The ids of both.
+    regular_ids: SmallVec<[ColumnId; 8]>,
+    static_ids: SmallVec<[ColumnId; 4]>,
     needs_partition_key: bool,
     needs_clustering: bool,
     /// Whether clustering values may have cells that hold them as they were written.
@@ -90,6 +93,8 @@ impl Layout {
         let mut layout = Layout {
             regular: SmallVec::new(),
             statics: SmallVec::new(),
+            regular_ids: SmallVec::new(),
+            static_ids: SmallVec::new(),
             needs_partition_key: false,
             needs_clustering: false,
             has_written_keys: false,
@@ -111,7 +116,19 @@ impl Layout {
         }
         layout.regular.sort_unstable();
         layout.statics.sort_unstable();
+        layout.regular_ids.extend(layout.regular.iter().map(|(id, _)| *id));
+        layout.static_ids.extend(layout.statics.iter().map(|(id, _)| *id));
         layout
+    }
+
+    /// The columns of rows that are asked for.
+    pub(super) fn regular_columns(&self) -> &[ColumnId] {
+        &self.regular_ids
+    }
+
+    /// The columns of static rows that are asked for.
+    pub(super) fn static_columns(&self) -> &[ColumnId] {
+        &self.static_ids
     }
 
     /// Whether values of the static row are asked for.

@@ -1,4 +1,4 @@
-//! Where rows come from: the coordinator, or a memtable made for this read.
+//! Where rows come from: this node's storage, what replicas sent, or a memtable made for this read.
 
 use std::sync::Arc;
 
@@ -6,45 +6,48 @@ use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 use tholos_grammar::token::Token;
 use tholos_storage::memtable::Memtable;
-use tholos_storage::model::Seconds;
 use tholos_storage::model::entry::Direction;
 use tholos_storage::model::position::token_of;
+use tholos_storage::model::{ColumnId, Seconds};
 use tholos_storage::read::live::LiveRows;
 use tholos_storage::read::merge::MergeCursor;
-use tholos_storage::read::point::{PointRead, PointRow};
+use tholos_storage::read::point::PointRead;
 use tholos_storage::read::source::Source;
 use tholos_storage::schema::TableId;
 
+use super::fetched::{Fetched, Found};
 use crate::error::QueryError;
 use crate::execute::{ExecuteContext, KeyRange, RowKey};
 
 /// Rows of one table, for one request.
 pub(super) enum RowSource<'a, 'c> {
-    /// Through the coordinator, at a consistency level.
-    Coordinator {
+    /// This node's storage, which is all that the consistency level needs.
+    Local {
         cx: &'a ExecuteContext<'c>,
         keyspace: &'a Name,
         table: TableId,
         consistency: Consistency,
     },
+    /// What replicas sent, as far as it goes.
+    Fetched { fetched: &'a Fetched, now: Seconds },
     /// A virtual table.
     Memory { memtable: Arc<Memtable>, now: Seconds },
 }
 
 impl RowSource<'_, '_> {
-    /// Walks the keys `lower..upper` of one partition.
+    /// Walks the keys `lower..upper` of one partition; `None` if what is there is still to be fetched.
     pub(super) fn scan_partition(
         &self,
         partition: &[u8],
         lower: &[u8],
         upper: &[u8],
         direction: Direction,
-    ) -> Result<LiveRows, QueryError> {
+    ) -> Result<Option<LiveRows>, QueryError> {
         self.open(Some(partition), lower, upper, direction)
     }
 
-    /// Walks the keys `lower..upper`; an empty `upper` is the table's end.
-    pub(super) fn scan(&self, lower: &[u8], upper: &[u8]) -> Result<LiveRows, QueryError> {
+    /// Walks the keys `lower..upper`; an empty `upper` is the table's end. `None` as there.
+    pub(super) fn scan(&self, lower: &[u8], upper: &[u8]) -> Result<Option<LiveRows>, QueryError> {
         self.open(None, lower, upper, Direction::Forward)
     }
 
@@ -54,38 +57,41 @@ impl RowSource<'_, '_> {
         lower: &[u8],
         upper: &[u8],
         direction: Direction,
-    ) -> Result<LiveRows, QueryError> {
+    ) -> Result<Option<LiveRows>, QueryError> {
         match self {
-            RowSource::Coordinator { cx, keyspace, table, consistency } => {
+            RowSource::Local { cx, keyspace, table, consistency } => {
                 let token = partition.map(|prefix| Token(token_of(prefix)));
                 let partition_len = partition.map(<[u8]>::len);
                 let range = KeyRange { table: *table, lower, upper, partition_len, direction };
-                cx.scan(keyspace, token, *consistency, range)
+                cx.scan(keyspace, token, *consistency, range).map(Some)
             }
+            RowSource::Fetched { fetched, now } => fetched.rows(lower, upper, direction, *now),
             RowSource::Memory { memtable, now } => {
                 let sources = vec![Source::Memtable(Arc::clone(memtable))];
                 let merge = MergeCursor::open(sources, lower, upper, direction)?;
-                Ok(LiveRows::new(merge, direction, *now))
+                Ok(Some(LiveRows::new(merge, direction, *now)))
             }
         }
     }
 
-    /// Reads one row, or static row, by its full key.
+    /// Reads one row, or static row, by its full key. Other columns than these may be missing.
     pub(super) fn row(
         &self,
         key: &[u8],
         partition_len: usize,
-    ) -> Result<Option<PointRow>, QueryError> {
+        columns: &[ColumnId],
+    ) -> Result<Found, QueryError> {
         match self {
-            RowSource::Coordinator { cx, keyspace, table, consistency } => {
+            RowSource::Local { cx, keyspace, table, consistency } => {
                 let token = Token(token_of(key));
-                let row = RowKey { table: *table, key, partition_len, columns: None };
-                cx.read_row(keyspace, token, *consistency, row)
+                let row = RowKey { table: *table, key, partition_len, columns: Some(columns) };
+                cx.read_row(keyspace, token, *consistency, row).map(Found::from)
             }
+            RowSource::Fetched { fetched, now } => fetched.row(key, *now),
             RowSource::Memory { memtable, now } => {
                 let mut read = PointRead::new(key, partition_len, None, *now);
                 read.memtable(memtable);
-                Ok(read.finish()?)
+                Ok(read.finish()?.into())
             }
         }
     }

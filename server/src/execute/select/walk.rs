@@ -2,17 +2,24 @@
 //!
 //! - [`partitions`]: partitions one after the other, each by its intervals of positions, forward or in reverse.
 //! - [`merge`](super::merge): partitions side by side, their rows merged in clustering order (IN with ORDER BY).
-//! - [`scan`]: a range of tokens.
+//! - [`scan`](super::scan): a range of tokens.
+//!
+//! What is still to be fetched stops a walk as a full page does: the state says where it goes on, and what is wanted then
+//! is noted.
 //!
 //! A partition without live rows but with a live static row shows one row without clustering, if nothing restricts rows.
+
+use std::cell::RefCell;
 
 use smallvec::SmallVec;
 use tholos_storage::key::decode_component;
 use tholos_storage::model::entry::Direction;
 use tholos_storage::model::position::{AFTER, HEADER, ROW, STATIC};
+use tholos_storage::model::read::KeyInterval;
 use tholos_storage::read::live::{LiveRows, ReadBudget};
 use tholos_storage::schema::Table;
 
+use super::fetched::{Found, Want};
 use super::page::{Flow, Page};
 use super::row::{Partition, StaticRow};
 use super::source::RowSource;
@@ -20,11 +27,10 @@ use crate::error::QueryError;
 use crate::execute::paging::PagingState;
 use crate::query::intervals::Interval;
 use crate::query::keys;
-use crate::query::modify::elements::unreadable;
 use crate::query::select::plan::SelectPlan;
 
-/// How many unwanted rows of a partition are walked over before a new walk is opened behind it.
-const SKIP_BY_WALKING: u32 = 16;
+/// Of how many partitions what is wanted is fetched at once.
+const PARTITIONS_AT_ONCE: usize = 8;
 
 /// What a walk works with.
 pub(super) struct Walk<'w, 'c> {
@@ -32,6 +38,29 @@ pub(super) struct Walk<'w, 'c> {
     pub(super) source: &'w RowSource<'w, 'c>,
     pub(super) resume: Option<PagingState>,
     pub(super) budget: ReadBudget,
+    /// What is to be fetched before the walk goes on.
+    pub(super) wants: RefCell<Vec<Want>>,
+}
+
+/// What became of a walk through a partition.
+pub(super) enum Walked {
+    Flow(Flow),
+    /// The rest is still to be fetched.
+    Unknown,
+}
+
+/// How far the walk through one partition has come.
+struct Progress {
+    saw_row: bool,
+    /// Nothing up to this position, in walking direction, is left to be shown.
+    behind: SmallVec<[u8; 64]>,
+}
+
+impl Progress {
+    fn pass(&mut self, position: &[u8]) {
+        self.behind.clear();
+        self.behind.extend_from_slice(position);
+    }
 }
 
 impl Walk<'_, '_> {
@@ -52,18 +81,117 @@ impl Walk<'_, '_> {
         }
     }
 
-    pub(super) fn read_static(&self, prefix: &[u8]) -> Result<Option<StaticRow>, QueryError> {
-        let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(prefix);
-        key.push(STATIC);
-        Ok(self.source.row(&key, prefix.len())?.map(StaticRow::Point))
+    /// A position before everything in a partition, in walking direction.
+    pub(super) fn start_position(&self) -> &'static [u8] {
+        match self.direction() {
+            Direction::Forward => &[],
+            Direction::Reverse => &[0xff],
+        }
     }
 
-    pub(super) fn open(&self, prefix: &[u8], page: &Page<'_>) -> Result<Partition, QueryError> {
-        let mut partition = Partition::open(prefix, &page.layout, &self.plan.table)?;
-        if page.layout.needs_static() {
-            partition.static_row = self.read_static(prefix)?;
+    pub(super) fn read_static(&self, prefix: &[u8], page: &Page<'_>) -> Result<Found, QueryError> {
+        let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(prefix);
+        key.push(STATIC);
+        self.source.row(&key, prefix.len(), page.layout.static_columns())
+    }
+
+    /// Puts the static row into a partition that has none yet; says whether it is known.
+    pub(super) fn fill_static(
+        &self,
+        partition: &mut Partition,
+        page: &Page<'_>,
+    ) -> Result<bool, QueryError> {
+        match self.read_static(&partition.prefix, page)? {
+            Found::Row(row) => partition.static_row = Some(StaticRow::Point(row)),
+            Found::Absent => {}
+            Found::Unknown => return Ok(false),
         }
-        Ok(partition)
+        Ok(true)
+    }
+
+    /// A partition with its static row, if that is asked for; `None` if it is still to be fetched.
+    pub(super) fn open(
+        &self,
+        prefix: &[u8],
+        page: &Page<'_>,
+    ) -> Result<Option<Partition>, QueryError> {
+        let mut partition = Partition::open(prefix, &page.layout, &self.plan.table)?;
+        let is_known = !page.layout.needs_static() || self.fill_static(&mut partition, page)?;
+        Ok(is_known.then_some(partition))
+    }
+
+    /// The key of a partition's static row alone, if what is shown may depend on it.
+    pub(super) fn static_interval(&self, prefix: &[u8], page: &Page<'_>) -> Option<KeyInterval> {
+        let wanted = page.layout.needs_static() || self.shows_static_only();
+        let lower = [prefix, &[STATIC]].concat();
+        let upper = [prefix, &[STATIC + 1]].concat();
+        // Sent again and again, a large one would leave no room for rows.
+        let is_wanted = wanted && !self.knows(prefix, &lower, &upper);
+        is_wanted.then(|| KeyInterval { lower, upper, partition_len: Some(prefix.len()) })
+    }
+
+    /// Whether it is known how a walk through these keys of a partition begins.
+    fn knows(&self, prefix: &[u8], lower: &[u8], upper: &[u8]) -> bool {
+        let rows = self.source.scan_partition(prefix, lower, upper, self.direction());
+        rows.is_ok_and(|rows| rows.is_some())
+    }
+
+    /// A position, unless it is before everything.
+    fn begun<'p>(&self, position: &'p [u8]) -> Option<&'p [u8]> {
+        Some(position).filter(|position| *position != self.start_position())
+    }
+
+    /// Wants what is left of intervals of a partition behind a position.
+    pub(super) fn want_partition<'i>(
+        &self,
+        prefix: &[u8],
+        intervals: impl Iterator<Item = &'i Interval>,
+        behind: Option<&[u8]>,
+        rows: Option<u32>,
+        page: &Page<'_>,
+    ) {
+        let mut wanted: Vec<KeyInterval> = self.static_interval(prefix, page).into_iter().collect();
+        for interval in intervals {
+            if let Some((lower, upper)) = self.bounds(prefix, interval, behind) {
+                wanted.push(KeyInterval { lower, upper, partition_len: Some(prefix.len()) });
+            }
+        }
+        if !wanted.is_empty() {
+            self.wants.borrow_mut().push(Want { intervals: wanted, rows });
+        }
+    }
+
+    /// Stops before what is not known of the first of these partitions, and wants it and some of what comes then.
+    fn stop_for(
+        &self,
+        prefixes: &[keys::Partition],
+        intervals: &[Interval],
+        points: bool,
+        progress: &Progress,
+        page: &mut Page<'_>,
+    ) {
+        let Some((first, others)) = prefixes.split_first() else { return };
+        page.end_at(first, &progress.behind, progress.saw_row);
+        let rows_alone: Vec<Interval>;
+        let intervals = match points {
+            true => {
+                rows_alone = intervals.iter().filter_map(row_alone).collect();
+                &rows_alone
+            }
+            false => intervals,
+        };
+        let rows = page.rows_wanted(page.left_in_partition());
+        let behind = self.begun(&progress.behind);
+        self.want_partition(first, self.in_direction(intervals), behind, rows, page);
+        let first_bounds =
+            |prefix: &[u8]| self.bounds(prefix, self.in_direction(intervals).next()?, None);
+        for other in others.iter().take(PARTITIONS_AT_ONCE - 1) {
+            let Some((lower, upper)) = first_bounds(other) else { break };
+            if !self.knows(other, &lower, &upper) {
+                let rows = page.rows_wanted(None);
+                self.want_partition(other, self.in_direction(intervals), None, rows, page);
+            }
+        }
     }
 
     /// Where an earlier page ended, if it was in this list of partitions.
@@ -89,45 +217,64 @@ impl Walk<'_, '_> {
             let resume = self.resume.as_ref().filter(|_| place == first);
             page.note_lookup()?;
             page.begin_partition(resume.and_then(|state| state.remaining_in_partition));
-            if resume.is_some_and(|state| self.is_done(state)) {
+            if resume.is_some_and(|state| self.is_done(state, page)) {
                 continue;
             }
-            let mut partition = self.open(prefix, page)?;
-            let mut saw_row = resume.is_some_and(|state| state.saw_row);
-            let after = resume.map(|state| state.position.as_slice());
-            let flow = match points {
-                true => self.points(&partition, intervals, after, &mut saw_row, page)?,
-                false => self.intervals(&partition, intervals, after, &mut saw_row, page)?,
+            let mut progress = Progress {
+                saw_row: resume.is_some_and(|state| state.saw_row),
+                behind: SmallVec::from_slice(
+                    resume.map_or(self.start_position(), |state| &state.position),
+                ),
             };
-            if flow == Flow::Stop || self.static_only(&mut partition, saw_row, page)? == Flow::Stop
-            {
+            let Some(mut partition) = self.open(prefix, page)? else {
+                self.stop_for(&prefixes[place..], intervals, points, &progress, page);
                 return Ok(true);
+            };
+            let walked = match points {
+                true => self.points(&partition, intervals, &mut progress, page)?,
+                false => self.intervals(&partition, intervals, &mut progress, page)?,
+            };
+            let shown = match walked {
+                Walked::Flow(Flow::Stop) => return Ok(true),
+                Walked::Flow(_) => self.static_only(&mut partition, progress.saw_row, page)?,
+                Walked::Unknown => Walked::Unknown,
+            };
+            match shown {
+                Walked::Flow(Flow::Stop) => return Ok(true),
+                Walked::Flow(_) => {}
+                Walked::Unknown => {
+                    self.stop_for(&prefixes[place..], intervals, points, &progress, page);
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
     }
 
     /// Whether nothing more of the partition that a page ended in is wanted.
-    fn is_done(&self, state: &PagingState) -> bool {
-        (self.plan.distinct && state.saw_row) || state.remaining_in_partition == Some(0)
+    pub(super) fn is_done(&self, state: &PagingState, page: &Page<'_>) -> bool {
+        // The last group that is wanted may have more rows.
+        let has_shown_all = state.remaining_in_partition == Some(0) && !page.is_in_group();
+        (self.plan.distinct && state.saw_row) || has_shown_all
     }
 
-    fn static_only(
+    pub(super) fn static_only(
         &self,
         partition: &mut Partition,
         saw_row: bool,
         page: &mut Page<'_>,
-    ) -> Result<Flow, QueryError> {
+    ) -> Result<Walked, QueryError> {
         if saw_row || !self.shows_static_only() {
-            return Ok(Flow::Continue);
+            return Ok(Walked::Flow(Flow::Continue));
         }
-        if partition.static_row.is_none() {
-            partition.static_row = self.read_static(&partition.prefix)?;
+        if partition.static_row.is_none() && !self.fill_static(partition, page)? {
+            return Ok(Walked::Unknown);
         }
-        match partition.static_row {
-            Some(_) => page.visit(partition, self.end_position(), None),
-            None => Ok(Flow::Continue),
-        }
+        let flow = match partition.static_row {
+            Some(_) => page.visit(partition, self.end_position(), None)?,
+            None => Flow::Continue,
+        };
+        Ok(Walked::Flow(flow))
     }
 
     /// Rows whose full keys are known.
@@ -135,10 +282,9 @@ impl Walk<'_, '_> {
         &self,
         partition: &Partition,
         intervals: &[Interval],
-        after: Option<&[u8]>,
-        saw_row: &mut bool,
+        progress: &mut Progress,
         page: &mut Page<'_>,
-    ) -> Result<Flow, QueryError> {
+    ) -> Result<Walked, QueryError> {
         let prefix_len = partition.prefix.len();
         let mut key: SmallVec<[u8; 96]> = SmallVec::new();
         for interval in self.in_direction(intervals) {
@@ -148,18 +294,26 @@ impl Walk<'_, '_> {
             key.extend_from_slice(components);
             key.push(ROW);
             let position = key.get(prefix_len..).unwrap_or_default();
-            if after.is_some_and(|after| !self.is_behind(position, after)) {
+            if !self.is_behind(position, &progress.behind) {
                 continue;
             }
             page.note_lookup()?;
-            let Some(row) = self.source.row(&key, prefix_len)? else { continue };
-            *saw_row = true;
+            let row = match self.source.row(&key, prefix_len, page.layout.regular_columns())? {
+                Found::Row(row) => row,
+                Found::Absent => {
+                    progress.pass(position);
+                    continue;
+                }
+                Found::Unknown => return Ok(Walked::Unknown),
+            };
+            progress.saw_row = true;
+            progress.pass(position);
             match page.visit(partition, position, Some(row.row()))? {
                 Flow::Continue => {}
-                flow => return Ok(flow),
+                flow => return Ok(Walked::Flow(flow)),
             }
         }
-        Ok(Flow::Continue)
+        Ok(Walked::Flow(Flow::Continue))
     }
 
     pub(super) fn in_direction<'i>(
@@ -183,34 +337,44 @@ impl Walk<'_, '_> {
         &self,
         partition: &Partition,
         intervals: &[Interval],
-        after: Option<&[u8]>,
-        saw_row: &mut bool,
+        progress: &mut Progress,
         page: &mut Page<'_>,
-    ) -> Result<Flow, QueryError> {
+    ) -> Result<Walked, QueryError> {
+        let prefix = &partition.prefix;
         for interval in self.in_direction(intervals) {
-            let Some((lower, upper)) = self.bounds(&partition.prefix, interval, after) else {
+            let Some((lower, upper)) = self.bounds(prefix, interval, self.begun(&progress.behind))
+            else {
                 continue;
             };
-            let mut rows =
-                self.source.scan_partition(&partition.prefix, &lower, &upper, self.direction())?;
+            let rows = self.source.scan_partition(prefix, &lower, &upper, self.direction())?;
+            let Some(mut rows) = rows else { return Ok(Walked::Unknown) };
             while self.step(&mut rows, page)? {
                 let Some(live) = rows.current() else { break };
                 if live.is_static() {
                     continue;
                 }
-                *saw_row = true;
+                progress.saw_row = true;
                 match page.visit(partition, live.position(), Some(live.row))? {
                     Flow::Continue => {}
-                    flow => return Ok(flow),
+                    flow => return Ok(Walked::Flow(flow)),
                 }
             }
             if let Some(key) = self.spent_at(&rows) {
-                let position = key.get(partition.prefix.len()..).unwrap_or_default();
-                page.end_at(&partition.prefix, position, *saw_row);
-                return Ok(Flow::Stop);
+                let position = key.get(prefix.len()..).unwrap_or_default();
+                if rows.is_at_cut() {
+                    progress.pass(position);
+                    return Ok(Walked::Unknown);
+                }
+                page.end_at(prefix, position, progress.saw_row);
+                return Ok(Walked::Flow(Flow::Stop));
             }
+            let end = match self.direction() {
+                Direction::Forward => &interval.upper,
+                Direction::Reverse => &interval.lower,
+            };
+            progress.pass(end);
         }
-        Ok(Flow::Continue)
+        Ok(Walked::Flow(Flow::Continue))
     }
 
     /// Moves to the next live row; says whether there is one. Without one, either the walk is over or the page is to end
@@ -230,7 +394,11 @@ impl Walk<'_, '_> {
                 return Err(error);
             }
             if page.wants_partition()
-                && let Some(key) = rows.current().map(|live| live.key).or(self.spent_at(rows))
+                // Where what was fetched ends there may be no key.
+                && let Some(key) = rows
+                    .current()
+                    .map(|live| live.key)
+                    .or(self.spent_at(rows).filter(|_| !rows.is_at_cut()))
             {
                 let length = partition_len(&self.plan.table, key)?;
                 page.over_threshold_in(key.get(..length).unwrap_or_default());
@@ -238,7 +406,8 @@ impl Walk<'_, '_> {
             if found {
                 return Ok(true);
             }
-            if rows.resume_at().is_none() || allowance == ReadBudget::NOTHING {
+            let is_over = rows.resume_at().is_none() || rows.is_at_cut();
+            if is_over || allowance == ReadBudget::NOTHING {
                 return Ok(false);
             }
             page.check_deadline()?;
@@ -276,112 +445,17 @@ impl Walk<'_, '_> {
         }
         (lower < upper).then(|| ([prefix, &lower].concat(), [prefix, &upper].concat()))
     }
+}
 
-    /// A range of keys over many partitions, forward.
-    pub(super) fn scan(
-        &self,
-        lower: &[u8],
-        upper: &[u8],
-        page: &mut Page<'_>,
-    ) -> Result<bool, QueryError> {
-        let mut current: Option<Current> = None;
-        let mut start = lower.to_vec();
-        if let Some(state) = &self.resume {
-            let mut key = state.partition.clone();
-            match self.is_done(state) {
-                true => key.push(0xff),
-                false => {
-                    key.extend_from_slice(&state.position);
-                    key.push(0);
-                    page.begin_partition(state.remaining_in_partition);
-                    let mut partition = self.open(&state.partition, page)?;
-                    if self.shows_static_only() && partition.static_row.is_none() {
-                        partition.static_row = self.read_static(&state.partition)?;
-                    }
-                    current = Some(Current { partition, saw_row: state.saw_row, skipped: None });
-                }
-            }
-            start = start.max(key);
-        }
-        let mut rows = self.open_scan(&start, upper)?;
-        while self.step(&mut rows, page)? {
-            let Some(live) = rows.current() else { break };
-            let same = current.as_ref().is_some_and(|c| c.partition.prefix == live.partition());
-            if !same {
-                if let Some(last) = &mut current
-                    && self.static_only(&mut last.partition, last.saw_row, page)? == Flow::Stop
-                {
-                    return Ok(true);
-                }
-                page.begin_partition(None);
-                let partition = Partition::open(live.partition(), &page.layout, &self.plan.table)?;
-                current = Some(Current { partition, saw_row: false, skipped: None });
-            }
-            let Some(now) = &mut current else { continue };
-            if let Some(skipped) = &mut now.skipped {
-                *skipped += 1;
-                if *skipped > SKIP_BY_WALKING {
-                    let mut key = now.partition.prefix.clone();
-                    key.push(0xff);
-                    rows = self.open_scan(&key, upper)?;
-                }
-                continue;
-            }
-            if live.is_static() {
-                if page.layout.needs_static() || self.shows_static_only() {
-                    now.partition.static_row = Some(StaticRow::copy(live.row).map_err(unreadable)?);
-                }
-                continue;
-            }
-            now.saw_row = true;
-            match page.visit(&now.partition, live.position(), Some(live.row))? {
-                Flow::Continue => {}
-                Flow::SkipPartition => now.skipped = Some(0),
-                Flow::Stop => return Ok(true),
-            }
-        }
-        self.end_scan(&rows, current, page)
-    }
-
-    fn open_scan(&self, lower: &[u8], upper: &[u8]) -> Result<LiveRows, QueryError> {
-        self.source.scan(lower, upper)
-    }
-
-    fn end_scan(
-        &self,
-        rows: &LiveRows,
-        current: Option<Current>,
-        page: &mut Page<'_>,
-    ) -> Result<bool, QueryError> {
-        let Some(key) = self.spent_at(rows) else {
-            let Some(mut last) = current else { return Ok(false) };
-            let flow = self.static_only(&mut last.partition, last.saw_row, page)?;
-            return Ok(flow == Flow::Stop);
-        };
-        match current {
-            Some(last) if key.starts_with(&last.partition.prefix) => {
-                let position = key.get(last.partition.prefix.len()..).unwrap_or_default();
-                page.end_at(&last.partition.prefix, position, last.saw_row);
-            }
-            // The entry is a tombstone of a partition that has shown nothing: what is before it is done with.
-            last => {
-                if let Some(mut last) = last
-                    && self.static_only(&mut last.partition, last.saw_row, page)? == Flow::Stop
-                {
-                    return Ok(true);
-                }
-                let length = partition_len(&self.plan.table, key)?;
-                let (prefix, position) = key.split_at_checked(length).unwrap_or((key, &[]));
-                page.begin_partition(None);
-                page.end_at(prefix, position, false);
-            }
-        }
-        Ok(true)
-    }
+/// The row alone that lies in an interval around it.
+fn row_alone(around: &Interval) -> Option<Interval> {
+    let (_, components) = around.lower.split_last()?;
+    let (lower, upper) = ([components, &[ROW]].concat(), [components, &[ROW, 0]].concat());
+    Some(Interval { lower, upper })
 }
 
 /// How many bytes of a full key are the partition prefix.
-fn partition_len(table: &Table, key: &[u8]) -> Result<usize, QueryError> {
+pub(super) fn partition_len(table: &Table, key: &[u8]) -> Result<usize, QueryError> {
     let damaged = || {
         QueryError::Internal(format!(
             "storage gave bytes that are no key of {}.{}",
@@ -394,12 +468,4 @@ fn partition_len(table: &Table, key: &[u8]) -> Result<usize, QueryError> {
         decode_component(&column.cql_type, false, &mut rest, &mut value).map_err(|_| damaged())?;
     }
     Ok(key.len() - rest.len())
-}
-
-/// The partition that a scan is in.
-struct Current {
-    partition: Partition,
-    saw_row: bool,
-    /// How many unwanted rows were walked over since nothing more of it is wanted.
-    skipped: Option<u32>,
 }
