@@ -17,6 +17,7 @@ mod merge;
 mod merged_tests;
 #[cfg(test)]
 mod model_tests;
+mod order;
 mod page;
 mod project;
 mod row;

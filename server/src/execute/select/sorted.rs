@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use tholos_storage::model::entry::Direction;
 
-use super::merge::order_len;
+use super::order::order_len;
 use crate::error::QueryError;
 use crate::query::select::plan::SelectPlan;
 
