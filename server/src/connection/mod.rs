@@ -234,10 +234,11 @@ impl Connection {
         if let Poll::Ready(done) = self.work.jobs.poll(cx) {
             return Poll::Ready(Woken::Done(Box::new(done)));
         }
-        if self.work.waiting.poll(Instant::now(), self.node.locks(), cx).is_ready() {
+        let (now, timeout) = (Instant::now(), self.node.request_timeout());
+        if self.work.waiting.poll(now, timeout, self.node.locks(), cx).is_ready() {
             return Poll::Ready(Woken::Retry);
         }
-        if let Some(due) = self.work.due(self.node.request_timeout()) {
+        if let Some(due) = self.work.due(timeout) {
             self.arm(due);
         }
         Poll::Pending

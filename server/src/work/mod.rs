@@ -42,7 +42,7 @@ impl<T: Send + 'static> Work<T> {
 
     /// Whether nothing is to be looked after: no request waits, nor does the client pause.
     pub(crate) fn is_idle(&self) -> bool {
-        self.is_empty() && self.waiting.due().is_none()
+        self.is_empty() && !self.waiting.pauses()
     }
 
     /// Whether no more requests are to be taken up, if so many bytes may wait.
@@ -52,6 +52,6 @@ impl<T: Send + 'static> Work<T> {
 
     /// When somebody is to look, if nothing wakes the client's task before.
     pub(crate) fn due(&self, timeout: Duration) -> Option<Instant> {
-        self.durable.due(timeout).into_iter().chain(self.waiting.due()).min()
+        self.durable.due(timeout).into_iter().chain(self.waiting.due(timeout)).min()
     }
 }

@@ -73,21 +73,30 @@ impl Waiting {
         self.pause_until = Some(end);
     }
 
-    /// When [`poll`](Self::poll) is to be asked again, if nothing wakes its task before.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        self.retry_at.into_iter().chain(self.pause_until).min()
+    /// When [`poll`](Self::poll) is to be asked again, if nothing wakes its task before: at the latest when the time of the
+    /// first one is over, which is `timeout`.
+    pub(crate) fn due(&self, timeout: Duration) -> Option<Instant> {
+        let given_up = self.requests.front().map(|(_, request)| request.started + timeout);
+        given_up.into_iter().chain(self.retry_at).chain(self.pause_until).min()
     }
 
-    /// Ready when a pause is over, or requests are to be tried again.
+    /// Whether the client pauses.
+    pub(crate) fn pauses(&self) -> bool {
+        self.pause_until.is_some()
+    }
+
+    /// Ready when a pause is over, or requests are to be tried again, for the last time if their time is over.
     pub(crate) fn poll(
         &mut self,
         now: Instant,
+        timeout: Duration,
         locks: &PartitionLocks,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let pause_is_over = self.pause_until.take_if(|end| *end <= now).is_some();
         let tries_again = match self.requests.front() {
             None => false,
+            Some((_, request)) if request.started + timeout <= now => true,
             Some((Cause::Lock(token), _)) => locks.poll_free(*token, cx).is_ready(),
             Some((Cause::Room, _)) => *self.retry_at.get_or_insert(now + RETRY) <= now,
         };
@@ -111,8 +120,10 @@ mod tests {
     use crate::work::deferred::tests::request;
     use crate::work::pool::Class;
 
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
     fn poll(waiting: &mut Waiting, now: Instant, locks: &PartitionLocks) -> bool {
-        waiting.poll(now, locks, &mut Context::from_waker(Waker::noop())).is_ready()
+        waiting.poll(now, TIMEOUT, locks, &mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[test]
@@ -123,7 +134,7 @@ mod tests {
             waiting.push(Cause::Room, request(stream, Class::Long, now));
         }
         assert!(!poll(&mut waiting, now, &locks));
-        assert_eq!(waiting.due(), Some(now + RETRY));
+        assert_eq!(waiting.due(TIMEOUT), Some(now + RETRY));
         assert!(poll(&mut waiting, now + RETRY, &locks));
         let first = waiting.pop().unwrap();
         let second = waiting.pop().unwrap();
@@ -144,7 +155,13 @@ mod tests {
         let lock = locks.try_lock(&[Token(7)]).unwrap();
         waiting.push(Cause::Lock(Token(7)), request(0, Class::Long, now));
         assert!(!poll(&mut waiting, now + RETRY, &locks));
-        assert_eq!(waiting.due(), None, "whoever has the lock wakes the task");
+        assert_eq!(
+            waiting.due(TIMEOUT),
+            Some(now + TIMEOUT),
+            "whoever has the lock wakes the task"
+        );
+        assert!(poll(&mut waiting, now + TIMEOUT, &locks), "then it is refused");
+        assert!(!poll(&mut waiting, now, &locks));
         drop(lock);
         assert!(poll(&mut waiting, now, &locks));
     }
@@ -158,6 +175,6 @@ mod tests {
         assert!(!poll(&mut waiting, now, &locks));
         assert!(poll(&mut waiting, now + RETRY, &locks));
         assert!(!waiting.holds_input(1));
-        assert_eq!(waiting.due(), None);
+        assert!(!waiting.pauses() && waiting.due(TIMEOUT).is_none());
     }
 }

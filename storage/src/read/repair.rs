@@ -214,7 +214,7 @@ fn between_rows(position: &[u8]) -> Option<SmallVec<[u8; 24]>> {
         bound.pop();
     }
     match bound.as_mut_slice() {
-        [] | [..=BEFORE] => return Some(SmallVec::from_slice(&[BEFORE])),
+        [] | [(..=BEFORE)] => return Some(SmallVec::from_slice(&[BEFORE])),
         [0xff] => return Some(SmallVec::from_slice(&[AFTER])),
         [.., weight @ ROW] => *weight = if behind { AFTER } else { BEFORE },
         [.., BEFORE | AFTER] => {}
