@@ -102,6 +102,8 @@ impl Journal {
         // A process may have been killed between a write, or a rename, and its sync: what is acted on from here must not
         // be lost with the machine's power later.
         if !planted!(TrustWhatIsRead) {
+            // If a sync failed after the file grew, the system may have forgotten that its length is not on disk.
+            file.set_len(len).map_err(failed("grow"))?;
             file.sync_data().map_err(failed("sync"))?;
             fs.sync_dir(dir_of(path)).map_err(failed(SYNC_NAMES))?;
         }

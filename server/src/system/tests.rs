@@ -217,7 +217,10 @@ fn files_and_their_partitions_are_listed() {
     }
     let sstables = "SELECT number, partitions, rows, tombstones, damaged, compacting, created FROM system_views.sstables \
                     WHERE keyspace_name = 'ks' AND table_name = 'n'";
-    assert_eq!(bench.show(sstables), "1 2 51 0 false false null; 2 2 51 0 false false null");
+    assert_eq!(
+        bench.show(sstables),
+        "1 2 51 0 false false 1970-01-12 13:46:40.000+0000; 2 2 51 0 false false 1970-01-12 13:46:40.000+0000"
+    );
     assert_eq!(
         bench.show("SELECT rank, partition, rows, sstables FROM system_views.largest_partitions"),
         "1 a = 1 AND b = 'it''s' 100 2; 2 a = 0 AND b = 'small' 1 1; 3 a = 1 AND b = 'small' 1 1"

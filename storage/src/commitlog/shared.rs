@@ -195,25 +195,25 @@ impl Shared {
     fn prepare_file(self: &Arc<Self>) -> Option<JoinHandle<()>> {
         let job = self.writer.lock().segments.begin_preparing()?;
         let shared = self.clone();
-        let run = move || shared.run_preparing(&job);
+        let run = move || _ = shared.run_preparing(&job);
         let spawned = std::thread::Builder::new().name("commit-log-file".into()).spawn(run);
         spawned
             .inspect_err(|error| tracing::warn!(%error, "no thread to prepare a commit log file"))
             .ok()
     }
 
-    /// The same in the calling thread; whether there was anything to make.
+    /// The same in the calling thread; whether a file was made.
     pub(super) fn prepare_in_turn(&self) -> bool {
-        let Some(job) = self.writer.lock().segments.begin_preparing() else { return false };
-        self.run_preparing(&job);
-        true
+        let job = self.writer.lock().segments.begin_preparing();
+        job.is_some_and(|job| self.run_preparing(&job))
     }
 
-    fn run_preparing(&self, job: &FileJob) {
+    fn run_preparing(&self, job: &FileJob) -> bool {
         let result = job.run();
         if let Err(error) = &result {
             tracing::warn!(%error, "no file could be prepared for the next commit log segment");
         }
         self.writer.lock().segments.end_preparing(job, result.is_ok());
+        result.is_ok()
     }
 }
