@@ -236,7 +236,7 @@ fn lines_with<'a>(code: &'a str, names: &[&str]) -> Vec<(usize, &'a str)> {
     let names_it = |line: &str, name: &str| {
         line.match_indices(name).any(|(at, _)| {
             let inside = name.ends_with(is_word) && line[at + name.len()..].starts_with(is_word);
-            !inside && !(name.starts_with(is_word) && line[..at].ends_with(is_word))
+            !(inside || name.starts_with(is_word) && line[..at].ends_with(is_word))
         })
     };
     let lines = code.lines().enumerate().map(|(i, line)| (i + 1, line));

@@ -178,7 +178,7 @@ fn the_cluster_uses_storages_model_and_not_its_engine() {
                 let is_allowed = |module: &&str| {
                     rest.strip_prefix(*module).is_some_and(|after| !after.starts_with(is_part))
                 };
-                if !STORAGE_MODULES_FOR_CLUSTER.iter().any(|module| is_allowed(&module)) {
+                if !STORAGE_MODULES_FOR_CLUSTER.iter().any(is_allowed) {
                     wrong.push(format!("{file}:{line_number}: {}", line.trim()));
                 }
             }

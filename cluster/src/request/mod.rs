@@ -1,6 +1,6 @@
 //! Requests on their way to replicas, as machines without I/O: what happened goes in, what is to be done comes out.
 //!
-//! - [`write`]: a write to several replicas.
+//! - [`mod@write`]: a write to several replicas.
 //! - [`read`]: a read of one set of replicas: data and digests, merged pages, repair; [`range`]: of a range of tokens.
 //!
 //! A machine is made when the request begins, is told of what happens ([`write::Write::on`]), and says what is to be done

@@ -245,7 +245,7 @@ impl Read {
 
     fn ask(&mut self, node: NodeIndex, effects: &mut Effects) {
         let mut command = Arc::clone(&self.data);
-        let data_comes = self.asked.first().is_some();
+        let data_comes = !self.asked.is_empty();
         if data_comes && matches!(self.phase, Phase::Digests) {
             command = Arc::new(ReadCommand { answer: AnswerKind::Digest, ..(*command).clone() });
         }

@@ -340,10 +340,7 @@ mod tests {
             let all = inputs.into_iter().chain([Input::Deadline]);
             for input in all {
                 let new = on(&mut write, input);
-                let refused = effects.iter().any(|e| *e == Effect::Hint(match input {
-                    Input::Ack(node) => node,
-                    _ => u32::MAX,
-                }));
+                let refused = matches!(input, Input::Ack(node) if effects.contains(&Effect::Hint(node)));
                 if let Input::Ack(node) = input && asked.contains(&node) && !refused {
                     acked.insert(node);
                 }

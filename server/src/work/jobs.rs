@@ -34,7 +34,9 @@ pub(crate) struct Jobs<T> {
 
 /// What is through and not yet taken, and who waits for it.
 #[derive(Debug)]
-struct Finished<T>(Mutex<(VecDeque<(Class, T)>, Option<Waker>)>);
+struct Finished<T>(Mutex<Mailbox<T>>);
+
+type Mailbox<T> = (VecDeque<(Class, T)>, Option<Waker>);
 
 impl<T> Default for Jobs<T> {
     fn default() -> Self {

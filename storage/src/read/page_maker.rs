@@ -157,6 +157,7 @@ fn is_static(entry: &Entry<'_>) -> bool {
 }
 
 /// The entries of a page, in the order of the walk.
+#[allow(clippy::large_enum_variant)] // one for each page, on the stack
 enum Entries {
     Forward(BlockRunBuilder),
     /// A block has them in the order of keys: they wait for that.

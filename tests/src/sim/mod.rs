@@ -8,7 +8,7 @@
 //! stopped between two of its writes, and clients go on meanwhile.
 //!
 //! - [`world`] is the node and what it lives in; [`client`] a session and its requests.
-//! - [`table`], [`value`], [`model`], [`select`], [`write`] are the model: it uses nothing of the storage engine.
+//! - [`table`], [`value`], [`model`], [`select`], [`mod@write`] are the model: it uses nothing of the storage engine.
 //! - [`generate`] makes tables and statements; [`statements`], [`schema`] and [`crash`] do what may happen and check it.
 //!
 //! Equal seeds make equal traces: a hash of every statement, answer, fault and call of the disk. What the model can't tell

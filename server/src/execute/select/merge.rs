@@ -165,14 +165,14 @@ impl Walk<'_, '_> {
         let left: Vec<Interval> = self
             .in_direction(intervals)
             .cloned()
-            .map(|interval| self.from_start(interval, start))
+            .map(|interval| self.beyond_start(interval, start))
             .collect();
         let rows = page.rows_wanted(page.left_in_lane(prefix));
         self.want_partition(prefix, left.iter(), None, rows, page);
     }
 
     /// What of an interval is left from where a lane starts.
-    fn from_start(&self, mut interval: Interval, start: Option<&[u8]>) -> Interval {
+    fn beyond_start(&self, mut interval: Interval, start: Option<&[u8]>) -> Interval {
         match (self.direction(), start) {
             (_, None) => {}
             (Direction::Forward, Some(start)) if *interval.lower < *start => {
@@ -305,7 +305,7 @@ impl Walk<'_, '_> {
                 lane.rows = None;
             }
             let Some(interval) = lane.intervals.pop() else { return Ok(false) };
-            let interval = self.from_start(interval, lane.start.as_deref());
+            let interval = self.beyond_start(interval, lane.start.as_deref());
             let prefix = &lane.partition.prefix;
             if let Some((lower, upper)) = self.bounds(prefix, &interval, None) {
                 lane.rows = self.source.scan_partition(prefix, &lower, &upper, self.direction())?;

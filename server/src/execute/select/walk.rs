@@ -127,7 +127,7 @@ impl Walk<'_, '_> {
         let upper = [prefix, &[STATIC + 1]].concat();
         // Sent again and again, a large one would leave no room for rows.
         let is_wanted = wanted && !self.knows(prefix, &lower, &upper);
-        is_wanted.then(|| KeyInterval { lower, upper, partition_len: Some(prefix.len()) })
+        is_wanted.then_some(KeyInterval { lower, upper, partition_len: Some(prefix.len()) })
     }
 
     /// Whether it is known how a walk through these keys of a partition begins.
