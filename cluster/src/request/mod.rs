@@ -13,6 +13,7 @@ pub mod read;
 mod tests;
 pub mod write;
 
+use smallvec::SmallVec;
 use tholos_grammar::consistency::Consistency;
 
 use crate::ring::NodeIndex;
@@ -28,32 +29,46 @@ pub enum Refusal {
     Unreachable,
 }
 
+/// Replicas that did not do what they were asked to, and why.
+pub type Refusals = SmallVec<[(NodeIndex, Refusal); 3]>;
+
 /// Why a request failed, with the counts that clients are told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Too few replicas answered in time; those that did not may still do what was asked.
-    #[error("{received} of the {required} replicas that {consistency} needs answered in time")]
+    /// Fewer replicas alive than the level needs: none was asked.
+    #[error("{level} needs {required} replicas, and {alive} are alive")]
+    Unavailable {
+        /// The level.
+        level: Consistency,
+        /// Replicas it needs.
+        required: u32,
+        /// Replicas alive.
+        alive: u32,
+    },
+    /// Too few answered in time; those that did not may still do what was asked.
+    #[error("{level} needs {required} replicas, and {received} answered in time")]
     Timeout {
         /// The level.
-        consistency: Consistency,
+        level: Consistency,
+        /// Replicas it needs.
+        required: u32,
         /// Replicas that answered.
         received: u32,
-        /// Replicas that the level needs.
-        required: u32,
+        /// Of a read: whether one of them sent data, not a digest.
+        data_present: bool,
     },
-    /// Too many replicas refused for the level to be met.
-    #[error(
-        "{received} replicas did it, {} refused, and {consistency} needs {required}",
-        refusals.len()
-    )]
+    /// Too many refused for the level to be met.
+    #[error("{level} needs {required} replicas, {received} answered and {} refused", refusals.len())]
     Failure {
         /// The level.
-        consistency: Consistency,
+        level: Consistency,
+        /// Replicas it needs.
+        required: u32,
         /// Replicas that answered.
         received: u32,
-        /// Replicas that the level needs.
-        required: u32,
+        /// Of a read: whether one of them sent data, not a digest.
+        data_present: bool,
         /// Who refused, and why.
-        refusals: Vec<(NodeIndex, Refusal)>,
+        refusals: Refusals,
     },
 }

@@ -15,7 +15,8 @@ use tholos_grammar::token::Token;
 use tholos_storage::model::position::{token_of, token_prefix};
 use tholos_storage::model::read::{KeyInterval, ReadCommand};
 
-use super::read::{Effect, Effects, Input, Micros, Part, Read, ReadContext, ReadError, Rows};
+use super::RequestError;
+use super::read::{Effect, Effects, Input, Micros, Part, Read, ReadContext, Rows};
 use crate::placement::Placement;
 use crate::ring::NodeIndex;
 
@@ -140,7 +141,7 @@ impl RangeRead {
         }
     }
 
-    fn end(&mut self, result: Result<Rows, ReadError>, effects: &mut Effects) {
+    fn end(&mut self, result: Result<Rows, RequestError>, effects: &mut Effects) {
         self.is_over = true;
         self.waiting.clear();
         self.begun.clear();
@@ -150,7 +151,7 @@ impl RangeRead {
 
 impl Begun {
     /// Passes effects on, but for the result, which is kept.
-    fn pass_on(&mut self, own: Effects, effects: &mut Effects) -> Result<(), ReadError> {
+    fn pass_on(&mut self, own: Effects, effects: &mut Effects) -> Result<(), RequestError> {
         for effect in own {
             match effect {
                 Effect::Done(result) => self.result = Some(result?),

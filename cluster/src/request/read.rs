@@ -23,7 +23,7 @@ use tholos_storage::read::page::{Answer, Page, digest};
 use tholos_storage::read::repair::repairs;
 use tholos_storage::read::run::MergedRun;
 
-use super::Refusal;
+use super::{Refusal, Refusals, RequestError};
 use crate::consistency::{Acks, met, required, shortage};
 use crate::placement::Placement;
 use crate::ring::NodeIndex;
@@ -88,7 +88,7 @@ pub enum Effect {
         mutations: Arc<[Mutation]>,
     },
     /// The request is over.
-    Done(Result<Rows, ReadError>),
+    Done(Result<Rows, RequestError>),
 }
 
 /// What is to be done, in order.
@@ -101,50 +101,6 @@ pub struct Rows {
     pub runs: Vec<MergedRun>,
     /// How many mutations repaired replicas meanwhile.
     pub repairs: u32,
-}
-
-/// Replicas that failed, with why.
-pub type Failures = SmallVec<[(NodeIndex, Refusal); 3]>;
-
-/// Why a read was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    /// Fewer replicas alive than the level needs: none was asked.
-    #[error("{level} needs {required} replicas, and {alive} are alive")]
-    Unavailable {
-        /// The level.
-        level: Consistency,
-        /// Replicas it needs.
-        required: u32,
-        /// Replicas alive.
-        alive: u32,
-    },
-    /// Too few answered in time.
-    #[error("{level} needs {required} replicas, and {received} answered in time")]
-    Timeout {
-        /// The level.
-        level: Consistency,
-        /// Replicas it needs.
-        required: u32,
-        /// Replicas that answered.
-        received: u32,
-        /// Whether one of them sent data, not a digest.
-        data_present: bool,
-    },
-    /// Too few are left that did not fail.
-    #[error("{level} needs {required} replicas, {received} answered and {} failed", failures.len())]
-    Failure {
-        /// The level.
-        level: Consistency,
-        /// Replicas it needs.
-        required: u32,
-        /// Replicas that answered.
-        received: u32,
-        /// Whether one of them sent data, not a digest.
-        data_present: bool,
-        /// Who failed, with why.
-        failures: Failures,
-    },
 }
 
 /// What all reads of one statement have in common.
@@ -167,7 +123,7 @@ pub struct Read {
     /// Replicas that may still be asked, the best one last.
     spare: SmallVec<[NodeIndex; 3]>,
     asked: SmallVec<[Asked; 3]>,
-    failures: Failures,
+    refusals: Refusals,
     phase: Phase,
 }
 
@@ -203,12 +159,12 @@ impl Read {
     ) -> Read {
         let (chosen, spare) = choose(&context, replicas);
         let data = Arc::new(ReadCommand { answer: AnswerKind::Data, ..command });
-        let (asked, failures, phase) = (SmallVec::new(), Failures::new(), Phase::Digests);
-        let mut read = Read { context, part, data, spare, asked, failures, phase };
+        let (asked, refusals, phase) = (SmallVec::new(), Refusals::new(), Phase::Digests);
+        let mut read = Read { context, part, data, spare, asked, refusals, phase };
         let acks = Acks::of(&read.context.placement, replicas.iter().copied());
         if let Some(short) = shortage(read.context.level, &read.context.placement, &acks) {
             let (level, required, alive) = (read.context.level, short.required, short.present);
-            read.end(Err(ReadError::Unavailable { level, required, alive }), effects);
+            read.end(Err(RequestError::Unavailable { level, required, alive }), effects);
             return read;
         }
         for node in chosen {
@@ -268,7 +224,7 @@ impl Read {
     /// A replica can't: another one is asked in its place.
     fn failed(&mut self, from: NodeIndex, reason: Refusal, effects: &mut Effects) {
         let Some(at) = self.asked.iter().position(|asked| asked.node == from) else { return };
-        self.failures.push((from, reason));
+        self.refusals.push((from, reason));
         if matches!(self.phase, Phase::Repairs(_)) {
             // What it had counts, but it does not have what the client is told.
             return;
@@ -300,7 +256,7 @@ impl Read {
                 }
             }
             Phase::Repairs(_) => {
-                let failed = |node| self.failures.iter().any(|(other, _)| *other == node);
+                let failed = |node| self.refusals.iter().any(|(other, _)| *other == node);
                 if self.asked.iter().all(|asked| asked.is_repaired || failed(asked.node)) {
                     self.end_repairs(effects);
                 }
@@ -308,12 +264,12 @@ impl Read {
             Phase::Over => return,
         }
         if !self.is_over() && !self.may_be_met() {
-            let error = ReadError::Failure {
+            let error = RequestError::Failure {
                 level: self.context.level,
                 required: self.required(),
                 received: self.received(),
                 data_present: self.has_data(),
-                failures: self.failures.clone(),
+                refusals: self.refusals.clone(),
             };
             self.end(Err(error), effects);
         }
@@ -353,7 +309,7 @@ impl Read {
             Ok(merged) => merged,
             Err(_) => {
                 // Pages were looked at when they came: nothing in them is malformed.
-                self.failures.extend(self.asked.drain(..).map(|a| (a.node, Refusal::Failed)));
+                self.refusals.extend(self.asked.drain(..).map(|a| (a.node, Refusal::Failed)));
                 return;
             }
         };
@@ -415,12 +371,12 @@ impl Read {
         if let Phase::Repairs(_) | Phase::Pages | Phase::Digests = self.phase {
             let (level, required) = (self.context.level, self.required());
             let (received, data_present) = (self.received(), self.has_data());
-            let error = ReadError::Timeout { level, required, received, data_present };
+            let error = RequestError::Timeout { level, required, received, data_present };
             self.end(Err(error), effects);
         }
     }
 
-    fn end(&mut self, result: Result<Rows, ReadError>, effects: &mut Effects) {
+    fn end(&mut self, result: Result<Rows, RequestError>, effects: &mut Effects) {
         self.phase = Phase::Over;
         effects.push(Effect::Done(result));
     }
@@ -432,7 +388,7 @@ impl Read {
 
     /// Whether those that did not fail are enough.
     fn may_be_met(&self) -> bool {
-        let failed = |node: &NodeIndex| self.failures.iter().any(|(other, _)| other == node);
+        let failed = |node: &NodeIndex| self.refusals.iter().any(|(other, _)| other == node);
         let asked = self.asked.iter().map(|asked| asked.node);
         self.is_met(asked.filter(|node| !failed(node)).chain(self.spare.iter().copied()))
     }

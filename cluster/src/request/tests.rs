@@ -14,8 +14,9 @@ use tholos_storage::schema::TableId;
 use uuid::Uuid;
 
 use super::Refusal;
+use super::RequestError;
 use super::range::RangeRead;
-use super::read::{Effect, Effects, Input, Read, ReadContext, ReadError, Rows};
+use super::read::{Effect, Effects, Input, Read, ReadContext, Rows};
 use crate::placement::{Placement, Replication};
 use crate::ring::{Node, NodeIndex, Ring};
 
@@ -86,7 +87,7 @@ fn asked(effects: &Effects) -> Vec<(NodeIndex, AnswerKind)> {
     reads.collect()
 }
 
-fn done(effects: &Effects) -> Option<Result<Rows, ReadError>> {
+fn done(effects: &Effects) -> Option<Result<Rows, RequestError>> {
     let mut all = effects.iter().filter_map(|effect| match effect {
         Effect::Done(result) => Some(result.clone()),
         _ => None,
@@ -125,7 +126,7 @@ impl Run {
         self.on(1, Input::Failed { part: 0, from, reason: Refusal::Overloaded })
     }
 
-    fn error(&self) -> ReadError {
+    fn error(&self) -> RequestError {
         done(&self.effects).expect("it is over").expect_err("it failed")
     }
 }
@@ -155,7 +156,7 @@ fn too_few_alive_is_said_before_any_is_asked() {
     let run = Run::begin(context(Consistency::Quorum, 5, 3), &[2]);
     assert_eq!(asked(&run.effects), []);
     let level = Consistency::Quorum;
-    assert_eq!(run.error(), ReadError::Unavailable { level, required: 2, alive: 1 });
+    assert_eq!(run.error(), RequestError::Unavailable { level, required: 2, alive: 1 });
 }
 
 #[test]
@@ -177,12 +178,12 @@ fn failures_are_told_with_counts_and_reasons() {
     let reason = Refusal::Overloaded;
     assert_eq!(
         run.error(),
-        ReadError::Failure {
+        RequestError::Failure {
             level: Consistency::Quorum,
             required: 2,
             received: 1,
             data_present: true,
-            failures: [(1, reason), (2, reason)].into_iter().collect(),
+            refusals: [(1, reason), (2, reason)].into_iter().collect(),
         }
     );
 }
@@ -194,7 +195,7 @@ fn what_does_not_come_in_time_is_told_with_counts() {
     assert!(done(&run.effects).is_none());
     run.on(DEADLINE, Input::Tick);
     let level = Consistency::All;
-    let timeout = ReadError::Timeout { level, required: 3, received: 1, data_present: false };
+    let timeout = RequestError::Timeout { level, required: 3, received: 1, data_present: false };
     assert_eq!(run.error(), timeout);
 }
 
@@ -218,7 +219,7 @@ fn a_page_of_something_else_counts_as_failed() {
     run.on(1, Input::Answered { part: 0, from: 0, answer: answer(&other, None) });
     assert_eq!(asked(&run.effects), [(0, Data), (1, Data)]);
     run.on(1, Input::Answered { part: 0, from: 1, answer: Answer::Pages(vec![]) });
-    assert!(matches!(run.error(), ReadError::Failure { received: 0, .. }));
+    assert!(matches!(run.error(), RequestError::Failure { received: 0, .. }));
 }
 
 #[test]
@@ -241,7 +242,7 @@ fn levels_of_one_data_centre_ask_no_other() {
 struct Ranges {
     range: RangeRead,
     asks: Vec<(u32, NodeIndex, ReadCommand)>,
-    result: Option<Result<Rows, ReadError>>,
+    result: Option<Result<Rows, RequestError>>,
 }
 
 impl Ranges {

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::token::Token;
 
-use super::{Refusal, RequestError};
+use super::{Refusal, Refusals, RequestError};
 use crate::consistency::{Acks, Shortage, shortage};
 use crate::placement::Placement;
 use crate::ring::NodeIndex;
@@ -30,7 +30,7 @@ pub struct Write {
     acks: Acks,
     /// Replicas that were sent it and have not answered.
     waiting: SmallVec<[NodeIndex; 3]>,
-    refusals: Vec<(NodeIndex, Refusal)>,
+    refusals: Refusals,
     /// Replicas that were left a hint; for ANY one of them is enough.
     hinted: u32,
     answered: bool,
@@ -82,7 +82,7 @@ impl Write {
             return Err(shortage);
         }
         effects.extend(waiting.iter().map(|node| Effect::Send(*node)));
-        let (acks, refusals) = (Acks::new(), Vec::new());
+        let (acks, refusals) = (Acks::new(), Refusals::new());
         let mut write =
             Write { placement, consistency, acks, waiting, refusals, hinted: 0, answered: false };
         for node in dead {
@@ -169,13 +169,19 @@ impl Write {
 
     fn timeout(&self) -> RequestError {
         let (received, required) = self.counts();
-        RequestError::Timeout { consistency: self.consistency, received, required }
+        RequestError::Timeout { level: self.consistency, required, received, data_present: false }
     }
 
     fn failure(&self) -> RequestError {
         let (received, required) = self.counts();
         let refusals = self.refusals.clone();
-        RequestError::Failure { consistency: self.consistency, received, required, refusals }
+        RequestError::Failure {
+            level: self.consistency,
+            required,
+            received,
+            data_present: false,
+            refusals,
+        }
     }
 }
 
@@ -252,10 +258,11 @@ mod tests {
         assert_eq!(on(&mut write, Input::Ack(0)), []);
         let refused = on(&mut write, Input::Refused(1, Refusal::Overloaded));
         let error = RequestError::Failure {
-            consistency: Consistency::Quorum,
-            received: 1,
+            level: Consistency::Quorum,
             required: 2,
-            refusals: vec![(1, Refusal::Overloaded)],
+            received: 1,
+            data_present: false,
+            refusals: Refusals::from_slice(&[(1, Refusal::Overloaded)]),
         };
         assert_eq!(refused, [Effect::Hint(1), Effect::Answer(Err(error))]);
         assert!(write.is_over());
@@ -266,8 +273,12 @@ mod tests {
         let placement = placement(&[3], 3);
         let (mut write, _) = begin(&placement, Consistency::All, &[]).unwrap();
         on(&mut write, Input::Ack(0));
-        let error =
-            RequestError::Timeout { consistency: Consistency::All, received: 1, required: 3 };
+        let error = RequestError::Timeout {
+            level: Consistency::All,
+            required: 3,
+            received: 1,
+            data_present: false,
+        };
         let effects = on(&mut write, Input::Deadline);
         assert_eq!(effects, [Effect::Hint(1), Effect::Hint(2), Effect::Answer(Err(error))]);
         assert_eq!(on(&mut write, Input::Ack(1)), [], "too late");
