@@ -124,7 +124,8 @@ impl Walk<'_, '_> {
     pub(super) fn static_interval(&self, prefix: &[u8], page: &Page<'_>) -> Option<KeyInterval> {
         let wanted = page.layout.needs_static() || self.shows_static_only();
         let lower = [prefix, &[STATIC]].concat();
-        let upper = [prefix, &[STATIC + 1]].concat();
+        // As where a page is cut: the bound is an entry's key and a zero byte, so that a walk can go on from it.
+        let upper = [prefix, &[STATIC, 0]].concat();
         // Sent again and again, a large one would leave no room for rows.
         let is_wanted = wanted && !self.knows(prefix, &lower, &upper);
         is_wanted.then_some(KeyInterval { lower, upper, partition_len: Some(prefix.len()) })
