@@ -121,32 +121,16 @@ fn quorum(factor: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     use proptest::prelude::*;
-    use tholos_grammar::token::Token;
-    use uuid::Uuid;
 
     use super::*;
     use crate::placement::Replication;
-    use crate::ring::{Node, Ring};
+    use crate::testing::ring;
 
     /// `counts` nodes per data centre, seen from `dc0`.
-    fn placement(counts: &[usize], replication: &Replication) -> Placement {
-        let mut nodes = Vec::new();
-        for (data_center, count) in counts.iter().enumerate() {
-            for _ in 0..*count {
-                let number = nodes.len() as u16 + 1;
-                nodes.push(Node {
-                    host_id: Uuid::from_u128(u128::from(number)),
-                    address: ([127, 0, 0, 1], number).into(),
-                    data_center: format!("dc{data_center}"),
-                    rack: "r".to_string(),
-                    tokens: vec![Token(i64::from(number) * 1000)],
-                });
-            }
-        }
-        Placement::new(Arc::new(Ring::new(nodes).unwrap()), replication, 0)
+    fn placement(counts: &[u16], replication: &Replication) -> Placement {
+        Placement::new(ring(counts), replication, 0)
     }
 
     fn topology(factors: &[u32]) -> Replication {

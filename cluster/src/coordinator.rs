@@ -185,7 +185,8 @@ mod tests {
 
     use super::*;
     use crate::placement::Replication;
-    use crate::ring::{Node, Ring};
+    use crate::ring::Ring;
+    use crate::testing::node;
 
     /// Counts what reaches it.
     #[derive(Default)]
@@ -212,18 +213,9 @@ mod tests {
         }
     }
 
-    fn node(number: u16) -> Node {
-        Node {
-            host_id: Uuid::from_u128(u128::from(number)),
-            address: ([127, 0, 0, 1], number).into(),
-            data_center: "dc1".to_string(),
-            rack: "r1".to_string(),
-            tokens: vec![Token(i64::from(number))],
-        }
-    }
-
     fn placement(nodes: u16, factor: u32) -> Arc<Placement> {
-        let ring = Ring::new((1..=nodes).map(node).collect()).unwrap();
+        let nodes = (1..=nodes).map(|number| node(number, "dc1", i64::from(number)));
+        let ring = Ring::new(nodes.collect()).unwrap();
         Arc::new(Placement::new(Arc::new(ring), &Replication::Simple { factor }, 0))
     }
 

@@ -16,3 +16,5 @@ pub mod metadata;
 pub mod placement;
 pub mod request;
 pub mod ring;
+#[cfg(test)]
+mod testing;

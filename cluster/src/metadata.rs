@@ -120,19 +120,12 @@ fn placements(
 #[cfg(test)]
 mod tests {
     use tholos_grammar::token::Token;
-    use uuid::Uuid;
 
     use super::*;
-    use crate::ring::Node;
+    use crate::testing::node;
 
     fn metadata() -> ClusterMetadata {
-        let node = |number: u16| Node {
-            host_id: Uuid::from_u128(u128::from(number)),
-            address: ([127, 0, 0, 1], number).into(),
-            data_center: "dc1".to_string(),
-            rack: format!("r{number}"),
-            tokens: vec![Token(i64::from(number) * 100)],
-        };
+        let node = |number: u16| node(number, "dc1", i64::from(number) * 100);
         let ring = Arc::new(Ring::new((1..=3).map(node).collect()).unwrap());
         ClusterMetadata::new(ring, 0, Arc::default()).unwrap()
     }

@@ -363,23 +363,17 @@ mod tests {
     use std::collections::BTreeSet;
 
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     use super::*;
     use crate::ring::{Node, allocate_tokens};
+    use crate::testing::node;
 
     fn ring(places: &[(&str, &str)], seed: u64) -> Arc<Ring> {
         let mut taken = Vec::new();
         let nodes = (1u16..).zip(places).map(|(port, (data_center, rack))| {
             let tokens = allocate_tokens(&taken, 4, seed.wrapping_add(u64::from(port)));
             taken.extend_from_slice(&tokens);
-            Node {
-                host_id: Uuid::from_u128(u128::from(port)),
-                address: ([127, 0, 0, 1], port).into(),
-                data_center: data_center.to_string(),
-                rack: rack.to_string(),
-                tokens,
-            }
+            Node { rack: rack.to_string(), tokens, ..node(port, *data_center, 0) }
         });
         Arc::new(Ring::new(nodes.collect()).unwrap())
     }

@@ -174,13 +174,8 @@ mod tests {
     use super::*;
 
     fn node(port: u16, tokens: &[i64]) -> Node {
-        Node {
-            host_id: Uuid::from_u128(u128::from(port)),
-            address: ([127, 0, 0, 1], port).into(),
-            data_center: "dc1".to_string(),
-            rack: "rack1".to_string(),
-            tokens: tokens.iter().copied().map(Token).collect(),
-        }
+        let tokens = tokens.iter().copied().map(Token).collect();
+        Node { tokens, ..crate::testing::node(port, "dc1", 0) }
     }
 
     #[test]

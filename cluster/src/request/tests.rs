@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tholos_grammar::consistency::Consistency;
-use tholos_grammar::token::Token;
 use tholos_storage::model::entry::Direction;
 use tholos_storage::model::position::token_prefix;
 use tholos_storage::model::read::{AnswerKind, KeyInterval, ReadCommand, ReadLimits};
@@ -13,24 +12,19 @@ use tholos_storage::read::page::{Answer, Page, digest};
 use tholos_storage::schema::TableId;
 use uuid::Uuid;
 
-use super::Refusal;
-use super::RequestError;
 use super::range::RangeRead;
 use super::read::{Effect, Effects, Input, Read, ReadContext, Rows};
+use super::{Refusal, RequestError};
 use crate::placement::{Placement, Replication};
-use crate::ring::{Node, NodeIndex, Ring};
+use crate::ring::{NodeIndex, Ring};
+use crate::testing::node;
 
 const DEADLINE: i64 = 1_000;
 
 /// Nodes with one token each: 10, 20, 30, ...; every other one in another data centre if there are two.
 fn ring(nodes: u16, data_centers: u16) -> Arc<Ring> {
-    let node = |index: u16| Node {
-        host_id: Uuid::from_u128(u128::from(index)),
-        address: ([127, 0, 0, 1], index).into(),
-        data_center: format!("dc{}", index % data_centers),
-        rack: "r".to_string(),
-        tokens: vec![Token(i64::from(index + 1) * 10)],
-    };
+    let node =
+        |index: u16| node(index, format!("dc{}", index % data_centers), i64::from(index + 1) * 10);
     Arc::new(Ring::new((0..nodes).map(node).collect()).unwrap())
 }
 

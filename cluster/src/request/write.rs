@@ -190,31 +190,17 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     use super::*;
     use crate::consistency::met;
     use crate::placement::Replication;
-    use crate::ring::{Node, Ring};
+    use crate::testing::ring;
 
     /// So many nodes in each data centre, as the first one sees them; `factor` replicas in each.
     fn placement(counts: &[u16], factor: u32) -> Arc<Placement> {
-        let mut nodes = Vec::new();
-        for (data_center, count) in counts.iter().enumerate() {
-            for _ in 0..*count {
-                let number = nodes.len() as u16 + 1;
-                nodes.push(Node {
-                    host_id: Uuid::from_u128(u128::from(number)),
-                    address: ([127, 0, 0, 1], number).into(),
-                    data_center: format!("dc{data_center}"),
-                    rack: "r".to_string(),
-                    tokens: vec![Token(i64::from(number))],
-                });
-            }
-        }
         let names = (0..counts.len()).map(|data_center| (format!("dc{data_center}"), factor));
         let replication = Replication::NetworkTopology { factors: BTreeMap::from_iter(names) };
-        Arc::new(Placement::new(Arc::new(Ring::new(nodes).unwrap()), &replication, 0))
+        Arc::new(Placement::new(ring(counts), &replication, 0))
     }
 
     fn begin(
