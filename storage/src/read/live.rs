@@ -165,8 +165,8 @@ impl LiveRows {
         }
     }
 
-    /// After the budget was spent, or the walk was cut: the bound that a further scan of the rest is to have as `lower`, or in reverse as
-    /// `upper`. `None` while there is nothing to go on with.
+    /// After the budget was spent, or the walk was cut: the bound that a further scan of the rest is to have as `lower`, or
+    /// in reverse as `upper`. `None` while there is nothing to go on with.
     pub fn resume_at(&self) -> Option<&[u8]> {
         self.resume.as_deref()
     }

@@ -141,8 +141,7 @@ impl MergeCursor {
     pub(super) fn deletions_at_start(&self) -> (Deletion, Deletion) {
         let deletions = self.inputs.iter().map(|input| input.cursor.partition_deletion());
         let partition = deletions.max().unwrap_or(Deletion::NONE);
-        let range = self.inputs.iter().map(|input| input.open).max().unwrap_or(Deletion::NONE);
-        (partition, if range > partition { range } else { Deletion::NONE })
+        (partition, self.range_deletion_above(partition))
     }
 
     /// The same below the place that a reverse walk has got to, in that partition.
@@ -153,12 +152,8 @@ impl MergeCursor {
         if self.partition == partition {
             return Ok((self.partition_deletion, self.range_deletion));
         }
-        let mut deletion = Deletion::NONE;
-        for source in &self.sources {
-            deletion = deletion.max(source.partition_deletion(partition)?);
-        }
-        let range = self.inputs.iter().map(|input| input.open).max().unwrap_or(Deletion::NONE);
-        Ok((deletion, if range > deletion { range } else { Deletion::NONE }))
+        let deletion = self.deletion_of(partition)?;
+        Ok((deletion, self.range_deletion_above(deletion)))
     }
 
     /// The entry it is at is one that no reader sees.
@@ -251,13 +246,10 @@ impl MergeCursor {
             return Ok(());
         }
         let starts_here = is_first && self.start.starts_with(&self.partition);
-        self.partition_deletion = Deletion::NONE;
-        if self.direction == Direction::Reverse {
-            for source in &self.sources {
-                let deletion = source.partition_deletion(&self.partition)?;
-                self.partition_deletion = self.partition_deletion.max(deletion);
-            }
-        }
+        self.partition_deletion = match self.direction {
+            Direction::Forward => Deletion::NONE,
+            Direction::Reverse => self.deletion_of(&self.partition)?,
+        };
         for input in self.inputs.iter_mut() {
             if starts_here {
                 let deletion = input.cursor.partition_deletion();
@@ -308,9 +300,23 @@ impl MergeCursor {
         }
     }
 
+    /// The deletion of a partition in those sources that may have any.
+    fn deletion_of(&self, partition: &[u8]) -> Result<Deletion, StorageError> {
+        let mut deletion = Deletion::NONE;
+        for source in &self.sources {
+            deletion = deletion.max(source.partition_deletion(partition)?);
+        }
+        Ok(deletion)
+    }
+
     fn effective_range_deletion(&self) -> Deletion {
+        self.range_deletion_above(self.partition_deletion)
+    }
+
+    /// The range deletion in force, if it deletes more than that of the partition.
+    fn range_deletion_above(&self, partition: Deletion) -> Deletion {
         let open = self.inputs.iter().map(|input| input.open).max().unwrap_or(Deletion::NONE);
-        if open > self.partition_deletion { open } else { Deletion::NONE }
+        if open > partition { open } else { Deletion::NONE }
     }
 
     fn partition_entry(&mut self) -> At {

@@ -53,17 +53,23 @@ impl Source {
 
     /// The deletion of a partition, here.
     pub(super) fn partition_deletion(&self, partition: &[u8]) -> Result<Deletion, StorageError> {
-        let table = match self {
+        match self {
             Source::Memtable(memtable) => return Ok(memtable.partition_deletion(partition)),
-            Source::Page(page) => return page.run().partition_deletion(partition),
-            Source::Table(table) => table,
-        };
-        if !table.may_contain(partition)? {
-            return Ok(Deletion::NONE);
+            Source::Page(page) => {
+                let start = page.run().start();
+                if *start.partition == *partition && !start.partition_deletion.is_none() {
+                    return Ok(start.partition_deletion);
+                }
+            }
+            Source::Table(table) => {
+                if !table.may_contain(partition)? {
+                    return Ok(Deletion::NONE);
+                }
+            }
         }
         let header = [partition, &[position::HEADER]].concat();
         let after = [partition, &[position::HEADER + 1]].concat();
-        let mut cursor = table.cursor(&header, Some(&after), Direction::Forward)?;
+        let mut cursor = self.cursor(&header, &after, Direction::Forward)?;
         match cursor.advance()? {
             Some(Entry { content: Content::Partition(deletion), .. }) => Ok(deletion),
             _ => Ok(Deletion::NONE),

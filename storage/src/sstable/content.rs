@@ -2,7 +2,7 @@
 
 use super::block::Kind;
 use super::block_cursor::BlockEntry;
-use super::format::{Malformed, decode_deletion};
+use super::format::{Malformed, decode_deletion, encode_deletion};
 use crate::model::entry::{Content, RowRef};
 use crate::model::{Deletion, Timestamp};
 
@@ -15,6 +15,23 @@ pub(super) fn decode_content<'a>(
         return Ok(Content::Row(RowRef { head: entry.row_head, body: entry.payload, base }));
     }
     decode_deletions(entry.kind, entry.payload, base)
+}
+
+/// Appends what a marker says, and names the kind of its entry.
+pub(super) fn encode_marker(
+    out: &mut Vec<u8>,
+    before: Deletion,
+    after: Deletion,
+    base: Timestamp,
+) -> Kind {
+    for side in [before, after].into_iter().filter(|side| !side.is_none()) {
+        encode_deletion(out, side, base);
+    }
+    match (before.is_none(), after.is_none()) {
+        (true, _) => Kind::Open,
+        (_, true) => Kind::Close,
+        _ => Kind::Boundary,
+    }
 }
 
 /// What a partition's header or a marker says.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::block::{Block, BlockBuilder, Kind, NewEntry};
 use super::block_cursor::{BlockCursor, BlockEntry};
-use super::content::decode_content;
+use super::content::{decode_content, encode_marker};
 use super::format::encode_deletion;
 use super::index::StartState;
 use super::short_key::KeyTypes;
@@ -63,14 +63,7 @@ impl BlockRunBuilder {
                 Kind::Header
             }
             Content::Marker { before, after } => {
-                for side in [before, after].into_iter().filter(|side| !side.is_none()) {
-                    encode_deletion(&mut self.payload, side, BASE);
-                }
-                match (before.is_none(), after.is_none()) {
-                    (true, _) => Kind::Open,
-                    (_, true) => Kind::Close,
-                    _ => Kind::Boundary,
-                }
+                encode_marker(&mut self.payload, before, after, BASE)
             }
         };
         self.block.add(NewEntry { kind, key, partition_len, row_head, payload: &self.payload });
@@ -189,24 +182,6 @@ impl BlockRun {
         direction: Direction,
     ) -> Result<BlockRunCursor, StorageError> {
         BlockRunCursor::open(self, lower, upper, direction)
-    }
-
-    /// The deletion of a partition, here.
-    ///
-    /// # Errors
-    /// As [`cursor`](Self::cursor).
-    pub fn partition_deletion(&self, partition: &[u8]) -> Result<Deletion, StorageError> {
-        let before = self.start.partition_deletion;
-        if *self.start.partition == *partition && !before.is_none() {
-            return Ok(before);
-        }
-        let header = [partition, &[position::HEADER]].concat();
-        let after = [partition, &[position::HEADER + 1]].concat();
-        let mut cursor = self.cursor(&header, &after, Direction::Forward)?;
-        match cursor.advance()? {
-            Some(Entry { content: Content::Partition(deletion), .. }) => Ok(deletion),
-            _ => Ok(Deletion::NONE),
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 pub use self::append::AppendError;
 use super::block::{BlockBuilder, Kind, NewEntry, common_prefix};
 use super::compression::compress;
+use super::content::encode_marker;
 use super::filter;
 use super::format::{Footer, MAGIC, Section, encode_deletion};
 use super::index::{BlockPointer, IndexEntry, StartState};
@@ -263,14 +264,7 @@ impl SsTableWriter {
                 }
                 self.statistics.marker(before, after);
                 self.range_deletion = after;
-                for side in [before, after].into_iter().filter(|side| !side.is_none()) {
-                    encode_deletion(&mut self.payload, side, base);
-                }
-                let kind = match (before.is_none(), after.is_none()) {
-                    (true, _) => Kind::Open,
-                    (_, true) => Kind::Close,
-                    _ => Kind::Boundary,
-                };
+                let kind = encode_marker(&mut self.payload, before, after, base);
                 Ok((kind, before.timestamp.max(after.timestamp)))
             }
         }
