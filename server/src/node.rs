@@ -3,7 +3,8 @@
 //! Everything here is synchronous and independent of sockets: tests open a node on an in-memory file system and talk to
 //! it through a [`Session`](crate::session::Session).
 //!
-//! What the cluster agrees on, and the catalogue that follows from it, are one immutable [`Metadata`], replaced as a whole. A schema statement makes its tables in the engine, then its record durable, then publishes the snapshot, then
+//! What the cluster agrees on, and the catalogue that follows from it, are one immutable [`Metadata`], replaced as a
+//! whole. A schema statement makes its tables in the engine, then its record durable, then publishes the metadata, then
 //! drops what is gone: nobody ever plans against a table that the engine does not have.
 
 mod open;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
@@ -36,7 +37,7 @@ pub use self::system::Client;
 pub use self::traces::Traced;
 use self::traces::Traces;
 use crate::budget::Budget;
-use crate::clock::HybridClock;
+use crate::clock::{Deadline, HybridClock};
 use crate::config::Config;
 use crate::error::QueryError;
 use crate::events::EventHub;
@@ -188,6 +189,11 @@ impl Node {
     /// How long a request may take.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.config.limits.request_timeout_ms)
+    }
+
+    /// When a request is given up that began then.
+    pub fn deadline(&self, started: Instant) -> Deadline<'_> {
+        self.clock.deadline(started + self.request_timeout())
     }
 
     /// Whether it takes no new requests any more.

@@ -28,7 +28,6 @@ use crate::node::{Client, Node, Traced};
 use crate::session::Session;
 use crate::session::step::{Answer, Failure, Step, Steps};
 use crate::version::{CQL_VERSION, PRODUCT};
-use crate::work::pool::Class;
 
 /// What STARTUP agreed on: how the client's bytes are read from here on.
 pub(super) struct Opened {
@@ -82,7 +81,7 @@ impl Connection {
             request => {
                 let trace = message.tracing.then(Uuid::new_v4);
                 if let Some((why, kind)) = self.statement(request, stream, trace, started) {
-                    let deferred = self.deferred(envelope, started, Class::Long);
+                    let deferred = self.deferred(envelope, started);
                     self.put_off(why, kind, deferred);
                 }
                 None

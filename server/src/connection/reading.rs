@@ -24,7 +24,6 @@ use super::{Connection, Woken};
 use crate::load::{Share, Turn};
 use crate::node::Node;
 use crate::work::deferred::Deferred;
-use crate::work::pool::Class;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -384,7 +383,7 @@ impl Connection {
             self.count(session);
         }
         let (started, keyspace) = (Instant::now(), self.keyspace());
-        let request = Deferred::new(header, request, credit, started, Class::Long, keyspace);
+        let request = Deferred::new(header, request, credit, started, keyspace);
         self.work.jobs.push(request);
     }
 

@@ -88,17 +88,11 @@ impl Connection {
     }
 
     /// A copy of a request, for when it is to be carried out elsewhere or later.
-    pub(super) fn deferred(
-        &self,
-        envelope: &Envelope<'_>,
-        started: Instant,
-        class: Class,
-    ) -> Deferred {
-        Deferred::copy(envelope, self.account.nothing(), started, class, self.keyspace())
+    pub(super) fn deferred(&self, envelope: &Envelope<'_>, started: Instant) -> Deferred {
+        Deferred::copy(envelope, self.account.nothing(), started, self.keyspace())
     }
 
-    /// Has a request of which nothing was done carried out elsewhere or later, or refuses it. Whether it is to be tried
-    /// again here, and waits for that.
+    /// Has a request of which nothing was done carried out elsewhere or later, or refuses it.
     pub(super) fn put_off(&mut self, why: PutOff, kind: RequestKind, request: Deferred) {
         let metrics = self.node.metrics();
         let (class, counter) = match why {

@@ -1,8 +1,8 @@
 //! Executing INSERT, UPDATE, DELETE and BATCH: mutations made, then carried to the replicas.
 //!
 //! A statement that depends on what is there (lists by index or value, counters) takes two steps: the rows that it needs
-//! are read, then its mutations are made of them, which is pure. It holds its partitions' locks from
-//! reading to writing, so that no change of another one on this node is lost (see [`locks`](super::locks)).
+//! are read, then its mutations are made of them, which is pure. It holds their partitions' locks from reading to writing,
+//! so that no change of another one on this node is lost (see [`locks`](super::locks)).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -26,7 +26,6 @@ use crate::query::batch::{self, BatchItem, BatchPlan};
 use crate::query::modify::ModifyPlan;
 use crate::query::modify::elements::{ListPaths, unreadable};
 use crate::query::modify::mutation::{Existing, NeededRow, WriteRequest, mutations, needed};
-use crate::query::restriction::evaluate::Evaluator;
 
 /// Executes a modification. The answer may go out once the position is durable; the default position always is.
 ///
@@ -37,9 +36,10 @@ pub fn modify(cx: &ExecuteContext<'_>, plan: &ModifyPlan) -> Result<LogPosition,
     let timestamp = default_timestamp(cx)?;
     let consistency = plan.attributes.consistency.unwrap_or(cx.options.consistency);
     let item = BatchItem { plan, values: cx.values };
-    let _locks = lock(cx, &[item])?;
+    let needed = needed_by(cx, &[item])?;
+    let _locks = lock(cx, &needed)?;
+    let rows = read(cx, &needed, consistency)?;
     let request = WriteRequest { values: item.values, call: cx.call(), timestamp };
-    let rows = read(cx, &[item], consistency)?;
     let mut last = LogPosition::default();
     for mutation in &mutations(plan, request, &mut ListPaths::default(), &rows)? {
         last = last.max(write(cx, &plan.table.keyspace, consistency, mutation)?);
@@ -82,8 +82,9 @@ fn write_batch(
     timestamp: Timestamp,
     consistency: Consistency,
 ) -> Result<LogPosition, QueryError> {
-    let _locks = lock(cx, items)?;
-    let rows = read(cx, items, consistency)?;
+    let needed = needed_by(cx, items)?;
+    let _locks = lock(cx, &needed)?;
+    let rows = read(cx, &needed, consistency)?;
     let merged = batch::merged(items, cx.call(), timestamp, &rows)?;
     cx.watch.warnings.borrow_mut().extend(cx.watch.batch_limits.check(kind, items, &merged)?);
     let tables = items.iter().map(|item| (item.plan.table.id, &item.plan.table.keyspace));
@@ -120,20 +121,29 @@ fn default_timestamp(cx: &ExecuteContext<'_>) -> Result<Timestamp, QueryError> {
     }
 }
 
-/// Takes the locks of the partitions that statements read, if any does.
+/// What statements must know before they can say what they write, each row with its table. Most need nothing.
+fn needed_by<'i>(
+    cx: &ExecuteContext<'_>,
+    items: &[BatchItem<'i>],
+) -> Result<Vec<(&'i Table, NeededRow)>, QueryError> {
+    let mut all = Vec::new();
+    for item in items {
+        let rows = needed(item.plan, item.values, cx.call())?;
+        all.extend(rows.into_iter().map(|row| (&*item.plan.table, row)));
+    }
+    Ok(all)
+}
+
+/// Takes the locks of the partitions of rows that are about to be read.
 ///
 /// # Errors
 /// [`PutOff::Locked`] when another request has one.
 fn lock<'a>(
     cx: &ExecuteContext<'a>,
-    items: &[BatchItem<'_>],
+    needed: &[(&Table, NeededRow)],
 ) -> Result<PartitionGuard<'a>, QueryError> {
-    let mut tokens: SmallVec<[Token; 4]> = SmallVec::new();
-    for BatchItem { plan, values } in items.iter().filter(|item| item.plan.reads()) {
-        let evaluator = Evaluator { values, context: cx.call() };
-        let partitions = plan.partitions.partitions(&plan.table, evaluator)?;
-        tokens.extend(partitions.iter().map(|partition| Token(token_of(partition))));
-    }
+    let token = |(_, row): &(&Table, NeededRow)| Token(token_of(&row.partition));
+    let tokens: SmallVec<[Token; 4]> = needed.iter().map(token).collect();
     cx.locks.try_lock(&tokens).map_err(|token| QueryError::PutOff(PutOff::Locked(token)))
 }
 
@@ -141,10 +151,10 @@ fn lock<'a>(
 #[derive(Default)]
 struct ReadRows(BTreeMap<(TableId, Vec<u8>), Option<RowBuf>>);
 
-/// Reads what statements must know before they can say what they write. Their partitions are locked.
+/// Reads rows, whose partitions are locked; each once.
 fn read(
     cx: &ExecuteContext<'_>,
-    items: &[BatchItem<'_>],
+    needed: &[(&Table, NeededRow)],
     consistency: Consistency,
 ) -> Result<ReadRows, QueryError> {
     // A write at ANY asks nothing of replicas; what it reads must come from one.
@@ -153,22 +163,15 @@ fn read(
         other => other,
     };
     let mut rows = ReadRows::default();
-    for item in items {
-        let table = &item.plan.table;
-        for NeededRow { partition, position } in needed(item.plan, item.values, cx.call())? {
-            let Entry::Vacant(unread) =
-                rows.0.entry((table.id, [&partition[..], &position].concat()))
-            else {
-                continue;
-            };
-            let key = &unread.key().1;
-            let partition_len = partition.len();
-            let row = RowKey { table: table.id, key, partition_len, columns: None };
-            let token = Token(token_of(&partition));
-            let row = cx.read_row(&table.keyspace, token, consistency, row)?;
-            let row = row.map(|row| row.row().to_buf()).transpose().map_err(unreadable)?;
-            unread.insert(row);
-        }
+    for (table, NeededRow { partition, position }) in needed {
+        let key = (table.id, [&partition[..], position].concat());
+        let Entry::Vacant(unread) = rows.0.entry(key) else { continue };
+        let (key, partition_len) = (&unread.key().1, partition.len());
+        let row = RowKey { table: table.id, key, partition_len, columns: None };
+        let token = Token(token_of(partition));
+        let row = cx.read_row(&table.keyspace, token, consistency, row)?;
+        let row = row.map(|row| row.row().to_buf()).transpose().map_err(unreadable)?;
+        unread.insert(row);
     }
     Ok(rows)
 }

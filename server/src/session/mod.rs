@@ -157,7 +157,7 @@ impl Session {
         let metadata = self.node.metadata();
         let own = query.parameters.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
-        let deadline = Some(self.node.clock().deadline(started + self.node.request_timeout()));
+        let deadline = Some(self.node.deadline(started));
         let ready = match Ready::plan(query.text, keyspace, &metadata.catalogue, deadline) {
             Ok(ready) => ready,
             Err(error) => return Failure::other(error).step(),
@@ -181,8 +181,7 @@ impl Session {
         let own = prepare.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
         let metadata = self.node.metadata();
-        let clock = self.node.clock();
-        let deadline = Some(clock.deadline(clock.instant() + self.node.request_timeout()));
+        let deadline = Some(self.node.deadline(self.node.clock().instant()));
         let cache = self.node.prepared();
         let (prepared, ready) =
             match cache.prepare(prepare.text, keyspace, &metadata.catalogue, deadline) {
@@ -288,7 +287,7 @@ impl Session {
         let metadata = self.node.metadata();
         let own = batch.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
-        let deadline = Some(self.node.clock().deadline(started + self.node.request_timeout()));
+        let deadline = Some(self.node.deadline(started));
         let mut statements: Vec<(Arc<Ready>, BoundValues<'_>)> =
             Vec::with_capacity(batch.statements.len());
         for statement in &batch.statements {
@@ -337,7 +336,7 @@ impl Session {
 
     /// Gives up what has taken its time before anything was done.
     fn check_time(&self, started: Instant) -> Result<(), QueryError> {
-        if !self.node.clock().deadline(started + self.node.request_timeout()).is_over() {
+        if !self.node.deadline(started).is_over() {
             return Ok(());
         }
         let what = "the time of the request was over before its statements were planned: nothing was done; send fewer at a time, prepared";

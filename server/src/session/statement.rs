@@ -333,7 +333,7 @@ fn context<'a>(
         options,
         values,
         random: node.random(),
-        deadline: node.clock().deadline(started + node.request_timeout()),
+        deadline: node.deadline(started),
         watch,
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Deferred {
     credit: Credit,
     /// When it came.
     pub(crate) started: Instant,
-    /// Which threads are to carry it out.
+    /// Which threads are to carry it out: those for long ones, unless it waits for the disk.
     pub(crate) class: Class,
     /// The keyspace that its client was in.
     pub(crate) keyspace: Option<Name>,
@@ -35,11 +35,10 @@ impl Deferred {
         bytes: Vec<u8>,
         mut credit: Credit,
         started: Instant,
-        class: Class,
         keyspace: Option<Name>,
     ) -> Deferred {
         credit.set(bytes.capacity());
-        Deferred { header, bytes, credit, started, class, keyspace, alone: false }
+        Deferred { header, bytes, credit, started, class: Class::Long, keyspace, alone: false }
     }
 
     /// A copy of somebody else's.
@@ -47,11 +46,10 @@ impl Deferred {
         envelope: &Envelope<'_>,
         credit: Credit,
         started: Instant,
-        class: Class,
         keyspace: Option<Name>,
     ) -> Deferred {
         let bytes = [&[0; HEADER_LENGTH], envelope.body].concat();
-        Deferred::new(envelope.header, bytes, credit, started, class, keyspace)
+        Deferred::new(envelope.header, bytes, credit, started, keyspace)
     }
 
     /// The same, for threads of that class.
@@ -97,6 +95,6 @@ pub(super) mod tests {
             length: 0,
         };
         let credit = Account::new(budget).nothing();
-        Deferred::new(header, vec![0; HEADER_LENGTH], credit, started, class, None)
+        Deferred::new(header, vec![0; HEADER_LENGTH], credit, started, None).for_class(class)
     }
 }

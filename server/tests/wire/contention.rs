@@ -6,12 +6,19 @@ use tholos_grammar::protocol::header::Version;
 use tholos_grammar::protocol::response::Response;
 use tholos_grammar::protocol::response::result::QueryResult;
 
-use crate::client::{Running, query};
+use crate::client::{Client, Running, query};
 use crate::{KEYSPACE, rows};
 
 const CLIENTS: u16 = 8;
 const ROUNDS: u16 = 20;
 const IN_FLIGHT: i16 = 16;
+
+fn start() -> (Running, Client) {
+    let running = Running::start(|_| {});
+    let mut client = running.client(Version::V5);
+    client.effect(KEYSPACE);
+    (running, client)
+}
 
 /// Each client pipelines changes and waits for their answers, round by round.
 fn change_together(running: &Running, changes: &(dyn Fn(u16, i16) -> String + Sync)) {
@@ -38,9 +45,7 @@ fn change_together(running: &Running, changes: &(dyn Fn(u16, i16) -> String + Sy
 
 #[test]
 fn increments_of_one_counter_all_count() {
-    let running = Running::start(|_| {});
-    let mut client = running.client(Version::V5);
-    client.effect(KEYSPACE);
+    let (running, mut client) = start();
     client.effect("CREATE TABLE k.c (a int PRIMARY KEY, n counter)");
     change_together(&running, &|_, stream| {
         match stream % 2 {
@@ -58,9 +63,7 @@ fn increments_of_one_counter_all_count() {
 
 #[test]
 fn elements_set_by_index_are_all_set() {
-    let running = Running::start(|_| {});
-    let mut client = running.client(Version::V5);
-    client.effect(KEYSPACE);
+    let (running, mut client) = start();
     client.effect("CREATE TABLE k.l (a int PRIMARY KEY, l list<int>)");
     client.effect("INSERT INTO k.l (a, l) VALUES (1, [0, 0, 0, 0, 0, 0, 0, 0])");
     change_together(&running, &|client, _| {
