@@ -171,13 +171,30 @@ fn insert(random: &mut Random, table: &Table) -> Action {
     Action::Insert(row_key(random, table), cells)
 }
 
-fn update(random: &mut Random, table: &Table) -> Action {
-    let statics = table.statics();
-    let of_statics = !statics.is_empty() && random.percent(25);
-    let mut columns = if of_statics { statics } else { some(random, table.regulars(), 50) };
+/// So many in a hundred of the regular columns; at least one, if there is any.
+fn some_regulars(random: &mut Random, table: &Table, percent: u64) -> Vec<ColumnNumber> {
+    let mut columns = some(random, table.regulars(), percent);
     if columns.is_empty() {
         columns.extend(table.regulars().first());
     }
+    columns
+}
+
+/// The static columns, now and then, or some regular ones; whether they are the static ones.
+fn statics_or_regulars(
+    random: &mut Random,
+    table: &Table,
+    percent: u64,
+) -> (bool, Vec<ColumnNumber>) {
+    let statics = table.statics();
+    match !statics.is_empty() && random.percent(25) {
+        true => (true, statics),
+        false => (false, some_regulars(random, table, percent)),
+    }
+}
+
+fn update(random: &mut Random, table: &Table) -> Action {
+    let (of_statics, columns) = statics_or_regulars(random, table, 50);
     let assignments = columns.into_iter().map(|column| {
         let kind = table.columns[column].kind;
         (column, assignment(random, kind))
@@ -203,22 +220,14 @@ fn assignment(random: &mut Random, kind: Type) -> Assignment {
 }
 
 fn count(random: &mut Random, table: &Table) -> Action {
-    let mut columns = some(random, table.regulars(), 60);
-    if columns.is_empty() {
-        columns.extend(table.regulars().first());
-    }
+    let columns = some_regulars(random, table, 60);
     let by = |column| (column, Assignment::Add(value(random, Type::Counter)));
     let assignments = columns.into_iter().map(by).collect();
     Action::Update(row_key(random, table), assignments)
 }
 
 fn delete_columns(random: &mut Random, table: &Table) -> Action {
-    let statics = table.statics();
-    let of_statics = !statics.is_empty() && random.percent(25);
-    let mut columns = if of_statics { statics } else { some(random, table.regulars(), 40) };
-    if columns.is_empty() {
-        columns.extend(table.regulars().first());
-    }
+    let (of_statics, columns) = statics_or_regulars(random, table, 40);
     let columns = columns.into_iter().map(|column| {
         let has_keys = matches!(table.columns[column].kind, Type::Set | Type::Map);
         let element = (has_keys && random.percent(50)).then(|| Value::Int(random.below(6) as i32));
