@@ -12,6 +12,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proc_macro2::{Delimiter, LineColumn, Span, TokenStream, TokenTree};
+
 /// Sources that a simulated node runs.
 const SIMULATED: &[&str] =
     &["grammar/src", "parser/src", "storage/src", "cluster/src", "server/src"];
@@ -88,112 +90,76 @@ const RULES: &[Rule] = &[
 const MUTABLE: &[&str] =
     &["Mutex", "RwLock", "Atomic", "Cell<", "DashMap", "Semaphore", "LazyLock", "OnceLock"];
 
-/// The same text, with everything but code made blank: comments, contents of strings, and what is for tests.
+/// The same text, with everything but code made blank: comments, strings and numbers, and what is for tests.
 fn code_of(text: &str) -> String {
-    let blank = without_words(text);
-    without_tests(&blank)
-}
-
-/// Comments and contents of strings and characters made blank; lines stay.
-fn without_words(text: &str) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    let mut out = String::with_capacity(text.len());
-    let mut at = 0;
-    while at < chars.len() {
-        let rest = &chars[at..];
-        let length = match rest {
-            ['/', '/', ..] => rest.iter().position(|c| *c == '\n').unwrap_or(rest.len()),
-            ['/', '*', ..] => comment(rest),
-            ['r', '"', ..] | ['r', '#', '"' | '#', ..] => raw_string(rest).unwrap_or(0),
-            ['"', ..] => quoted(rest),
-            ['\'', '\\', ..] => quoted(rest),
-            ['\'', _, '\'', ..] => 3,
-            _ => 0,
-        };
-        let in_name = out.ends_with(|c: char| c.is_alphanumeric() || c == '_');
-        if length == 0 || (rest[0] == 'r' && in_name) {
-            out.push(rest[0]);
-            at += 1;
-            continue;
-        }
-        out.extend(rest[..length].iter().map(|c| if *c == '\n' { '\n' } else { ' ' }));
-        at += length;
-    }
-    out
-}
-
-fn comment(rest: &[char]) -> usize {
-    let (mut depth, mut at) = (0, 0);
-    while at < rest.len() {
-        match &rest[at..] {
-            ['/', '*', ..] => (depth, at) = (depth + 1, at + 2),
-            ['*', '/', ..] => (depth, at) = (depth - 1, at + 2),
-            _ => at += 1,
-        }
-        if depth == 0 {
-            return at;
-        }
-    }
-    rest.len()
-}
-
-fn raw_string(rest: &[char]) -> Option<usize> {
-    let hashes = rest[1..].iter().take_while(|c| **c == '#').count();
-    let body = rest.get(hashes + 2..).filter(|_| rest[hashes + 1] == '"')?;
-    let is_end = |i: usize| {
-        body[i] == '"' && body[i + 1..].iter().take(hashes).filter(|c| **c == '#').count() == hashes
+    let tokens: TokenStream = text.parse().expect("Rust");
+    let blank = |line: &str| line.chars().map(|_| ' ').collect();
+    let mut code = Code {
+        of: text.lines().map(|line| line.chars().collect()).collect(),
+        lines: text.lines().map(blank).collect(),
     };
-    Some((0..body.len()).find(|i| is_end(*i)).map_or(rest.len(), |i| hashes * 2 + i + 3))
+    code.show(tokens);
+    let lines: Vec<String> = code.lines.into_iter().map(String::from_iter).collect();
+    lines.join("\n")
 }
 
-fn quoted(rest: &[char]) -> usize {
-    let mut at = 1;
-    while at < rest.len() && rest[at] != rest[0] {
-        at += if rest[at] == '\\' { 2 } else { 1 };
-    }
-    (at + 1).min(rest.len())
+/// A text, and what of it is shown so far.
+struct Code {
+    of: Vec<Vec<char>>,
+    lines: Vec<Vec<char>>,
 }
 
-const FOR_TESTS: &str = "#[cfg(test)]";
-
-/// What `#[cfg(test)]` is on made blank: up to the end of the block or statement that follows.
-fn without_tests(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(FOR_TESTS) {
-        let (before, item) = rest.split_at(at);
-        out.push_str(before);
-        let end = item_end(item);
-        out.extend(item[..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
-        rest = &item[end..];
-    }
-    out + rest
-}
-
-fn item_end(item: &str) -> usize {
-    let mut depth = 0_i32;
-    let mut in_block = false;
-    for (at, c) in item.char_indices().skip(FOR_TESTS.len()) {
-        match c {
-            '{' | '(' | '[' => {
-                in_block |= c == '{' && depth == 0;
-                depth += 1;
-            }
-            '}' | ')' | ']' => {
-                depth -= 1;
-                if depth == 0 && c == '}' && in_block {
-                    return at + 1;
+impl Code {
+    fn show(&mut self, tokens: TokenStream) {
+        let mut tokens = tokens.into_iter().peekable();
+        while let Some(token) = tokens.next() {
+            if matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '#') {
+                if self.at(token.span().start()) == '/' {
+                    // A comment for the documentation, which is an attribute of that text.
+                    tokens.find(|token| matches!(token, TokenTree::Group(_)));
+                    continue;
                 }
-                // The end of what the item stands in.
-                if depth < 0 {
-                    return at;
+                if tokens.peek().is_some_and(is_for_tests) {
+                    // Up to the end of the block or statement that follows.
+                    tokens.by_ref().skip(1).find(ends_item);
+                    continue;
                 }
             }
-            ';' | ',' if depth == 0 => return at + 1,
-            _ => {}
+            match token {
+                TokenTree::Group(group) => {
+                    self.show_at(group.span_open());
+                    self.show(group.stream());
+                    self.show_at(group.span_close());
+                }
+                TokenTree::Ident(ident) => self.show_at(ident.span()),
+                TokenTree::Punct(punct) => self.show_at(punct.span()),
+                TokenTree::Literal(_) => {}
+            }
         }
     }
-    item.len()
+
+    fn at(&self, place: LineColumn) -> char {
+        self.of[place.line - 1][place.column]
+    }
+
+    /// Of what stands on one line.
+    fn show_at(&mut self, span: Span) {
+        let (line, columns) = (span.start().line - 1, span.start().column..span.end().column);
+        self.lines[line][columns.clone()].copy_from_slice(&self.of[line][columns]);
+    }
+}
+
+/// The rest of `#[cfg(test)]`.
+fn is_for_tests(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Group(group) if group.stream().to_string().replace(' ', "") == "cfg(test)")
+}
+
+fn ends_item(token: &TokenTree) -> bool {
+    match token {
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+        TokenTree::Punct(punct) => matches!(punct.as_char(), ';' | ','),
+        _ => false,
+    }
 }
 
 fn root() -> PathBuf {
