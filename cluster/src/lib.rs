@@ -4,6 +4,7 @@
 //! - [`placement`]: from a keyspace's replication and a ring to the replicas of every token.
 //! - [`consistency`]: one predicate for all consistency levels.
 //! - [`metadata`]: what all nodes agree on, one value per epoch: the ring, the placements, the schema.
+//! - [`message`]: what nodes say to each other.
 //! - [`request`]: requests on their way to replicas, as machines without I/O.
 //! - [`coordinator`]: carries a write or a read to the replicas, and says when the level is met.
 //!
@@ -12,6 +13,7 @@
 
 pub mod consistency;
 pub mod coordinator;
+pub mod message;
 pub mod metadata;
 pub mod placement;
 pub mod request;

@@ -1,0 +1,70 @@
+//! What nodes say to each other.
+//!
+//! A coordinator numbers its requests; a replica answers each once, in any order. A request whose time is over before a
+//! replica comes to it is not carried out: nobody waits for it any more. Time travels as what is left of it, because
+//! nodes' clocks differ.
+//!
+//! ```text
+//! coordinator                                             replica
+//!   Request 7.0, 4,900,000 us left, Write [mutation]  ->  applies it, and waits for its log
+//!                                                     <-  Response 7.0, Written
+//! ```
+
+use std::sync::Arc;
+
+use tholos_storage::model::mutation::Mutation;
+use tholos_storage::model::read::ReadCommand;
+use tholos_storage::read::page::Answer;
+
+use crate::request::Refusal;
+use crate::request::read::Part;
+
+/// Which request of its coordinator it is, so that an answer finds what waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId {
+    /// The operation, numbered by the coordinator since its start.
+    pub operation: u64,
+    /// What of the operation.
+    pub part: Part,
+}
+
+/// One message of a node to another.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// What a coordinator wants of a replica.
+    Request {
+        /// Which one it is.
+        id: RequestId,
+        /// Microseconds until nobody waits for it any more.
+        time_left: u32,
+        /// What is wanted.
+        request: Request,
+    },
+    /// What a replica did.
+    Response {
+        /// To which request.
+        id: RequestId,
+        /// What it came to.
+        response: Response,
+    },
+}
+
+/// What a coordinator wants of a replica.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// That it writes these. Answered once, when all are durable as it keeps things.
+    Write(Arc<[Mutation]>),
+    /// What it has.
+    Read(Arc<ReadCommand>),
+}
+
+/// What a replica did.
+#[derive(Clone, Debug)]
+pub enum Response {
+    /// It has what it was to write.
+    Written,
+    /// What it has.
+    Answer(Answer),
+    /// Nothing of it was done, or it is not known how much.
+    Refused(Refusal),
+}
