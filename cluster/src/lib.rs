@@ -1,4 +1,4 @@
-//! The ring: which node has which keys, how many of them must answer, and the coordinator that asks them.
+//! The ring: which node has which keys, how many of them must answer, and how they are asked.
 //!
 //! - [`ring`]: nodes, their tokens, data centres and racks.
 //! - [`placement`]: from a keyspace's replication and a ring to the replicas of every token.
@@ -6,13 +6,11 @@
 //! - [`metadata`]: what all nodes agree on, one value per epoch: the ring, the placements, the schema.
 //! - [`message`]: what nodes say to each other.
 //! - [`request`]: requests on their way to replicas, as machines without I/O.
-//! - [`coordinator`]: carries a write or a read to the replicas, and says when the level is met.
 //!
 //! Invariant: no clock, no randomness of its own, no network and no async runtime in this crate: all of it is an
 //! argument. It uses storage's model and never its engine.
 
 pub mod consistency;
-pub mod coordinator;
 pub mod message;
 pub mod metadata;
 pub mod placement;

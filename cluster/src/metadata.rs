@@ -67,6 +67,11 @@ impl ClusterMetadata {
         self.schema.epoch
     }
 
+    /// Which of the nodes sees it so.
+    pub fn local(&self) -> NodeIndex {
+        self.local
+    }
+
     /// The nodes and their tokens.
     pub fn ring(&self) -> &Arc<Ring> {
         &self.ring

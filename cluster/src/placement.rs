@@ -117,6 +117,8 @@ pub struct Placement {
     ring: Arc<Ring>,
     /// By range of the ring; just one if all ranges have the same replicas.
     ranges: Vec<Replicas>,
+    /// Nodes that are in all of them.
+    all: Replicas,
     factor: u32,
     by_data_center: bool,
     data_centers: Vec<DataCenterFactor>,
@@ -170,9 +172,17 @@ impl Placement {
                     .collect(),
             ),
         };
+        let (first, rest) =
+            ranges.split_first().map_or((&[][..], &[][..]), |(first, rest)| (&first[..], rest));
+        let all = first
+            .iter()
+            .copied()
+            .filter(|node| rest.iter().all(|range| range.contains(node)))
+            .collect();
         Placement {
             ring,
             ranges,
+            all,
             factor,
             by_data_center,
             data_centers,
@@ -200,6 +210,11 @@ impl Placement {
     /// The ring it was made for.
     pub fn ring(&self) -> &Arc<Ring> {
         &self.ring
+    }
+
+    /// Whether a node is a replica of every token.
+    pub fn has_all(&self, node: NodeIndex) -> bool {
+        self.all.contains(&node)
     }
 
     /// Replicas asked for, in all.

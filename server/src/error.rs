@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use tholos_cluster::coordinator::CoordinatorError;
+use tholos_cluster::request::path::PathError;
+use tholos_cluster::request::{Refusal, RequestError};
+use tholos_cluster::ring::NodeIndex;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::error::ProtocolError;
@@ -56,6 +58,16 @@ pub enum QueryError {
         required: u32,
         /// Replicas alive.
         alive: u32,
+    },
+    /// 0x1100, 0x1200, 0x1300, 0x1500: too few replicas did what was asked, or not in time.
+    #[error("{error}: {advice}")]
+    Replicas {
+        /// Which it is, with counts.
+        error: RequestError,
+        /// What it means, and what to do.
+        advice: &'static str,
+        /// Those that did not do it, and why.
+        refusals: Vec<(IpAddr, Refusal)>,
     },
     /// 0x1001: too much work; nothing was done.
     #[error("{0}")]
@@ -205,14 +217,43 @@ impl<T> At for Result<T, QueryError> {
     }
 }
 
-impl From<CoordinatorError<StorageError>> for QueryError {
-    fn from(error: CoordinatorError<StorageError>) -> Self {
+impl From<PathError> for QueryError {
+    fn from(error: PathError) -> Self {
         match error {
-            CoordinatorError::Unavailable { consistency, required, alive } => {
-                QueryError::Unavailable { consistency, required, alive }
+            PathError::Unavailable(error) => QueryError::of_replicas(error, "", |_| None),
+            PathError::WrongLevel { .. } => QueryError::Invalid(error.to_string()),
+        }
+    }
+}
+
+impl QueryError {
+    /// What replicas did to a request: `advice` says what it means; `address` where a node is.
+    pub fn of_replicas(
+        error: RequestError,
+        advice: &'static str,
+        address: impl Fn(NodeIndex) -> Option<IpAddr>,
+    ) -> QueryError {
+        let refusals = match &error {
+            RequestError::Unavailable { level, required, alive } => {
+                let (consistency, required, alive) = (*level, *required, *alive);
+                return QueryError::Unavailable { consistency, required, alive };
             }
-            CoordinatorError::WrongLevel { .. } => QueryError::Invalid(error.to_string()),
-            CoordinatorError::Replica(error) => error.into(),
+            RequestError::Timeout { .. } => Vec::new(),
+            RequestError::Failure { refusals, .. } => {
+                let told =
+                    |(node, refusal): &(NodeIndex, Refusal)| Some((address(*node)?, *refusal));
+                refusals.iter().filter_map(told).collect()
+            }
+        };
+        QueryError::Replicas { error, advice, refusals }
+    }
+
+    /// The error of a request that can't be done all over elsewhere any more.
+    #[must_use]
+    pub(crate) fn of_resumed(self) -> QueryError {
+        match self {
+            QueryError::PutOff(why) => QueryError::Overloaded(why.refusal().to_string()),
+            error => error,
         }
     }
 }
@@ -252,6 +293,9 @@ impl QueryError {
                 required: i32::try_from(*required).unwrap_or(i32::MAX),
                 alive: i32::try_from(*alive).unwrap_or(i32::MAX),
             },
+            QueryError::Replicas { error, refusals, .. } => {
+                return ErrorMessage::new(replicas_kind(error, refusals, write), self.to_string());
+            }
             QueryError::Overloaded(_) | QueryError::PutOff(_) => ErrorKind::Overloaded,
             QueryError::Truncate(_) => ErrorKind::Truncate,
             QueryError::ReadTimeout(_) => {
@@ -295,13 +339,72 @@ impl QueryError {
             QueryError::Unavailable { .. } | QueryError::Overloaded(_) | QueryError::PutOff(_) => {
                 Outcome::Unavailable
             }
-            QueryError::ReadTimeout(_) | QueryError::WriteTimeout(_) => Outcome::Timeout,
+            QueryError::ReadTimeout(_)
+            | QueryError::WriteTimeout(_)
+            | QueryError::Replicas { error: RequestError::Timeout { .. }, .. } => Outcome::Timeout,
             QueryError::Located { error, .. } => error.outcome(),
             QueryError::Truncate(_)
+            | QueryError::Replicas { .. }
             | QueryError::Storage(_)
             | QueryError::SchemaNotChanged(_)
             | QueryError::Internal(_) => Outcome::ServerError,
         }
+    }
+}
+
+/// What replicas did, with counts, of a read or a write.
+fn replicas_kind(
+    error: &RequestError,
+    refusals: &[(IpAddr, Refusal)],
+    write: Option<WriteType>,
+) -> ErrorKind {
+    let int = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+    match (error, write) {
+        (RequestError::Unavailable { level, required, alive }, _) => ErrorKind::Unavailable {
+            consistency: *level,
+            required: int(*required),
+            alive: int(*alive),
+        },
+        (RequestError::Timeout { level, required, received, .. }, Some(write_type)) => {
+            let (consistency, received, required) = (*level, int(*received), int(*required));
+            let contentions = 0;
+            ErrorKind::WriteTimeout { consistency, received, required, write_type, contentions }
+        }
+        (RequestError::Timeout { level, required, received, data_present }, None) => {
+            let (consistency, received, required) = (*level, int(*received), int(*required));
+            let data_present = *data_present;
+            ErrorKind::ReadTimeout { consistency, received, required, data_present }
+        }
+        (RequestError::Failure { level, required, received, data_present, .. }, write) => {
+            let (consistency, received, required) = (*level, int(*received), int(*required));
+            let reason = |(address, refusal): &(IpAddr, Refusal)| (*address, reason(*refusal));
+            let failures = Failures::Reasons(refusals.iter().map(reason).collect());
+            let data_present = *data_present;
+            match write {
+                Some(write_type) => ErrorKind::WriteFailure {
+                    consistency,
+                    received,
+                    required,
+                    failures,
+                    write_type,
+                },
+                None => ErrorKind::ReadFailure {
+                    consistency,
+                    received,
+                    required,
+                    failures,
+                    data_present,
+                },
+            }
+        }
+    }
+}
+
+/// The protocol's code for why a replica did not do it.
+fn reason(refusal: Refusal) -> FailureReason {
+    match refusal {
+        Refusal::Failed | Refusal::Overloaded => FailureReason::UNKNOWN,
+        Refusal::Unreachable => FailureReason::NODE_DOWN,
     }
 }
 

@@ -3,7 +3,8 @@
 //! - `budget`: memory for the bytes of requests and answers; `load`: when there is too much to do.
 //! - [`config`]: settings; [`clock`]: the time of requests.
 //! - [`query`]: bind and plan, pure functions over a catalogue; only executing touches storage.
-//! - [`execute`]: the context of one request, and the way from a plan to the coordinator.
+//! - [`execute`]: the context of one request, and the way from a plan to whoever has the keys; [`network`]: the way to
+//!   other nodes; [`work`]: what waits.
 //! - [`error`]: what a statement can fail with, mapped once to the protocol's error codes.
 //! - [`system`]: the system keyspaces, made up at each read.
 
@@ -21,6 +22,7 @@ pub mod execute;
 pub mod identity;
 mod load;
 pub mod metrics;
+pub mod network;
 pub mod node;
 pub mod prepared;
 pub mod presence;
@@ -30,7 +32,7 @@ pub mod serve;
 pub mod session;
 pub mod system;
 pub mod version;
-mod work;
+pub mod work;
 
 #[cfg(test)]
 mod testing;

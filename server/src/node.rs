@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use tholos_cluster::coordinator::Coordinator;
 use tholos_cluster::metadata::{ClusterMetadata, Entry, MetadataError};
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::response::event::{Event, SchemaChange as SchemaChangeEvent};
@@ -42,11 +41,11 @@ use crate::config::Config;
 use crate::error::QueryError;
 use crate::events::EventHub;
 use crate::execute::locks::PartitionLocks;
-use crate::execute::replica::LocalReplica;
 use crate::execute::tombstones::TombstoneLog;
 use crate::identity::Identity;
 use crate::load::Load;
 use crate::metrics::{Gauges, Metrics, Sample, counter, gauge};
+use crate::network::Network;
 use crate::prepared::PreparedCache;
 use crate::query::catalogue::Catalogue;
 use crate::query::functions::Random;
@@ -82,8 +81,9 @@ pub struct Node {
     started_seconds: i64,
     clock: HybridClock,
     random: Box<dyn Random + Send + Sync>,
-    coordinator: Coordinator<LocalReplica>,
-    locks: PartitionLocks,
+    engine: Engine,
+    network: Arc<dyn Network>,
+    locks: Arc<PartitionLocks>,
     metadata: ArcSwap<Metadata>,
     /// Held while the schema changes.
     schema: Mutex<SchemaStore>,
@@ -133,16 +133,16 @@ impl Node {
 
     /// Its storage engine.
     pub fn engine(&self) -> &Engine {
-        self.coordinator.local().engine()
+        &self.engine
     }
 
-    /// The way to the replicas.
-    pub fn coordinator(&self) -> &Coordinator<LocalReplica> {
-        &self.coordinator
+    /// The way to other nodes.
+    pub fn network(&self) -> &dyn Network {
+        &*self.network
     }
 
     /// Partitions that are being changed by what they hold.
-    pub(crate) fn locks(&self) -> &PartitionLocks {
+    pub(crate) fn locks(&self) -> &Arc<PartitionLocks> {
         &self.locks
     }
 

@@ -3,9 +3,11 @@
 //! [`Server::open`] is synchronous: it takes the ports first, then opens the node, so that what is in the way is told at
 //! once. [`Server::run`] serves until it is told to stop, then lets requests end and writes what is in memory to disk.
 
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tholos_storage::StorageError;
@@ -13,16 +15,26 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin, AdminFile};
-use crate::config::Config;
+use crate::config::{Config, cores};
 use crate::connection::listener;
 use crate::metrics::Exporter;
 use crate::node::{Node, NodeError, NodeOptions};
+use crate::work::operations::Operations;
+use crate::work::pool::Pool;
 
 /// How long clients may take to read their last answers when the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// How often automatic snapshots are looked through.
 const EXPIRE_SNAPSHOTS: Duration = Duration::from_secs(3600);
+
+/// Requests that wait for the disk at a time: more would only wait in its queue.
+const MOST_OF_DISK: usize = 64;
+
+/// Long requests that run at a time: some for each core, so that a few that take until their deadline don't hold up the
+/// others, which take less; but threads are left to those that wait for the disk.
+const LONG_PER_CORE: usize = 4;
+const MOST_LONG: usize = 32;
 
 /// How to start.
 #[derive(Clone, Debug)]
@@ -163,8 +175,10 @@ impl Server {
             }
             None => None,
         };
-        let accepting =
-            tokio::spawn(listener::accept(native, Arc::clone(&self.node), stop.clone()));
+        let operations = Arc::new(Operations::new(Arc::clone(&self.node), pool()));
+        let driving = tokio::spawn(drive(Arc::clone(&operations)));
+        let node = Arc::clone(&self.node);
+        let accepting = tokio::spawn(listener::accept(native, node, operations, stop.clone()));
         let expiring = tokio::spawn(expire_snapshots(Arc::clone(&self.node)));
         stop.cancelled().await;
         expiring.abort();
@@ -172,6 +186,7 @@ impl Server {
         if tokio::time::timeout(DRAIN, accepting).await.is_err() {
             tracing::warn!("clients did not read their last answers in time: they are cut off");
         }
+        driving.abort();
         let node = Arc::clone(&self.node);
         let closed = tokio::task::spawn_blocking(move || node.close()).await;
         if let Some(http) = http {
@@ -195,6 +210,28 @@ fn admin_of(node: &Arc<Node>, token: String) -> Admin {
         false => stopping.engine().trouble().map(|trouble| format!("storage: {trouble}")),
     });
     Admin { exporter, not_ready, node: Arc::clone(node), token }
+}
+
+/// The pool of a node that is served: its jobs run on the runtime's threads for blocking work.
+fn pool() -> Arc<Pool> {
+    let most_long = (cores() * LONG_PER_CORE).min(MOST_LONG);
+    let spawn = |job| drop(tokio::task::spawn_blocking(job));
+    Arc::new(Pool::new(MOST_OF_DISK, most_long, Box::new(spawn)))
+}
+
+/// Takes the node's turns of what is under way with other nodes, whenever there is something to be done.
+async fn drive(operations: Arc<Operations>) {
+    let mut timer = Box::pin(tokio::time::sleep(Duration::ZERO));
+    std::future::poll_fn(|cx| {
+        while let Some(due) = operations.turn(cx) {
+            timer.as_mut().reset(due.into());
+            if timer.as_mut().poll(cx).is_pending() {
+                break;
+            }
+        }
+        Poll::<()>::Pending
+    })
+    .await;
 }
 
 /// Looks for automatic snapshots that are too old, at the start and now and then.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tholos_cluster::coordinator::Coordinator;
+use tholos_cluster::message::Message;
 use tholos_cluster::metadata::ClusterMetadata;
 use tholos_cluster::ring::{Node, Ring};
 use tholos_grammar::consistency::Consistency;
@@ -21,6 +21,7 @@ use tholos_storage::engine::{
     BackgroundDriver, Clock, Engine, EngineOptions, SsTableStats, TableSettings, TableStats,
 };
 use tholos_storage::fs::memory::MemoryFs;
+use tholos_storage::model::mutation::Mutation;
 use tholos_storage::read::live::ReadBudget;
 use tholos_storage::schema::{Schema, SchemaChange};
 use uuid::Uuid;
@@ -28,10 +29,12 @@ use uuid::Uuid;
 use crate::clock::{Deadline, SystemWall, Wall};
 use crate::error::QueryError;
 use crate::execute::locks::PartitionLocks;
-use crate::execute::replica::LocalReplica;
-use crate::execute::select::PageBudget;
+use crate::execute::modify::Modified;
+use crate::execute::select::fetched::Fetched;
+use crate::execute::select::{PageBudget, Round, select_within};
 use crate::execute::tombstones::TombstoneRead;
-use crate::execute::{ExecuteContext, RequestWatch, modify, select};
+use crate::execute::{ExecuteContext, RequestWatch, modify};
+use crate::network::{Alone, Network};
 use crate::query::catalogue::Catalogue;
 use crate::query::context::PlanContext;
 use crate::query::ddl::{self, DdlContext};
@@ -44,9 +47,10 @@ use crate::system::info::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemT
 
 /// A node's worth of tables.
 pub(crate) struct Bench {
-    coordinator: Coordinator<LocalReplica>,
-    locks: PartitionLocks,
-    cluster: ClusterMetadata,
+    engine: Engine,
+    pub(crate) network: Arc<dyn Network>,
+    locks: Arc<PartitionLocks>,
+    pub(crate) cluster: ClusterMetadata,
     pub(crate) catalogue: Catalogue,
     keyspace: Name,
     /// Seconds since 1970.
@@ -85,6 +89,25 @@ impl Random for Counting {
     }
 }
 
+/// Others can be reached; what is sent to them is lost.
+struct Reaching;
+
+impl Network for Reaching {
+    fn reaches(&self, _: Uuid) -> bool {
+        true
+    }
+
+    fn send(&self, _: Uuid, _: Message) -> bool {
+        true
+    }
+
+    fn keeps_hints(&self) -> bool {
+        false
+    }
+
+    fn hint(&self, _: Uuid, _: &Arc<[Mutation]>) {}
+}
+
 impl Bench {
     /// A node with an empty keyspace `ks`, in use.
     pub(crate) fn new() -> Self {
@@ -104,8 +127,9 @@ impl Bench {
         let system = Arc::new(crate::system::schema::system_schema());
         let catalogue = Catalogue::new(Arc::new(Schema::default()), system);
         let mut bench = Bench {
-            coordinator: Coordinator::new(0, LocalReplica::new(engine)),
-            locks: PartitionLocks::default(),
+            engine,
+            network: Arc::new(Alone),
+            locks: Arc::default(),
             cluster: ClusterMetadata::new(ring, 0, Arc::default()).unwrap(),
             catalogue,
             keyspace: Name::exact("ks"),
@@ -118,9 +142,17 @@ impl Bench {
         bench
     }
 
+    /// From now on the first node of that ring, all of whose nodes have all of the keyspace and can be reached.
+    pub(crate) fn join(&mut self, ring: Arc<Ring>, factor: usize) {
+        self.run(&format!("ALTER KEYSPACE ks WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': {factor}}}"));
+        let schema = Arc::clone(&self.catalogue.schema);
+        self.cluster = ClusterMetadata::new(ring, 0, schema).unwrap();
+        self.network = Arc::new(Reaching);
+    }
+
     /// The storage engine.
     pub(crate) fn engine(&self) -> &Engine {
-        self.coordinator.local().engine()
+        &self.engine
     }
 
     /// Plans a statement.
@@ -169,16 +201,20 @@ impl Bench {
                 ddl::effect(statement, &context)?
             }
             Plan::Modify(plan) => {
-                return self.with(&[], None, None, |cx| modify::modify(cx, plan)).map(drop);
+                return self
+                    .with(&[], None, None, |cx| modify::modify(cx, plan, None))
+                    .map(is_written);
             }
             Plan::Batch(plan) => {
-                return self.with(&[], None, None, |cx| modify::batch(cx, plan)).map(drop);
+                return self
+                    .with(&[], None, None, |cx| modify::batch(cx, plan, None))
+                    .map(is_written);
             }
             other => panic!("not for tests: {other:?}"),
         };
         for change in effect.changes {
             if let SchemaChange::PutTable(table) = &change {
-                let engine = self.coordinator.local().engine();
+                let engine = &self.engine;
                 let settings = TableSettings::from_schema(table, true);
                 engine.create_table(settings.clone()).unwrap();
                 engine.alter_table(settings).unwrap();
@@ -213,7 +249,8 @@ impl Bench {
             ..RequestWatch::default()
         };
         let result = run(&ExecuteContext {
-            coordinator: &self.coordinator,
+            engine: &self.engine,
+            network: &*self.network,
             locks: &self.locks,
             cluster: &self.cluster,
             catalogue: &self.catalogue,
@@ -243,7 +280,11 @@ impl Bench {
         let budget = budget.into();
         Self::shown(planned, |plan, out, writer| {
             self.with(values, page_size, paging_state, |cx| {
-                select::select_within(cx, plan, Consistency::One, budget, out, writer)
+                let (nothing, level) = (Fetched::new(0), Consistency::One);
+                match select_within(cx, plan, level, budget, (&nothing, None), out, writer)? {
+                    Round::Done(state) => Ok(state),
+                    Round::Needs(commands, _) => panic!("{commands:?}"),
+                }
             })
         })
     }
@@ -327,6 +368,14 @@ impl Bench {
             Ok(rows) => panic!("{cql}: gave {rows:?}"),
             Err(error) => error.to_string(),
         }
+    }
+}
+
+/// This node alone has a say in whatever a bench writes.
+fn is_written(modified: Modified) {
+    match modified {
+        Modified::Written(written) => assert!(written.replicated.is_empty()),
+        Modified::Needs(reads, _) => panic!("{reads:?}"),
     }
 }
 

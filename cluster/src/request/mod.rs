@@ -1,5 +1,6 @@
 //! Requests on their way to replicas, as machines without I/O: what happened goes in, what is to be done comes out.
 //!
+//! - [`path`]: whether a request needs any of that, or is a function call.
 //! - [`mod@write`]: a write to several replicas.
 //! - [`read`]: a read of one set of replicas: data and digests, merged pages, repair; [`range`]: of a range of tokens.
 //!
@@ -7,6 +8,7 @@
 //! in the order in which it is to be. It knows no clock and no network: whoever drives it (a node with sockets, a test with
 //! a network in memory) tells it of answers and of its deadline.
 
+pub mod path;
 pub mod range;
 pub mod read;
 #[cfg(test)]

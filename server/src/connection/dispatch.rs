@@ -175,7 +175,7 @@ impl Connection {
     }
 
     /// Ends the open response of a request that was carried out, whose body begins at `body`.
-    fn conclude(
+    pub(super) fn conclude(
         &mut self,
         open: OpenEnvelope,
         body: usize,
@@ -211,7 +211,7 @@ impl Connection {
 
     /// Whether a request that began then may go on.
     pub(super) fn has_time(&self, started: Instant) -> bool {
-        started.elapsed() < self.node.request_timeout()
+        !self.node.deadline(started).is_over()
     }
 
     /// The keyspace that the client is in.

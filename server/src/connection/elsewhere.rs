@@ -20,21 +20,11 @@ use uuid::Uuid;
 use super::Connection;
 use super::dispatch::{Tracer, finish_body, run};
 use crate::budget::Credit;
-use crate::config::cores;
 use crate::error::{PutOff, QueryError};
 use crate::metrics::{Outcome, RequestKind};
 use crate::session::Session;
 use crate::session::step::{Answer, Failure, Step, Steps};
 use crate::work::deferred::Deferred;
-use crate::work::pool::Pool;
-
-/// Requests that wait for the disk at a time: more would only wait in its queue.
-const MOST_OF_DISK: usize = 64;
-
-/// Long requests that run at a time: some for each core, so that a few that take until their deadline don't hold up the
-/// others, which take less; but threads are left to those that wait for the disk.
-const LONG_PER_CORE: usize = 4;
-const MOST_LONG: usize = 32;
 
 /// Texts and batches above this are large: what planning them takes may be milliseconds.
 const LARGE_TEXT: usize = 16 << 10;
@@ -44,13 +34,6 @@ const LARGE: usize = 256 << 10;
 
 /// Bodies that decompress to more are not unpacked by the thread that reads them.
 pub(super) const UNPACK_BYTES: usize = LARGE;
-
-/// The pool of a node that is served: its jobs run on the runtime's threads for blocking work.
-pub(super) fn pool() -> Arc<Pool> {
-    let most_long = (cores() * LONG_PER_CORE).min(MOST_LONG);
-    let spawn = |job| drop(tokio::task::spawn_blocking(job));
-    Arc::new(Pool::new(MOST_OF_DISK, most_long, Box::new(spawn)))
-}
 
 /// Whether a request may take long, by its size.
 pub(super) fn is_heavy(envelope: &Envelope<'_>) -> bool {
@@ -84,7 +67,7 @@ impl Connection {
             let (encoder, credit) = (self.encoder.twin(), self.account.nothing());
             let traced = self.traced();
             let work = move || carry_out(session, request, encoder, credit, &traced);
-            self.work.jobs.start(&self.pool, class, work);
+            self.work.jobs.start(self.operations.pool(), class, work);
         }
     }
 
@@ -155,7 +138,7 @@ fn answer(
     traced: &Tracer,
 ) -> Steps {
     let node = Arc::clone(session.node());
-    if deferred.started.elapsed() >= node.request_timeout() {
+    if node.deadline(deferred.started).is_over() {
         let what =
             "the request waited longer than it may take: nothing was done; send less at a time";
         return Err(Failure::other(QueryError::Overloaded(what.to_string())));

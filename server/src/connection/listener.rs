@@ -10,16 +10,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Connection;
-use super::elsewhere::pool;
 use crate::node::Node;
+use crate::work::operations::Operations;
 
 /// How long to wait before accepting again when the system has no room for another connection.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections until `stop`; then waits until all of them have answered what they were asked.
-pub async fn accept(listener: TcpListener, node: Arc<Node>, stop: CancellationToken) {
+pub async fn accept(
+    listener: TcpListener,
+    node: Arc<Node>,
+    operations: Arc<Operations>,
+    stop: CancellationToken,
+) {
     let connections = TaskTracker::new();
-    let pool = pool();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -30,14 +34,14 @@ pub async fn accept(listener: TcpListener, node: Arc<Node>, stop: CancellationTo
             Ok((stream, peer)) => {
                 if let Some(guard) = admit(&node) {
                     let stop = stop.clone();
-                    let (node, pool) = (Arc::clone(&node), Arc::clone(&pool));
+                    let (node, operations) = (Arc::clone(&node), Arc::clone(&operations));
                     connections.spawn(async move {
                         let _guard = guard;
                         if let Err(error) = prepare(&stream) {
                             tracing::debug!(%peer, %error, "connection lost");
                             return;
                         }
-                        Connection::new(node, pool, stream, peer, &stop).run().await;
+                        Connection::new(node, operations, stream, peer, &stop).run().await;
                     });
                 }
             }

@@ -44,7 +44,7 @@ use crate::metrics::Tally;
 use crate::node::{Client, Node};
 use crate::session::Session;
 use crate::work::Work;
-use crate::work::pool::Pool;
+use crate::work::operations::Operations;
 
 /// How long, and how much, a connection that is being closed still takes from its client.
 const LINGER: Duration = Duration::from_secs(1);
@@ -54,8 +54,8 @@ const LINGER_BYTES: usize = 1 << 20;
 enum Woken {
     /// Bytes came and were worked off.
     Turn,
-    /// Held answers may go out.
-    Durable,
+    /// Requests that waited for the log, or for other nodes, went on.
+    Released,
     /// Something happened that the client registered for.
     Event(Arc<Event>),
     /// The client closed its side.
@@ -91,8 +91,8 @@ pub(crate) struct Connection {
     client: Option<(u64, Arc<Client>)>,
     /// The requests that wait.
     work: Work<Done>,
-    /// Threads that may take their time.
-    pool: Arc<Pool>,
+    /// What is under way with other nodes, and the threads that may take their time.
+    operations: Arc<Operations>,
     /// Something was written in this turn.
     wrote: bool,
     events: Option<Subscription>,
@@ -111,7 +111,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(
         node: Arc<Node>,
-        pool: Arc<Pool>,
+        operations: Arc<Operations>,
         stream: TcpStream,
         peer: SocketAddr,
         stop: &CancellationToken,
@@ -131,7 +131,7 @@ impl Connection {
             session: None,
             client: None,
             work: Work::default(),
-            pool,
+            operations,
             wrote: false,
             events: None,
             timer: Some(timer),
@@ -157,6 +157,7 @@ impl Connection {
     async fn serve(&mut self) -> io::Result<()> {
         loop {
             self.release_durable(&mut Context::from_waker(Waker::noop()));
+            self.take_replies(&mut Context::from_waker(Waker::noop()));
             self.tally.tell(self.node.metrics());
             if !self.encoder.is_empty() {
                 self.flush().await?;
@@ -175,7 +176,7 @@ impl Connection {
                 return Ok(());
             }
             match std::future::poll_fn(|cx| self.poll_woken(cx)).await? {
-                Woken::Turn | Woken::Durable => {}
+                Woken::Turn | Woken::Released => {}
                 Woken::Event(event) => self.tell(&event),
                 Woken::Closed | Woken::GiveUp => return Ok(()),
                 Woken::Stop => self.closing = true,
@@ -228,8 +229,8 @@ impl Connection {
         if self.work.is_idle() {
             return Poll::Pending;
         }
-        if self.release_durable(cx) {
-            return Poll::Ready(Woken::Durable);
+        if self.release_durable(cx) || self.take_replies(cx) {
+            return Poll::Ready(Woken::Released);
         }
         if let Poll::Ready(done) = self.work.jobs.poll(cx) {
             return Poll::Ready(Woken::Done(Box::new(done)));
@@ -252,7 +253,7 @@ impl Connection {
     /// Counts what is here as this client's.
     fn settle(&mut self) {
         let memory = self.reading.memory() + self.encoder.memory();
-        let bytes = memory + self.work.durable.bytes();
+        let bytes = memory + self.work.bytes();
         let more = bytes.saturating_sub(self.frame_credit.bytes());
         self.credit.set(if more > FREE_BYTES { more.next_multiple_of(FREE_BYTES) } else { 0 });
     }

@@ -1,24 +1,25 @@
-//! Going on with requests that waited: for the log, for room in memory, for a lock, for a thread.
+//! Going on with requests that waited: for the log, for other nodes, for room in memory, for a lock, for a thread.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use tholos_grammar::protocol::envelope::{Envelope, Extras};
 use tholos_grammar::protocol::header::Opcode;
 use uuid::Uuid;
 
 use super::Connection;
-use super::dispatch::finish_body;
 use super::elsewhere::is_heavy;
 use super::reading::TURN_TIME;
 use crate::error::{PutOff, QueryError};
-use crate::metrics::{Outcome, RequestKind};
+use crate::metrics::RequestKind;
 use crate::session::Session;
-use crate::session::step::{Continuation, Failure, Operation};
+use crate::session::step::{Continuation, Failure, Operation, Outcome};
 use crate::work::deferred::Deferred;
-use crate::work::durable::Held;
 use crate::work::pool::Class;
+use crate::work::replies::Held;
 use crate::work::waiting::Cause;
 
 impl Connection {
@@ -31,10 +32,21 @@ impl Connection {
         tracing_id: Option<Uuid>,
         started: Instant,
     ) {
-        let Operation::Durable(position) = operation;
-        self.note_write(RequestKind::Write);
-        let tracing_id = tracing_id.map(Box::new);
-        self.work.durable.push(Held { position, stream, started, tracing_id, continuation });
+        let held = Held { stream, started, tracing_id: tracing_id.map(Box::new), continuation };
+        match operation {
+            Operation::Durable(position) => {
+                self.note_write(RequestKind::Write);
+                self.work.durable.push(position, held);
+            }
+            Operation::Write(_) | Operation::Read(_) => {
+                if matches!(operation, Operation::Write(_)) {
+                    self.note_write(RequestKind::Write);
+                }
+                let mailbox = self.work.replies.mailbox();
+                let number = self.operations.begin(operation, mailbox);
+                self.work.replies.push(number, held);
+            }
+        }
     }
 
     /// Answers every request for which the log is far enough; says whether there was one. The waker is called when it is
@@ -45,10 +57,20 @@ impl Connection {
             let Poll::Ready(durable) = self.node.engine().poll_durable(position, cx) else { break };
             released = true;
             if let Some(held) = self.work.durable.pop() {
-                self.resume(held, durable.map_err(QueryError::from));
+                self.resume(held, durable.map(|()| Outcome::Written).map_err(QueryError::from));
             }
         }
         released
+    }
+
+    /// Goes on with every request that other nodes have answered; says whether there was one.
+    pub(super) fn take_replies(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut taken = false;
+        while let Poll::Ready((held, outcome)) = self.work.replies.poll(cx) {
+            taken = true;
+            self.resume(held, outcome);
+        }
+        taken
     }
 
     /// Answers writes that waited longer than a request may take: whether they are on disk is not known.
@@ -63,28 +85,22 @@ impl Connection {
         }
     }
 
-    fn resume(&mut self, held: Held, outcome: Result<(), QueryError>) {
-        let Some(session) = &self.session else { return };
-        let (version, stream) = (session.version(), held.stream);
-        let extras =
-            Extras { tracing_id: held.tracing_id.as_deref().copied(), ..Extras::default() };
-        let open = self.encoder.begin_response(version, Opcode::Result, stream, &extras);
-        let body = self.encoder.body().len();
-        let resumed = session.resume(held.continuation, outcome, self.encoder.body());
-        let finished = match resumed {
-            Ok(answer) => {
-                let extras = Extras { warnings: &answer.warnings, ..extras };
-                finish_body(&mut self.encoder, version, open, body, &extras).map(|()| answer.kind)
-            }
-            Err(failure) => {
-                self.encoder.abandon(open);
-                Err(failure)
-            }
-        };
-        match finished {
-            Ok(kind) => self.observe(kind, Outcome::Ok, held.started),
-            Err(failure) => self.fail(version, stream, &extras, &failure, held.started),
+    fn resume(&mut self, held: Held, outcome: Result<Outcome, QueryError>) {
+        let Held { stream, started, tracing_id, continuation } = held;
+        let Some(mut session) = self.session.take() else { return };
+        if let Continuation::Statement(_) = continuation {
+            // Rows may become many.
+            session.set_room(Some(Arc::new(Mutex::new(self.account.nothing()))));
         }
+        let tracing_id = tracing_id.map(|id| *id);
+        let extras = Extras { tracing_id, ..Extras::default() };
+        let (version, out) = (session.version(), &mut self.encoder);
+        let open = out.begin_response(version, Opcode::Result, stream, &extras);
+        let body = out.body().len();
+        let steps = session.resume(continuation, outcome, out.body());
+        session.set_room(None);
+        self.session = Some(session);
+        self.conclude(open, body, stream, tracing_id, started, steps);
     }
 
     /// A copy of a request, for when it is to be carried out elsewhere or later.

@@ -11,6 +11,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -25,11 +26,11 @@ pub struct PartitionLocks {
     held: Mutex<BTreeMap<Token, Vec<Waker>>>,
 }
 
-/// Locks that are held; dropping frees them.
+/// Locks that are held, for as long as a request takes; dropping frees them.
 #[derive(Debug)]
 #[must_use]
-pub struct PartitionGuard<'a> {
-    locks: &'a PartitionLocks,
+pub struct PartitionGuard {
+    locks: Arc<PartitionLocks>,
     tokens: SmallVec<[Token; 1]>,
 }
 
@@ -38,8 +39,8 @@ impl PartitionLocks {
     ///
     /// # Errors
     /// One that another request has.
-    pub fn try_lock(&self, tokens: &[Token]) -> Result<PartitionGuard<'_>, Token> {
-        let mut guard = PartitionGuard { locks: self, tokens: SmallVec::new() };
+    pub fn try_lock(self: &Arc<Self>, tokens: &[Token]) -> Result<PartitionGuard, Token> {
+        let mut guard = PartitionGuard { locks: Arc::clone(self), tokens: SmallVec::new() };
         if tokens.is_empty() {
             return Ok(guard);
         }
@@ -71,7 +72,7 @@ impl PartitionLocks {
     }
 }
 
-impl Drop for PartitionGuard<'_> {
+impl Drop for PartitionGuard {
     fn drop(&mut self) {
         if self.tokens.is_empty() {
             return;
@@ -89,7 +90,6 @@ impl Drop for PartitionGuard<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::task::Wake;
 
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn all_or_none_are_locked() {
-        let locks = PartitionLocks::default();
+        let locks = Arc::new(PartitionLocks::default());
         let first = locks.try_lock(&[Token(2), Token(1), Token(2)]).unwrap();
         assert_eq!(locks.try_lock(&[Token(3), Token(2)]).unwrap_err(), Token(2));
         let third = locks.try_lock(&[Token(3)]).unwrap();
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_task_that_waits_is_woken_once_when_it_is_free() {
-        let locks = PartitionLocks::default();
+        let locks = Arc::new(PartitionLocks::default());
         let guard = locks.try_lock(&[Token(1)]).unwrap();
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));

@@ -1,14 +1,14 @@
-//! Executing plans: the context of one request, and the way from a plan to the coordinator.
+//! Executing plans: the context of one request, and the way from a plan to whoever has the keys.
 //!
-//! Everything here is synchronous. A write comes back with the [`LogPosition`] that must be durable before its answer
-//! goes out; the connection waits for it, not the statement.
+//! Everything here is synchronous. What this node alone has a say in is done at once: a write comes back with the
+//! [`LogPosition`] that must be durable before its answer goes out, and whoever runs the statement waits for it. What
+//! several replicas are to do comes back as such: [`modify::Written`], [`select::Round`].
 
 pub mod batch_limits;
 pub mod describe;
 pub mod locks;
 pub mod modify;
 pub mod paging;
-pub mod replica;
 pub mod select;
 pub mod tombstones;
 
@@ -16,15 +16,20 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tholos_cluster::coordinator::Coordinator;
 use tholos_cluster::metadata::ClusterMetadata;
+use tholos_cluster::placement::Placement;
+use tholos_cluster::request::path::{self, Path, View};
+use tholos_cluster::ring::NodeIndex;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 use tholos_grammar::token::Token;
+use tholos_storage::commitlog::LogPosition;
+use tholos_storage::engine::Engine;
 use tholos_storage::model::ColumnId;
 use tholos_storage::model::entry::Direction;
 use tholos_storage::model::mutation::Mutation;
-use tholos_storage::model::read::LocalRead;
+use tholos_storage::read::live::LiveRows;
+use tholos_storage::read::point::PointRow;
 use tholos_storage::schema::TableId;
 
 use crate::budget::Credit;
@@ -32,8 +37,8 @@ use crate::clock::Deadline;
 use crate::config::BatchLimits;
 use crate::error::QueryError;
 use crate::execute::locks::PartitionLocks;
-use crate::execute::replica::{LiveRows, LocalReplica, LogPosition, PointRow, ReplicaRows};
 use crate::execute::tombstones::TombstoneRead;
+use crate::network::Network;
 use crate::query::catalogue::Catalogue;
 use crate::query::functions::{CallContext, Random};
 use crate::query::values::{Bound, RequestOptions, RequestTime, TimestampWatch};
@@ -42,11 +47,13 @@ use crate::system::info::SystemTables;
 /// What executing a statement may use. Made once per request; cheap to make.
 #[derive(Clone, Copy)]
 pub struct ExecuteContext<'a> {
-    /// The way to the replicas. Statements use [`write`](ExecuteContext::write), [`read_row`](ExecuteContext::read_row)
+    /// What this node stores. Statements use [`write`](ExecuteContext::write), [`read_row`](ExecuteContext::read_row)
     /// and [`scan`](ExecuteContext::scan).
-    pub coordinator: &'a Coordinator<LocalReplica>,
+    pub engine: &'a Engine,
+    /// Who else can be reached.
+    pub network: &'a dyn Network,
     /// Partitions that are being changed by what they hold.
-    pub locks: &'a PartitionLocks,
+    pub locks: &'a Arc<PartitionLocks>,
     /// Who has which keys, at the catalogue's epoch.
     pub cluster: &'a ClusterMetadata,
     /// The schema that the plan was made against, or a newer one in which its table did not change.
@@ -92,22 +99,28 @@ impl<'a> ExecuteContext<'a> {
         CallContext { time: self.time, random: self.random, timestamps: &self.watch.timestamps }
     }
 
-    /// Writes one partition of a table of `keyspace` at a consistency level. `token` is the partition's.
+    /// Which way a write of a partition takes, before anything is written.
     ///
     /// # Errors
-    /// [`QueryError::Unavailable`] before anything was written; storage's errors.
-    pub fn write(
+    /// [`QueryError::Unavailable`]; a level that is none for writes.
+    pub fn write_path(
         &self,
-        keyspace: &Name,
+        placement: &Placement,
         token: Token,
-        consistency: Consistency,
-        mutation: &Mutation,
-    ) -> Result<LogPosition, QueryError> {
-        let placement = self.cluster.placement(keyspace.as_str());
-        Ok(self.coordinator.write(placement, token, consistency, mutation)?)
+        level: Consistency,
+    ) -> Result<Path, QueryError> {
+        Ok(self.view(placement, |view| path::write_path(view, placement, token, level))?)
     }
 
-    /// Reads one row, or static row, of a table of `keyspace` by its full key; `None` if it does not exist.
+    /// Writes one partition on this node.
+    ///
+    /// # Errors
+    /// Storage's; nothing was written.
+    pub fn write(&self, mutation: &Mutation) -> Result<LogPosition, QueryError> {
+        Ok(self.engine.apply(mutation)?)
+    }
+
+    /// Reads one row, or static row, of a table of `keyspace` by its full key, if this node may answer alone.
     ///
     /// # Errors
     /// [`QueryError::Unavailable`]; storage's errors.
@@ -115,22 +128,23 @@ impl<'a> ExecuteContext<'a> {
         &self,
         keyspace: &Name,
         token: Token,
-        consistency: Consistency,
+        level: Consistency,
         row: RowKey<'_>,
-    ) -> Result<Option<PointRow>, QueryError> {
-        let RowKey { table, key, partition_len, columns } = row;
-        let now = self.time.seconds;
-        let command = LocalRead::Row { table, key, partition_len, columns, now };
-        let placement = self.cluster.placement(keyspace.as_str());
-        match self.coordinator.read(placement, Some(token), consistency, command)? {
-            ReplicaRows::Row(row) => Ok(row),
-            ReplicaRows::Range(_) => {
-                Err(QueryError::Internal("a row read gave a range".to_string()))
-            }
+    ) -> Result<Found, QueryError> {
+        if self.read_path(keyspace, Some(token), level)? == Path::Replicas {
+            return Ok(Found::Unknown);
         }
+        let RowKey { table, key, partition_len, columns } = row;
+        let (table, now) = (self.engine.table(table)?, self.time.seconds);
+        let row = match columns {
+            Some(columns) => table.row_columns(key, partition_len, columns, now)?,
+            None => table.row(key, partition_len, now)?,
+        };
+        Ok(row.into())
     }
 
-    /// Walks a range of keys of a table of `keyspace`. `token` is the partition's; none where the range spans several.
+    /// Walks a range of keys of a table of `keyspace`, if this node may answer alone. `token` is the partition's; none
+    /// where the range spans several.
     ///
     /// # Errors
     /// [`QueryError::Unavailable`]; storage's errors.
@@ -138,17 +152,57 @@ impl<'a> ExecuteContext<'a> {
         &self,
         keyspace: &Name,
         token: Option<Token>,
-        consistency: Consistency,
+        level: Consistency,
         range: KeyRange<'_>,
-    ) -> Result<LiveRows, QueryError> {
-        let KeyRange { table, lower, upper, partition_len, direction } = range;
-        let now = self.time.seconds;
-        let command = LocalRead::Range { table, lower, upper, partition_len, direction, now };
-        let placement = self.cluster.placement(keyspace.as_str());
-        match self.coordinator.read(placement, token, consistency, command)? {
-            ReplicaRows::Range(rows) => Ok(rows),
-            ReplicaRows::Row(_) => Err(QueryError::Internal("a range read gave a row".to_string())),
+    ) -> Result<Option<LiveRows>, QueryError> {
+        if self.read_path(keyspace, token, level)? == Path::Replicas {
+            return Ok(None);
         }
+        let KeyRange { table, lower, upper, partition_len, direction } = range;
+        let (table, now) = (self.engine.table(table)?, self.time.seconds);
+        let rows = match partition_len {
+            Some(len) => table.scan_partition(len, lower, upper, direction, now),
+            None => table.scan(lower, upper, direction, now),
+        };
+        Ok(Some(rows?))
+    }
+
+    fn read_path(
+        &self,
+        keyspace: &Name,
+        token: Option<Token>,
+        level: Consistency,
+    ) -> Result<Path, QueryError> {
+        let placement = self.cluster.placement(keyspace.as_str());
+        Ok(self.view(placement, |view| path::read_path(view, placement, token, level))?)
+    }
+
+    fn view<T>(&self, placement: &Placement, see: impl FnOnce(View<'_>) -> T) -> T {
+        let is_alive = |node| reaches(self.network, placement, node);
+        let keeps_hints = self.network.keeps_hints();
+        see(View { node: self.cluster.local(), is_alive: &is_alive, keeps_hints })
+    }
+}
+
+/// Whether another node of a placement's ring is thought to be alive.
+pub(crate) fn reaches(network: &dyn Network, placement: &Placement, node: NodeIndex) -> bool {
+    placement.ring().node(node).is_some_and(|node| network.reaches(node.host_id))
+}
+
+/// What is known of one row.
+#[derive(Debug)]
+pub enum Found {
+    /// As it is.
+    Row(PointRow),
+    /// There is none.
+    Absent,
+    /// Several replicas are to be asked.
+    Unknown,
+}
+
+impl From<Option<PointRow>> for Found {
+    fn from(row: Option<PointRow>) -> Self {
+        row.map_or(Found::Absent, Found::Row)
     }
 }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use tholos_cluster::coordinator::Coordinator;
 use tholos_cluster::metadata::ClusterMetadata;
 use tholos_cluster::ring::{Node as RingNode, Ring, RingError};
 use tholos_storage::StorageError;
@@ -29,12 +28,11 @@ use crate::config::{CommitLogMode, Config, cores};
 use crate::descriptors;
 use crate::error::QueryError;
 use crate::events::EventHub;
-use crate::execute::locks::PartitionLocks;
-use crate::execute::replica::LocalReplica;
 use crate::execute::tombstones::TombstoneLog;
 use crate::identity::{NodeRecord, NodeStore};
 use crate::load::Load;
 use crate::metrics::Metrics;
+use crate::network::{Alone, Network};
 use crate::prepared::PreparedCache;
 use crate::presence::{STORAGE, check_identity, check_schema};
 use crate::query::catalogue::Catalogue;
@@ -56,6 +54,10 @@ pub struct NodeOptions {
     pub random: Box<dyn Random + Send + Sync>,
     /// Where clients reach it.
     pub native_address: SocketAddr,
+    /// The other nodes of its ring.
+    pub others: Vec<RingNode>,
+    /// The way to them.
+    pub network: Arc<dyn Network>,
     /// How the storage engine works: what the configuration says, unless it is changed. If its background work is the
     /// caller's, the node starts no thread at all: see [`Node::background_step`].
     pub engine: EngineOptions,
@@ -87,6 +89,8 @@ impl NodeOptions {
             wall: Arc::new(SystemWall),
             random: Box::new(SystemRandom),
             native_address,
+            others: Vec::new(),
+            network: Arc::new(Alone),
             engine: engine_options(&config),
             config,
             set_aside_damaged: false,
@@ -118,6 +122,8 @@ impl Node {
             wall,
             random,
             native_address,
+            others,
+            network,
             engine: mut engine_options,
             set_aside_damaged,
             recreate_missing,
@@ -134,13 +140,14 @@ impl Node {
         let opened_before = established && !recreate_missing;
         check_schema(&*fs, dir, opened_before)?;
         let mut store = SchemaStore::open(Arc::clone(&fs), dir)?;
-        let ring = Arc::new(Ring::new(vec![RingNode {
+        let this = RingNode {
             host_id: identity.host_id,
             address: native_address,
             data_center: config.data_center.clone(),
             rack: config.rack.clone(),
             tokens: identity.ring_tokens(),
-        }])?);
+        };
+        let ring = Arc::new(Ring::new([vec![this], others].concat())?);
         let cluster = ClusterMetadata::new(ring, SELF, Arc::clone(store.schema()))
             .map_err(|error| NodeError::Schema(refused(error)))?;
         let settings = table_settings(store.schema());
@@ -160,8 +167,9 @@ impl Node {
             started_seconds: clock.wall_micros() / 1_000_000,
             clock,
             random,
-            coordinator: Coordinator::new(SELF, LocalReplica::new(engine)),
-            locks: PartitionLocks::default(),
+            engine,
+            network,
+            locks: Arc::default(),
             metadata: ArcSwap::from_pointee(Metadata { cluster, catalogue }),
             schema: Mutex::new(store),
             prepared: PreparedCache::new(config.limits.prepared_cache_bytes()),

@@ -1,12 +1,14 @@
 //! A session: the state of one client, and the way from its requests to answers. It knows no socket.
 //!
 //! A request appends the body of a RESULT to a buffer and comes back as [`Step::Answer`]; or it says what it waits for
-//! ([`Step::Wait`]: a write, until the log is on disk) and goes on from there in [`Session::resume`]; or it is put off, and
-//! is to be carried out all over elsewhere or later. Whatever is no answer leaves the buffer as it was.
+//! ([`Step::Wait`]: the log, or what other replicas write or have) and goes on from there in [`Session::resume`], as often
+//! as it takes; or it is put off, and is to be carried out all over elsewhere or later. Whatever is no answer leaves the
+//! buffer as it was.
 
 mod bind;
 mod statement;
 pub mod step;
+mod suspended;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -14,31 +16,33 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use smallvec::SmallVec;
+use tholos_cluster::request::read::Rows;
 use tholos_grammar::ast::modify::BatchKind as AstBatchKind;
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::header::Version;
 use tholos_grammar::protocol::request::batch::{Batch, BatchKind, StatementRef};
 use tholos_grammar::protocol::request::execute::Execute;
-use tholos_grammar::protocol::request::parameters::QueryParameters;
 use tholos_grammar::protocol::request::prepare::Prepare;
 use tholos_grammar::protocol::request::query::Query;
 use tholos_grammar::protocol::response::error::WriteType;
 use tholos_grammar::protocol::response::metadata::{PreparedMetadata, ResultMetadata};
 use tholos_grammar::protocol::response::result::{Prepared as PreparedResult, QueryResult};
+use tholos_storage::commitlog::LogPosition;
 use tholos_storage::fs::nowait::without_waiting;
 
 use self::bind::bind_values;
-use self::statement::Run;
-use self::step::{Answer, Continuation, Failure, Operation, Step, Steps};
+use self::statement::{BatchRun, Done, Ran, Run};
+use self::step::{
+    Answer, Continuation, Failure, Operation, Outcome, ReadOperation, Step, Steps, WriteOperation,
+};
+use self::suspended::{OwnedRequest, Suspended};
 use crate::budget::Credit;
 use crate::error::{Attempt, QueryError};
-use crate::execute::replica::LogPosition;
+use crate::execute::modify::Written;
 use crate::metrics::RequestKind;
 use crate::node::{Metadata, Node};
 use crate::prepared::{Prepared, Ready, Standing, StatementId, wire};
-use crate::query::plan::Plan;
 use crate::query::values::{BoundValues, RequestOptions};
 
 /// The state of one client.
@@ -159,7 +163,7 @@ impl Session {
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
         let deadline = Some(self.node.deadline(started));
         let ready = match Ready::plan(query.text, keyspace, &metadata.catalogue, deadline) {
-            Ok(ready) => ready,
+            Ok(ready) => Arc::new(ready),
             Err(error) => return Failure::other(error).step(),
         };
         let keyspace = keyspace.cloned();
@@ -167,8 +171,9 @@ impl Session {
         let mut run = Run::new(&self.node, &metadata, &ready, keyspace.as_ref(), started, version);
         run.may_wait = self.may_wait;
         run.room = self.room.clone();
-        answer(&run, &query.parameters, &mut self.keyspace, self.version, out)
-            .map_err(|failure| failure.in_text(query.text))
+        let (start, what) = (out.len(), run.what(&query.parameters));
+        let ran = run.execute(&query.parameters, out);
+        self.answer(ran, what, started, start, out).map_err(|failure| failure.in_text(query.text))
     }
 
     /// PREPARE.
@@ -233,11 +238,12 @@ impl Session {
         run.tells_metadata_id = self.version == Version::V5;
         run.may_wait = self.may_wait;
         run.room = self.room.clone();
-        let outcomes = answer(&run, &execute.parameters, &mut self.keyspace, self.version, out);
-        drop(metadata);
-        let outcomes = outcomes.map_err(|failure| failure.in_text(&prepared.text));
+        let (start, what) = (out.len(), run.what(&execute.parameters));
+        let ran = run.execute(&execute.parameters, out);
+        let steps = self.answer(ran, what, started, start, out);
+        let steps = steps.map_err(|failure| failure.in_text(&recent.prepared.text));
         self.recent = Some(recent);
-        outcomes
+        steps
     }
 
     /// BATCH.
@@ -252,38 +258,147 @@ impl Session {
         };
         let attempt = Attempt { consistency: batch.consistency, write: Some(write) };
         let kind = RequestKind::Batch;
-        match self.run_batch(batch, started) {
-            Ok((position, warnings)) => Ok(written(
-                &self.node,
-                position,
-                Continuation::Void { kind, attempt, warnings },
-                out,
-            )),
+        match self.run_batch(batch, attempt, started) {
+            Ok(ran) => Ok(self.ran(ran, (kind, attempt), started, out)),
             Err(error) => Failure { kind, attempt, error }.step(),
         }
     }
 
-    /// Goes on with a request whose operation is over.
+    /// Goes on with a request whose operation is over, in a thread that may wait.
     ///
     /// # Errors
-    /// The operation failed.
+    /// The operation failed, or what came of it can't be worked with.
     pub fn resume(
-        &self,
+        &mut self,
         continuation: Continuation,
-        outcome: Result<(), QueryError>,
+        outcome: Result<Outcome, QueryError>,
         out: &mut Vec<u8>,
-    ) -> Result<Answer, Failure> {
-        outcome.map_err(|error| continuation.failed(error))?;
-        let Continuation::Void { kind, warnings, .. } = continuation;
+    ) -> Steps {
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => return Err(continuation.failed(error)),
+        };
+        match (continuation, outcome) {
+            (Continuation::Void { kind, warnings, .. }, _) => {
+                QueryResult::Void.encode(out, self.version);
+                Ok(Step::Answer(Answer { kind, warnings }))
+            }
+            (Continuation::Statement(suspended), Outcome::Read(rows)) => {
+                self.go_on(*suspended, rows, out)
+            }
+            (continuation, Outcome::Written) => {
+                let what = "a statement that waited for rows was told of a write".to_string();
+                Err(continuation.failed(QueryError::Internal(what)))
+            }
+        }
+    }
+
+    fn go_on(&mut self, suspended: Suspended, came: Vec<Rows>, out: &mut Vec<u8>) -> Steps {
+        let Suspended { kind, attempt, metadata, request, options, time, started, stage, reads } =
+            suspended;
+        let (start, version) = (out.len(), self.version);
+        let mut stage = stage;
+        let options = options.options();
+        let run = |out: &mut Vec<u8>| {
+            stage.take(&reads, came, time)?;
+            let stage = Some(stage);
+            match &request {
+                OwnedRequest::Statement { ready, keyspace, values } => {
+                    let keyspace = keyspace.as_ref();
+                    let mut run =
+                        Run::new(&self.node, &metadata, ready, keyspace, started, version);
+                    run.room = self.room.clone();
+                    run.go_on(&options, &values.bound(), time, stage, out)
+                }
+                OwnedRequest::Batch(batch_kind, statements) => {
+                    let statements: Vec<_> = statements
+                        .iter()
+                        .map(|(ready, values)| (Arc::clone(ready), values.bound()))
+                        .collect();
+                    let run = BatchRun {
+                        node: &self.node,
+                        metadata: &metadata,
+                        kind: *batch_kind,
+                        started,
+                        attempt,
+                    };
+                    run.go_on(&statements, &options, time, stage)
+                }
+            }
+        };
+        match run(out) {
+            Ok(ran) => Ok(self.ran(ran, (kind, attempt), started, out)),
+            Err(error) => {
+                out.truncate(start);
+                Err(Failure { kind, attempt, error: error.of_resumed() })
+            }
+        }
+    }
+
+    /// What a statement is to be answered with; nothing is in the buffer if it failed.
+    fn answer(
+        &mut self,
+        ran: Result<Ran, QueryError>,
+        (kind, attempt): (RequestKind, Attempt),
+        started: Instant,
+        start: usize,
+        out: &mut Vec<u8>,
+    ) -> Steps {
+        match ran {
+            Ok(ran) => Ok(self.ran(ran, (kind, attempt), started, out)),
+            Err(error) => {
+                out.truncate(start);
+                Failure { kind, attempt, error }.step()
+            }
+        }
+    }
+
+    /// What a statement that ran is to be answered with.
+    fn ran(
+        &mut self,
+        ran: Ran,
+        (kind, attempt): (RequestKind, Attempt),
+        started: Instant,
+        out: &mut Vec<u8>,
+    ) -> Step {
+        let Done { written, keyspace, warnings } = match ran {
+            Ran::Done(done) => done,
+            Ran::Suspended(suspended) => {
+                let read = ReadOperation {
+                    reads: Arc::clone(&suspended.reads),
+                    level: suspended.options.read_level(),
+                    deadline: self.node.deadline(started).at,
+                };
+                return Step::Wait(Operation::Read(read), Continuation::Statement(suspended));
+            }
+        };
+        if let Some(used) = keyspace {
+            QueryResult::SetKeyspace(used.as_str()).encode(out, self.version);
+            self.keyspace = Some(used);
+        }
+        let Some(Written { position, replicated }) = written else {
+            return Step::Answer(Answer { kind, warnings });
+        };
+        if !replicated.is_empty() {
+            let (level, deadline) = (attempt.consistency, self.node.deadline(started).at);
+            let write = WriteOperation { writes: replicated, level, position, deadline };
+            let continuation = Continuation::Void { kind, attempt, warnings };
+            return Step::Wait(Operation::Write(write), continuation);
+        }
+        if position != LogPosition::default() && !self.node.engine().is_durable_at_once() {
+            let continuation = Continuation::Void { kind, attempt, warnings };
+            return Step::Wait(Operation::Durable(position), continuation);
+        }
         QueryResult::Void.encode(out, self.version);
-        Ok(Answer { kind, warnings })
+        Step::Answer(Answer { kind, warnings })
     }
 
     fn run_batch(
         &mut self,
         batch: &Batch<'_>,
+        attempt: Attempt,
         started: Instant,
-    ) -> Result<(LogPosition, Vec<String>), QueryError> {
+    ) -> Result<Ran, QueryError> {
         let metadata = self.node.metadata();
         let own = batch.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());
@@ -303,19 +418,6 @@ impl Session {
             let values = bind_values(statement.values, &ready.planned.markers)?;
             statements.push((ready, values));
         }
-        let mut items = SmallVec::<[_; 8]>::with_capacity(statements.len());
-        for (ready, values) in &statements {
-            match &ready.planned.plan {
-                Plan::Modify(plan) => {
-                    items.push(crate::query::batch::BatchItem { plan, values: values.as_slice() });
-                }
-                _ => {
-                    return Err(QueryError::invalid(
-                        "a batch takes INSERT, UPDATE and DELETE only: send other statements by themselves",
-                    ));
-                }
-            }
-        }
         let kind = match batch.kind {
             BatchKind::Logged => AstBatchKind::Logged,
             BatchKind::Unlogged => AstBatchKind::Unlogged,
@@ -330,7 +432,9 @@ impl Session {
             now_in_seconds: batch.now_in_seconds,
             skip_metadata: false,
         };
-        let run = || statement::run_batch(&self.node, &metadata, kind, &items, &options, started);
+        let time = statement::request_time(&self.node, &options);
+        let run = BatchRun { node: &self.node, metadata: &metadata, kind, started, attempt };
+        let run = || run.go_on(&statements, &options, time, None);
         if self.may_wait { run() } else { without_waiting(run) }
     }
 
@@ -381,54 +485,4 @@ impl Session {
             && changed_at > self.began_at
             && self.prepared_again.get(&prepared.id).is_none_or(|at| *at < changed_at)
     }
-}
-
-/// Runs a statement, and says what the session is to answer.
-fn answer(
-    run: &Run<'_>,
-    parameters: &QueryParameters<'_>,
-    keyspace: &mut Option<Name>,
-    version: Version,
-    out: &mut Vec<u8>,
-) -> Steps {
-    let kind = run.kind();
-    let attempt = run.attempt(parameters.consistency);
-    let start = out.len();
-    match run.execute(parameters, out) {
-        Ok(done) => {
-            if let Some(used) = done.keyspace {
-                QueryResult::SetKeyspace(used.as_str()).encode(out, version);
-                *keyspace = Some(used);
-            }
-            let warnings = done.warnings;
-            Ok(match done.position {
-                Some(position) => written(
-                    run.node(),
-                    position,
-                    Continuation::Void { kind, attempt, warnings },
-                    out,
-                ),
-                None => Step::Answer(Answer { kind, warnings }),
-            })
-        }
-        Err(error) => {
-            out.truncate(start);
-            Failure { kind, attempt, error }.step()
-        }
-    }
-}
-
-/// A write that this node has applied: VOID, now or when the log is on disk.
-fn written(
-    node: &Node,
-    position: LogPosition,
-    continuation: Continuation,
-    out: &mut Vec<u8>,
-) -> Step {
-    if position != LogPosition::default() && !node.engine().is_durable_at_once() {
-        return Step::Wait(Operation::Durable(position), continuation);
-    }
-    let Continuation::Void { kind, warnings, .. } = continuation;
-    QueryResult::Void.encode(out, Version::V5);
-    Step::Answer(Answer { kind, warnings })
 }

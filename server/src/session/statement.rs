@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use tholos_grammar::ast::Statement;
 use tholos_grammar::ast::modify::BatchKind;
 use tholos_grammar::consistency::Consistency;
@@ -17,12 +18,17 @@ use tholos_grammar::protocol::response::metadata::EncodedColumns;
 use tholos_grammar::protocol::response::result::QueryResult;
 use tholos_grammar::protocol::response::rows_writer::RowsWriter;
 use tholos_storage::fs::nowait::without_waiting;
+use tholos_storage::model::read::ReadCommand;
+use tholos_storage::schema::Table;
 use uuid::Uuid;
 
 use super::bind::bind_values;
+use super::suspended::{OwnedOptions, OwnedRequest, OwnedValues, RowsSoFar, Stage, Suspended};
 use crate::budget::Credit;
 use crate::error::{At, Attempt, PutOff, QueryError};
-use crate::execute::replica::LogPosition;
+use crate::execute::modify::{Held, Modified, Wanted, Written};
+use crate::execute::select::fetched::Fetched;
+use crate::execute::select::{FETCH_BYTES, Round, select};
 use crate::execute::{self, ExecuteContext, RequestWatch};
 use crate::metrics::RequestKind;
 use crate::node::{Altered, Metadata, Node};
@@ -33,7 +39,7 @@ use crate::query::context::PlanContext;
 use crate::query::ddl::{self, DataCenter, DdlContext};
 use crate::query::plan::{Plan, SchemaEvent};
 use crate::query::select::plan::SelectPlan;
-use crate::query::values::{Bound, RequestOptions, RequestTime, TimestampWatch};
+use crate::query::values::{Bound, BoundValues, RequestOptions, RequestTime, TimestampWatch};
 
 /// The longest answer that is made in a thread that serves other clients too; the second while memory is short.
 const INLINE_ANSWER: usize = 8 << 20;
@@ -42,8 +48,8 @@ const SHORT_ANSWER: usize = 4 << 10;
 /// One statement about to run.
 pub(super) struct Run<'a> {
     node: &'a Node,
-    metadata: &'a Metadata,
-    ready: &'a Ready,
+    metadata: &'a Arc<Metadata>,
+    ready: &'a Arc<Ready>,
     keyspace: Option<&'a Name>,
     started: Instant,
     /// This thread may wait for the disk. If not, it serves other clients too: what would wait fails instead, before
@@ -59,11 +65,18 @@ pub(super) struct Run<'a> {
     pub(super) tells_metadata_id: bool,
 }
 
-/// What it came to; rows and schema changes are in the buffer.
+/// What it came to, for now.
+pub(super) enum Ran {
+    Done(Done),
+    /// It goes on when what it needs is there. Nothing was appended to the buffer.
+    Suspended(Box<Suspended>),
+}
+
+/// What it came to in the end; rows and schema changes are in the buffer.
 #[derive(Default)]
 pub(super) struct Done {
-    /// A write: answered once this is durable.
-    pub(super) position: Option<LogPosition>,
+    /// A write: answered once this is done.
+    pub(super) written: Option<Written>,
     /// USE: the session's keyspace from now on.
     pub(super) keyspace: Option<Name>,
     pub(super) warnings: Vec<String>,
@@ -73,8 +86,8 @@ impl<'a> Run<'a> {
     /// A statement of a QUERY: the client has no metadata.
     pub(super) fn new(
         node: &'a Node,
-        metadata: &'a Metadata,
-        ready: &'a Ready,
+        metadata: &'a Arc<Metadata>,
+        ready: &'a Arc<Ready>,
         keyspace: Option<&'a Name>,
         started: Instant,
         version: Version,
@@ -94,11 +107,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) fn node(&self) -> &'a Node {
-        self.node
+    /// What the request is, and what is being done.
+    pub(super) fn what(&self, parameters: &QueryParameters<'_>) -> (RequestKind, Attempt) {
+        (self.kind(), self.attempt(parameters.consistency))
     }
 
-    pub(super) fn kind(&self) -> RequestKind {
+    fn kind(&self) -> RequestKind {
         match self.ready.planned.plan {
             Plan::Select(_) | Plan::Describe(_) => RequestKind::Read,
             Plan::Modify(_) => RequestKind::Write,
@@ -108,7 +122,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) fn attempt(&self, asked: Consistency) -> Attempt {
+    fn attempt(&self, asked: Consistency) -> Attempt {
         let consistency = self.ready.planned.consistency.unwrap_or(asked);
         let write = match &self.ready.planned.plan {
             Plan::Modify(plan) if plan.is_counter() => Some(WriteType::Counter),
@@ -127,7 +141,7 @@ impl<'a> Run<'a> {
         &self,
         parameters: &QueryParameters<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Done, QueryError> {
+    ) -> Result<Ran, QueryError> {
         match &self.ready.planned.plan {
             // These read all they need before they write anything, so that they can be done all over elsewhere.
             Plan::Select(_) | Plan::Modify(_) | Plan::Batch(_) if !self.may_wait => {
@@ -145,7 +159,7 @@ impl<'a> Run<'a> {
         &self,
         parameters: &QueryParameters<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Done, QueryError> {
+    ) -> Result<Ran, QueryError> {
         let planned = &self.ready.planned;
         let values = bind_values(parameters.values, &planned.markers)?;
         let options = RequestOptions {
@@ -157,43 +171,137 @@ impl<'a> Run<'a> {
             now_in_seconds: parameters.now_in_seconds,
             skip_metadata: parameters.skip_metadata,
         };
+        let time = request_time(self.node, &options);
+        self.go_on(&options, &values, time, None, out)
+    }
+
+    /// Runs the statement from the beginning, or from where it stopped.
+    pub(super) fn go_on(
+        &self,
+        options: &RequestOptions<'_>,
+        values: &[Bound<'_>],
+        time: RequestTime,
+        stage: Option<Stage>,
+        out: &mut Vec<u8>,
+    ) -> Result<Ran, QueryError> {
         let watch = RequestWatch { room: self.room.clone(), ..watch(self.node) };
-        let cx = context(self.node, self.metadata, &options, &values, self.started, &watch);
-        match &planned.plan {
-            Plan::Select(plan) => self
-                .rows(&options, out, |writer, out| {
-                    execute::select::select(&cx, plan, options.consistency, out, writer)
-                })
-                .map(|done| self.warned(plan, done, &watch)),
-            Plan::Describe(plan) => self.rows(&options, out, |writer, out| {
-                execute::describe::describe(&cx, plan, out, writer).map(|()| None)
-            }),
+        let cx = context(self.node, self.metadata, options, values, time, self.started, &watch);
+        let done = match &self.ready.planned.plan {
+            Plan::Select(plan) => return self.select(&cx, plan, stage, out),
             Plan::Modify(plan) => {
                 admit(self.node, cx.time)?;
-                let position = Some(execute::modify::modify(&cx, plan)?);
-                Ok(Done { position, keyspace: None, warnings: written_warnings(self.node, &watch) })
+                let modified = execute::modify::modify(&cx, plan, held(stage))?;
+                return Ok(self.modified(&cx, modified));
             }
             Plan::Batch(plan) => {
                 admit(self.node, cx.time)?;
-                let position = Some(execute::modify::batch(&cx, plan)?);
-                Ok(Done { position, keyspace: None, warnings: written_warnings(self.node, &watch) })
+                let modified = execute::modify::batch(&cx, plan, held(stage))?;
+                return Ok(self.modified(&cx, modified));
             }
-            Plan::Truncate(table) => {
-                let kept = self
-                    .node
-                    .truncate(table)
-                    .map_err(|error| QueryError::Truncate(error.to_string()))?;
-                let warnings = self.node.kept_warning(kept.as_slice()).into_iter().collect();
-                Ok(Done { position: Some(LogPosition::default()), warnings, ..Done::default() })
+            Plan::Describe(plan) => {
+                let columns = self.ready.columns.as_ref().ok_or_else(no_columns)?;
+                let mut writer = self.begin_rows(columns, options, out);
+                execute::describe::describe(&cx, plan, out, &mut writer)?;
+                writer.finish(out, None);
+                Done::default()
             }
-            Plan::Use(keyspace) => self.use_keyspace(keyspace),
-            Plan::Schema(statement) => self.schema(statement, cx.time, out),
+            Plan::Truncate(table) => self.truncate(table)?,
+            Plan::Use(keyspace) => self.use_keyspace(keyspace)?,
+            Plan::Schema(statement) => self.schema(statement, cx.time, out)?,
+        };
+        Ok(Ran::Done(done))
+    }
+
+    fn select(
+        &self,
+        cx: &ExecuteContext<'_>,
+        plan: &SelectPlan,
+        stage: Option<Stage>,
+        out: &mut Vec<u8>,
+    ) -> Result<Ran, QueryError> {
+        let consistency = cx.options.consistency;
+        let Some(Stage::Rows(rows)) = stage else {
+            let start = out.len();
+            let columns = self.ready.columns.as_ref().ok_or_else(no_columns)?;
+            let mut writer = self.begin_rows(columns, cx.options, out);
+            let fetched = Fetched::new(FETCH_BYTES);
+            let round = select(cx, plan, consistency, (&fetched, None), out, &mut writer)?;
+            let (commands, mut so_far) = match round {
+                Round::Done(state) => {
+                    return Ok(self.page(cx, plan, state.as_deref(), writer, out));
+                }
+                Round::Needs(commands, so_far) => (commands, so_far),
+            };
+            // It goes on in a buffer of its own.
+            let body = out.split_off(start);
+            writer.move_back(start);
+            so_far.move_back(start);
+            let rows = RowsSoFar { fetched, so_far, writer, body };
+            let reads = wanted(cx, plan, commands);
+            return Ok(self.suspend(cx, Stage::Rows(Box::new(rows)), reads));
+        };
+        let RowsSoFar { fetched, so_far, mut writer, mut body } = *rows;
+        let so_far = (&fetched, Some(so_far));
+        match select(cx, plan, consistency, so_far, &mut body, &mut writer)? {
+            Round::Done(state) => {
+                let page = self.page(cx, plan, state.as_deref(), writer, &mut body);
+                out.append(&mut body);
+                Ok(page)
+            }
+            Round::Needs(commands, so_far) => {
+                let rows = RowsSoFar { fetched, so_far, writer, body };
+                let reads = wanted(cx, plan, commands);
+                Ok(self.suspend(cx, Stage::Rows(Box::new(rows)), reads))
+            }
         }
+    }
+
+    /// Ends a page of rows.
+    fn page(
+        &self,
+        cx: &ExecuteContext<'_>,
+        plan: &SelectPlan,
+        state: Option<&[u8]>,
+        writer: RowsWriter,
+        out: &mut Vec<u8>,
+    ) -> Ran {
+        writer.finish(out, state);
+        Ran::Done(self.warned(plan, cx.watch))
+    }
+
+    fn modified(&self, cx: &ExecuteContext<'_>, modified: Modified) -> Ran {
+        match modified {
+            Modified::Written(written) => {
+                let warnings = written_warnings(self.node, cx.watch);
+                Ran::Done(Done { written: Some(written), warnings, ..Done::default() })
+            }
+            Modified::Needs(reads, held) => self.suspend(cx, Stage::Modify(held), reads),
+        }
+    }
+
+    fn suspend(&self, cx: &ExecuteContext<'_>, stage: Stage, reads: Vec<Wanted>) -> Ran {
+        let request = OwnedRequest::Statement {
+            ready: Arc::clone(self.ready),
+            keyspace: self.keyspace.cloned(),
+            values: OwnedValues::of(cx.values),
+        };
+        Ran::Suspended(Box::new(Suspended {
+            kind: self.kind(),
+            attempt: self.attempt(cx.options.consistency),
+            metadata: Arc::clone(self.metadata),
+            request,
+            options: OwnedOptions::of(cx.options),
+            time: cx.time,
+            started: self.started,
+            stage,
+            reads: reads.into(),
+        }))
     }
 
     /// Tells the client of an aggregate over many partitions; and, now and then the log too, of a read that walked over
     /// many tombstones.
-    fn warned(&self, plan: &SelectPlan, mut done: Done, watch: &RequestWatch) -> Done {
+    fn warned(&self, plan: &SelectPlan, watch: &RequestWatch) -> Done {
+        let mut done = Done::default();
         done.warnings.extend(plan.wide_aggregate());
         if let Some(read) = watch.over_threshold.take() {
             self.node.metrics().tombstone_warnings.fetch_add(1, Ordering::Relaxed);
@@ -210,18 +318,11 @@ impl<'a> Run<'a> {
         Ok(Done { keyspace: Some(keyspace.clone()), ..Done::default() })
     }
 
-    /// Writes rows: metadata, what `fill` appends, and the paging state that it gives.
-    fn rows(
-        &self,
-        options: &RequestOptions<'_>,
-        out: &mut Vec<u8>,
-        fill: impl FnOnce(&mut RowsWriter, &mut Vec<u8>) -> Result<Option<Vec<u8>>, QueryError>,
-    ) -> Result<Done, QueryError> {
-        let columns = self.ready.columns.as_ref().ok_or_else(no_columns)?;
-        let mut writer = self.begin_rows(columns, options, out);
-        let paging_state = fill(&mut writer, out)?;
-        writer.finish(out, paging_state.as_deref());
-        Ok(Done::default())
+    fn truncate(&self, table: &Table) -> Result<Done, QueryError> {
+        let kept =
+            self.node.truncate(table).map_err(|error| QueryError::Truncate(error.to_string()))?;
+        let warnings = self.node.kept_warning(kept.as_slice()).into_iter().collect();
+        Ok(Done { written: Some(Written::default()), warnings, ..Done::default() })
     }
 
     fn begin_rows(
@@ -268,7 +369,7 @@ impl<'a> Run<'a> {
                 Ok((effect.changes, (effect.event, effect.warnings)))
             })?;
         warnings.extend(self.node.kept_warning(&kept));
-        let position = match event {
+        let written = match event {
             Some(event) => {
                 let change = wire_event(&event)?;
                 QueryResult::SchemaChange(change.clone()).encode(out, self.version);
@@ -276,26 +377,81 @@ impl<'a> Run<'a> {
                 None
             }
             // IF [NOT] EXISTS made it a no-op: VOID.
-            None => Some(LogPosition::default()),
+            None => Some(Written::default()),
         };
-        Ok(Done { position, keyspace: None, warnings })
+        Ok(Done { written, keyspace: None, warnings })
     }
 }
 
-/// Runs a batch of prepared and plain statements: where it is in the log, and warnings.
-pub(super) fn run_batch(
-    node: &Node,
-    metadata: &Metadata,
-    kind: BatchKind,
-    items: &[BatchItem<'_>],
-    options: &RequestOptions<'_>,
-    started: Instant,
-) -> Result<(LogPosition, Vec<String>), QueryError> {
-    let watch = watch(node);
-    let cx = context(node, metadata, options, &[], started, &watch);
-    admit(node, cx.time)?;
-    let position = execute::modify::batch_of(&cx, kind, items)?;
-    Ok((position, written_warnings(node, &watch)))
+/// A batch of prepared and plain statements about to run.
+pub(super) struct BatchRun<'a> {
+    pub(super) node: &'a Node,
+    pub(super) metadata: &'a Arc<Metadata>,
+    pub(super) kind: BatchKind,
+    pub(super) started: Instant,
+    pub(super) attempt: Attempt,
+}
+
+impl BatchRun<'_> {
+    /// Runs it from the beginning, or from where it stopped.
+    pub(super) fn go_on(
+        &self,
+        statements: &[(Arc<Ready>, BoundValues<'_>)],
+        options: &RequestOptions<'_>,
+        time: RequestTime,
+        stage: Option<Stage>,
+    ) -> Result<Ran, QueryError> {
+        let mut items = SmallVec::<[BatchItem<'_>; 8]>::with_capacity(statements.len());
+        for (ready, values) in statements {
+            let Plan::Modify(plan) = &ready.planned.plan else {
+                return Err(QueryError::invalid(
+                    "a batch takes INSERT, UPDATE and DELETE only: send other statements by themselves",
+                ));
+            };
+            items.push(BatchItem { plan, values: values.as_slice() });
+        }
+        let (node, metadata) = (self.node, self.metadata);
+        let watch = watch(node);
+        let cx = context(node, metadata, options, &[], time, self.started, &watch);
+        admit(node, cx.time)?;
+        Ok(match execute::modify::batch_of(&cx, self.kind, &items, held(stage))? {
+            Modified::Written(written) => {
+                let warnings = written_warnings(node, &watch);
+                Ran::Done(Done { written: Some(written), warnings, ..Done::default() })
+            }
+            Modified::Needs(reads, held) => {
+                let owned = |(ready, values): &(Arc<Ready>, BoundValues<'_>)| {
+                    (Arc::clone(ready), OwnedValues::of(values))
+                };
+                let statements = statements.iter().map(owned).collect();
+                Ran::Suspended(Box::new(Suspended {
+                    kind: RequestKind::Batch,
+                    attempt: self.attempt,
+                    metadata: Arc::clone(metadata),
+                    request: OwnedRequest::Batch(self.kind, statements),
+                    options: OwnedOptions::of(options),
+                    time,
+                    started: self.started,
+                    stage: Stage::Modify(held),
+                    reads: reads.into(),
+                }))
+            }
+        })
+    }
+}
+
+/// What a SELECT is to be told by the replicas of its keyspace.
+fn wanted(cx: &ExecuteContext<'_>, plan: &SelectPlan, commands: Vec<ReadCommand>) -> Vec<Wanted> {
+    let placement = cx.cluster.placement(plan.table.keyspace.as_str());
+    let wanted = |command| Wanted { placement: Arc::clone(placement), command };
+    commands.into_iter().map(wanted).collect()
+}
+
+fn held(stage: Option<Stage>) -> Option<Held> {
+    match stage {
+        Some(Stage::Modify(held)) => Some(held),
+        Some(Stage::Rows(_)) | None => None,
+    }
 }
 
 /// What to tell the client of a write.
@@ -311,20 +467,27 @@ fn admit(node: &Node, time: RequestTime) -> Result<(), QueryError> {
     if node.engine().admits_writes() { Ok(()) } else { Err(QueryError::PutOff(PutOff::NoRoom)) }
 }
 
+/// The time of a request that begins.
+pub(super) fn request_time(node: &Node, options: &RequestOptions<'_>) -> RequestTime {
+    let mut time = node.clock().next();
+    if let Some(seconds) = options.now_in_seconds {
+        time.seconds = i64::from(seconds);
+    }
+    time
+}
+
 fn context<'a>(
     node: &'a Node,
     metadata: &'a Metadata,
     options: &'a RequestOptions<'a>,
     values: &'a [Bound<'a>],
+    time: RequestTime,
     started: Instant,
     watch: &'a RequestWatch,
 ) -> ExecuteContext<'a> {
-    let mut time = node.clock().next();
-    if let Some(seconds) = options.now_in_seconds {
-        time.seconds = i64::from(seconds);
-    }
     ExecuteContext {
-        coordinator: node.coordinator(),
+        engine: node.engine(),
+        network: node.network(),
         locks: node.locks(),
         cluster: &metadata.cluster,
         catalogue: &metadata.catalogue,

@@ -1,12 +1,19 @@
 //! How far a request has come, and what goes on when that for which it waited is there.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
+use tholos_cluster::request::read::Rows;
+use tholos_grammar::consistency::Consistency;
 use tholos_grammar::protocol::response::error::ErrorMessage;
+use tholos_storage::commitlog::LogPosition;
 
+use super::suspended::Suspended;
 use crate::error::{Attempt, PutOff, QueryError};
-use crate::execute::replica::LogPosition;
-use crate::metrics::{Outcome, RequestKind};
+use crate::execute::modify::{Replicated, Wanted};
+use crate::metrics;
+use crate::metrics::RequestKind;
 
 /// What a request came to, for now.
 pub type Steps = Result<Step, Failure>;
@@ -37,10 +44,47 @@ pub struct Answer {
 }
 
 /// What a request waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Operation {
     /// That the log is on disk up to there.
     Durable(LogPosition),
+    /// That replicas write.
+    Write(WriteOperation),
+    /// What replicas have.
+    Read(ReadOperation),
+}
+
+/// Writes for several replicas.
+#[derive(Debug)]
+pub struct WriteOperation {
+    /// What is to be written by whom.
+    pub writes: Vec<Replicated>,
+    /// How many must have it.
+    pub level: Consistency,
+    /// How far this node's log must be durable besides.
+    pub position: LogPosition,
+    /// When it is given up.
+    pub deadline: Instant,
+}
+
+/// Reads of several replicas.
+#[derive(Debug)]
+pub struct ReadOperation {
+    /// What is to be read, from the replicas of which placement.
+    pub reads: Arc<[Wanted]>,
+    /// How many must have it.
+    pub level: Consistency,
+    /// When it is given up.
+    pub deadline: Instant,
+}
+
+/// What an operation came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// What was written is durable, as the level demands.
+    Written,
+    /// What replicas have, for each of the reads in turn.
+    Read(Vec<Rows>),
 }
 
 /// How a request goes on. A value, not a closure: it can be printed, counted and bounded.
@@ -55,13 +99,26 @@ pub enum Continuation {
         /// Warnings for the client.
         warnings: Vec<String>,
     },
+    /// A statement, or a batch of them, goes on with what was read.
+    Statement(Box<Suspended>),
 }
 
 impl Continuation {
+    /// Memory that it takes beside itself, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Continuation::Void { warnings, .. } => warnings.iter().map(String::len).sum(),
+            Continuation::Statement(suspended) => suspended.bytes(),
+        }
+    }
+
     /// The failure of the request, if that for which it waits does not come.
     pub fn failed(&self, error: QueryError) -> Failure {
-        let Continuation::Void { kind, attempt, .. } = self;
-        Failure { kind: *kind, attempt: *attempt, error }
+        let (kind, attempt) = match self {
+            Continuation::Void { kind, attempt, .. } => (*kind, *attempt),
+            Continuation::Statement(suspended) => (suspended.kind, suspended.attempt),
+        };
+        Failure { kind, attempt, error }
     }
 }
 
@@ -101,7 +158,7 @@ impl Failure {
     }
 
     /// How metrics count it.
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> metrics::Outcome {
         self.error.outcome()
     }
 }

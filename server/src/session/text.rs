@@ -10,7 +10,7 @@ use tholos_grammar::protocol::response::result::QueryResult;
 use tholos_grammar::value::codec::decode_result;
 
 use super::Session;
-use super::step::{Operation, Step};
+use super::step::{Operation, Outcome, Step};
 use crate::error::QueryError;
 
 /// What a statement came to.
@@ -58,14 +58,20 @@ impl Session {
         let mut body = Vec::new();
         let query = Query { text, parameters: *parameters };
         let started = self.node.clock().instant();
-        let answer = match self.query(&query, started, &mut body) {
-            Ok(Step::Answer(answer)) => answer,
+        let steps = match self.query(&query, started, &mut body) {
             Ok(Step::Wait(Operation::Durable(position), continuation)) => {
                 let durable = self.node.engine().wait_durable(position).map_err(QueryError::from);
-                self.resume(continuation, durable, &mut body).map_err(|failure| failure.error)?
+                self.resume(continuation, durable.map(|()| Outcome::Written), &mut body)
             }
-            Ok(Step::PutOff { why, .. }) => return Err(QueryError::PutOff(why)),
-            Err(failure) => return Err(failure.error),
+            steps => steps,
+        };
+        let answer = match steps.map_err(|failure| failure.error)? {
+            Step::Answer(answer) => answer,
+            Step::Wait(operation, _) => {
+                let what = format!("nobody is here to ask other nodes: {operation:?}");
+                return Err(QueryError::Internal(what));
+            }
+            Step::PutOff { why, .. } => return Err(QueryError::PutOff(why)),
         };
         let result = QueryResult::decode(&mut body.as_slice(), self.version)
             .map_err(|error| QueryError::Internal(format!("own answer not readable: {error}")))?;

@@ -5,34 +5,22 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
+use tholos_storage::commitlog::LogPosition;
 
-use crate::execute::replica::LogPosition;
-use crate::session::step::Continuation;
+use super::replies::Held;
 
 /// What an answer will take, roughly, with what is remembered of it.
-const BYTES: usize = size_of::<Held>() + 32;
-
-/// A request that waits for the log.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) position: LogPosition,
-    pub(crate) stream: i16,
-    pub(crate) started: Instant,
-    /// Few requests have one.
-    pub(crate) tracing_id: Option<Box<Uuid>>,
-    pub(crate) continuation: Continuation,
-}
+const BYTES: usize = size_of::<(LogPosition, Held)>() + 32;
 
 /// Those of one client, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Durable {
-    queue: VecDeque<Held>,
+    queue: VecDeque<(LogPosition, Held)>,
 }
 
 impl Durable {
-    pub(crate) fn push(&mut self, held: Held) {
-        self.queue.push_back(held);
+    pub(crate) fn push(&mut self, position: LogPosition, held: Held) {
+        self.queue.push_back((position, held));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -46,12 +34,12 @@ impl Durable {
 
     /// What the first one waits for.
     pub(crate) fn next(&self) -> Option<LogPosition> {
-        self.queue.front().map(|held| held.position)
+        self.queue.front().map(|(position, _)| *position)
     }
 
     /// Takes the first one.
     pub(crate) fn pop(&mut self) -> Option<Held> {
-        let held = self.queue.pop_front();
+        let held = self.queue.pop_front().map(|(_, held)| held);
         if self.queue.is_empty() {
             // An idle client holds no memory.
             self.queue = VecDeque::new();
@@ -61,7 +49,7 @@ impl Durable {
 
     /// When the first one has waited for longer than a request may take.
     pub(crate) fn due(&self, timeout: Duration) -> Option<Instant> {
-        self.queue.front().map(|held| held.started + timeout)
+        self.queue.front().map(|(_, held)| held.started + timeout)
     }
 
     /// Takes the first one, if it has waited for longer than a request may take.
@@ -75,14 +63,14 @@ mod tests {
     use super::*;
     use crate::error::Attempt;
     use crate::metrics::RequestKind;
+    use crate::session::step::Continuation;
 
     #[test]
     fn the_oldest_is_overdue_first() {
         let (mut durable, began) = (Durable::default(), Instant::now());
         let second = Duration::from_secs(1);
         for stream in 0..2_u8 {
-            durable.push(Held {
-                position: LogPosition::default(),
+            let held = Held {
                 stream: i16::from(stream),
                 started: began + second * u32::from(stream),
                 tracing_id: None,
@@ -91,7 +79,8 @@ mod tests {
                     attempt: Attempt::OTHER,
                     warnings: Vec::new(),
                 },
-            });
+            };
+            durable.push(LogPosition::default(), held);
         }
         assert!(durable.bytes() > 0);
         assert_eq!(durable.due(second), Some(began + second));

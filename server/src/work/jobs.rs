@@ -6,11 +6,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-
-use parking_lot::Mutex;
+use std::task::{Context, Poll, ready};
 
 use super::deferred::Deferred;
+use super::mailbox::Mailbox;
 use super::pool::{Class, Pool};
 
 /// No more is read from a client that has so many requests here.
@@ -29,20 +28,14 @@ pub(crate) struct Jobs<T> {
     long: usize,
     /// One that runs is to be the only one.
     alone: bool,
-    finished: Arc<Finished<T>>,
+    /// What is through and not yet taken.
+    finished: Arc<Mailbox<(Class, T)>>,
 }
-
-/// What is through and not yet taken, and who waits for it.
-#[derive(Debug)]
-struct Finished<T>(Mutex<Mailbox<T>>);
-
-type Mailbox<T> = (VecDeque<(Class, T)>, Option<Waker>);
 
 impl<T> Default for Jobs<T> {
     fn default() -> Self {
-        let finished = Finished(Mutex::new((VecDeque::new(), None)));
-        let queue = VecDeque::new();
-        Jobs { queue, running: 0, long: 0, alone: false, finished: Arc::new(finished) }
+        let (queue, finished) = (VecDeque::new(), Arc::default());
+        Jobs { queue, running: 0, long: 0, alone: false, finished }
     }
 }
 
@@ -93,13 +86,9 @@ impl<T: Send + 'static> Jobs<T> {
                 return;
             }
             let result = work();
-            let Some(finished) = finished.upgrade() else { return };
-            let waker = {
-                let (queue, waker) = &mut *finished.0.lock();
-                queue.push_back((class, result));
-                waker.take()
-            };
-            waker.into_iter().for_each(Waker::wake);
+            if let Some(finished) = finished.upgrade() {
+                finished.push((class, result));
+            }
         };
         pool.submit(class, Box::new(job));
     }
@@ -109,11 +98,7 @@ impl<T: Send + 'static> Jobs<T> {
         if self.running == 0 {
             return Poll::Pending;
         }
-        let (queue, waker) = &mut *self.finished.0.lock();
-        let Some((class, result)) = queue.pop_front() else {
-            *waker = Some(cx.waker().clone());
-            return Poll::Pending;
-        };
+        let (class, result) = ready!(self.finished.poll(cx));
         self.running -= 1;
         self.long -= usize::from(class == Class::Long);
         self.alone = false;
@@ -123,7 +108,10 @@ impl<T: Send + 'static> Jobs<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
     use std::time::Instant;
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::work::deferred::tests::request;

@@ -114,6 +114,7 @@ fn size(request: &Deferred) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::task::Waker;
 
     use super::*;
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn writes_without_room_are_tried_again_in_their_order() {
         let (mut waiting, locks, now) =
-            (Waiting::default(), PartitionLocks::default(), Instant::now());
+            (Waiting::default(), Arc::new(PartitionLocks::default()), Instant::now());
         for stream in 0..3 {
             waiting.push(Cause::Room, request(stream, Class::Long, now));
         }
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn one_that_needs_a_lock_is_tried_again_when_that_is_free() {
         let (mut waiting, locks, now) =
-            (Waiting::default(), PartitionLocks::default(), Instant::now());
+            (Waiting::default(), Arc::new(PartitionLocks::default()), Instant::now());
         let lock = locks.try_lock(&[Token(7)]).unwrap();
         waiting.push(Cause::Lock(Token(7)), request(0, Class::Long, now));
         assert!(!poll(&mut waiting, now + RETRY, &locks));
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn a_pause_holds_the_input_and_ends() {
         let (mut waiting, locks, now) =
-            (Waiting::default(), PartitionLocks::default(), Instant::now());
+            (Waiting::default(), Arc::new(PartitionLocks::default()), Instant::now());
         waiting.pause_until(now + RETRY);
         assert!(waiting.holds_input(1));
         assert!(!poll(&mut waiting, now, &locks));

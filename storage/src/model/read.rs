@@ -1,9 +1,7 @@
-//! What a read asks of a replica: rows and ranges of keys. Bounds are keys, so it knows no CQL types.
+//! What a read asks of any replica: rows and ranges of keys. Bounds are keys, so it knows no CQL types.
 //!
-//! - [`LocalRead`] asks this node alone. It borrows, and what comes back is already live: the newest of everything that is
-//!   not deleted, with cells that expired by `now` still to be told by their own expiry.
-//! - [`ReadCommand`] asks any replica, of several. It owns what it says and has a form in bytes, and what comes back are
-//!   [pages](crate::read::page): all that there is, tombstones too, so that it can be merged with what others have.
+//! A [`ReadCommand`] owns what it says and has a form in bytes. What comes back are [pages](crate::read::page): all that
+//! there is, tombstones too, so that it can be merged with what others have.
 //!
 //! ```text
 //! command  = version (1), table (16 bytes), flags, signed now, unsigned bytes, [unsigned rows], unsigned intervals, interval*
@@ -11,54 +9,11 @@
 //! flags    = 1: in reverse, 2: the digest alone, 4: a limit of rows
 //! ```
 
+use crate::model::Seconds;
 use crate::model::entry::Direction;
-use crate::model::{ColumnId, Seconds};
 use crate::schema::TableId;
 use crate::varint::{decode_i64, decode_slice, decode_u64, encode_i64, encode_slice, encode_u64};
 use uuid::Uuid;
-
-/// What to read of this node alone. The bytes are the caller's: nothing is copied to ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LocalRead<'a> {
-    /// One row whose full key is known; beside it, the static row of its partition is not read.
-    Row {
-        /// The table.
-        table: TableId,
-        /// Its key: partition prefix and position.
-        key: &'a [u8],
-        /// How many bytes of `key` are the partition prefix.
-        partition_len: usize,
-        /// The columns that are wanted; `None` for all. Others may be missing, but whether the row exists is right.
-        columns: Option<&'a [ColumnId]>,
-        /// What expiry is compared with.
-        now: Seconds,
-    },
-    /// All entries with `lower <= key < upper`.
-    Range {
-        /// The table.
-        table: TableId,
-        /// First key, inclusive. Empty: from the table's first.
-        lower: &'a [u8],
-        /// End, exclusive. Empty: to the table's last.
-        upper: &'a [u8],
-        /// How many bytes of `lower` are the prefix of the one partition that all of it lies in, if it is one: files
-        /// without that partition need no look.
-        partition_len: Option<usize>,
-        /// Which way to walk.
-        direction: Direction,
-        /// What expiry is compared with.
-        now: Seconds,
-    },
-}
-
-impl LocalRead<'_> {
-    /// The table that is read.
-    pub fn table(&self) -> TableId {
-        match self {
-            LocalRead::Row { table, .. } | LocalRead::Range { table, .. } => *table,
-        }
-    }
-}
 
 /// The intervals that one command may have; more are asked for later.
 pub const MOST_INTERVALS: usize = 1 << 16;

@@ -14,10 +14,10 @@ use tholos_grammar::protocol::response::result::QueryResult;
 use tholos_grammar::protocol::values::ValueList;
 use tholos_server::clock::{ManualWall, Wall};
 use tholos_server::error::{PutOff, QueryError};
-use tholos_server::execute::replica::LogPosition;
 use tholos_server::node::Node;
 use tholos_server::session::Session;
-use tholos_server::session::step::{Continuation, Operation, Step, Steps};
+use tholos_server::session::step::{Continuation, Operation, Outcome, Step, Steps};
+use tholos_storage::commitlog::LogPosition;
 
 use super::text::Text;
 
@@ -120,6 +120,9 @@ impl Client {
                 self.waiting.push((position, continuation));
                 Ok(Answer::Written)
             }
+            Step::Wait(operation, _) => {
+                Err(QueryError::Internal(format!("there is one node alone: {operation:?}")))
+            }
             Step::PutOff { why, .. } => Err(QueryError::PutOff(why)),
         }
     }
@@ -134,7 +137,7 @@ impl Client {
                 return Err(format!("the log was synced, and {position:?} is not durable"));
             }
             let mut body = Vec::new();
-            let resumed = self.session.resume(continuation, Ok(()), &mut body);
+            let resumed = self.session.resume(continuation, Ok(Outcome::Written), &mut body);
             resumed.map_err(|failure| failure.error.to_string())?;
             match decode(&body, self.version) {
                 Ok(Answer::Done) => {}

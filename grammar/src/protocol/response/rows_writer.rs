@@ -8,7 +8,8 @@ use crate::protocol::primitive::{patch, write_bytes, write_int};
 
 /// Writes the body of a RESULT of rows.
 ///
-/// Invariant: the buffer is only ever appended to between [`RowsWriter::begin`] and [`RowsWriter::finish`].
+/// Invariant: the buffer is only ever appended to between [`RowsWriter::begin`] and [`RowsWriter::finish`], unless
+/// it is told that the body was moved.
 #[derive(Debug)]
 pub struct RowsWriter {
     metadata: usize,
@@ -51,6 +52,12 @@ impl RowsWriter {
     /// Ends a row: as many cells as there are columns were appended since the last one ended.
     pub fn end_row(&mut self) {
         self.rows += 1;
+    }
+
+    /// The body lies so much further to the front of its buffer now.
+    pub fn move_back(&mut self, by: usize) {
+        self.metadata -= by;
+        self.count_at -= by;
     }
 
     /// How many rows were ended.

@@ -18,10 +18,10 @@ use tholos_storage::model::entry::Direction;
 use tholos_storage::model::position::STATIC;
 use tholos_storage::model::read::KeyInterval;
 use tholos_storage::read::live::LiveRows;
-use tholos_storage::read::point::PointRow;
 use tholos_storage::read::run::MergedRun;
 
 use crate::error::QueryError;
+use crate::execute::Found;
 
 /// Runs are let go of when they take more than this, and each partition's more than one; what is still needed of them is
 /// fetched again.
@@ -40,20 +40,6 @@ pub struct Fetched {
     bytes: usize,
 }
 
-/// What is known of one row.
-pub(super) enum Found {
-    Row(PointRow),
-    Absent,
-    /// It is still to be fetched.
-    Unknown,
-}
-
-impl From<Option<PointRow>> for Found {
-    fn from(row: Option<PointRow>) -> Self {
-        row.map_or(Found::Absent, Found::Row)
-    }
-}
-
 /// Intervals of one partition, or of ranges of tokens, that are to be fetched together.
 #[derive(Debug)]
 pub(super) struct Want {
@@ -66,6 +52,16 @@ impl Fetched {
     /// Nothing yet; each replica is to send so many bytes for one round, all commands together.
     pub fn new(round_bytes: u32) -> Self {
         Fetched { round_bytes, runs: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// Whether nothing was fetched.
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Bytes of memory that it takes, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Adds what came. What there is of the static row of the partition that goes on is kept in any case.

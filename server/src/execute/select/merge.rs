@@ -97,7 +97,7 @@ impl Walk<'_, '_> {
                 _ => page.visit(&lane.partition, &[], None)?,
             };
             lane.left = page.left_in_partition();
-            if matches!(self.source, RowSource::Fetched { .. }) {
+            if matches!(self.source, RowSource::Table { fetched, .. } if !fetched.is_empty()) {
                 page.note_left_in_lane(&lane.partition.prefix, lane.left);
             }
             match flow {

@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use super::fetched::Fetched;
 use super::model_tests::{Query, queries};
-use super::{PageBudget, Round, run_on_fetched, take_fetched};
+use super::{PageBudget, Round, select_within, take_fetched};
 use crate::error::QueryError;
 use crate::query::plan::{Plan, Planned};
 use crate::query::select::plan::Across;
@@ -165,6 +165,8 @@ fn grouped(query: &Query, shown: &str, group: &str) -> String {
 struct Replicas {
     single: Bench,
     nodes: Vec<Bench>,
+    /// Has nothing of its own to say.
+    coordinator: Bench,
     placement: Arc<Placement>,
     now: Arc<AtomicI64>,
     reads: u64,
@@ -191,7 +193,10 @@ impl Replicas {
         };
         let ring = Arc::new(Ring::new((0..count).map(member).collect()).unwrap());
         let replication = Replication::Simple { factor: count as u32 };
+        let mut coordinator = node(0);
+        coordinator.join(Arc::clone(&ring), count);
         Replicas {
+            coordinator,
             placement: Arc::new(Placement::new(ring, &replication, 0)),
             nodes: (0..count).map(node).collect(),
             now: Arc::new(AtomicI64::new(1_000_000)),
@@ -222,6 +227,7 @@ impl Replicas {
         self.single.run(&step.cql);
         for (index, node) in self.nodes.iter_mut().enumerate() {
             node.now.store(now, Ordering::Relaxed);
+            self.coordinator.now.store(now, Ordering::Relaxed);
             if !gets_it(index) {
                 continue;
             }
@@ -247,8 +253,9 @@ impl Replicas {
         let mut so_far = None;
         Bench::shown(planned, |plan, out, writer| {
             for _ in 0..2_000 {
-                let round = self.nodes[0].with(&[], page_size, state, |cx| {
-                    run_on_fetched(cx, plan, &fetched, so_far.take(), budget, out, writer)
+                let round = self.coordinator.with(&[], page_size, state, |cx| {
+                    let from = (&fetched, so_far.take());
+                    select_within(cx, plan, Consistency::All, budget, from, out, writer)
                 })?;
                 match round {
                     Round::Done(state) => return Ok(state),

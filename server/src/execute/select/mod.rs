@@ -45,16 +45,16 @@ use tholos_storage::model::read::{AnswerKind, KeyInterval, ReadCommand, ReadLimi
 use tholos_storage::read::live::ReadBudget;
 use tholos_storage::read::run::MergedRun;
 
-use self::fetched::{Fetched, Found, Want};
+use self::fetched::{Fetched, Want};
 pub use self::page::SoFar;
 use self::page::{Flow, Limits, Page, PageTime};
 use self::row::Partition;
 use self::source::RowSource;
 use self::walk::Walk;
 use crate::error::QueryError;
-use crate::execute::ExecuteContext;
 use crate::execute::paging::{PagingState, fingerprint};
 use crate::execute::tombstones::{TombstoneRead, partition_text};
+use crate::execute::{ExecuteContext, Found};
 use crate::query::expression::{Evaluated, Expr};
 use crate::query::restriction::evaluate::Evaluator;
 use crate::query::restriction::keys::LongKeys;
@@ -85,7 +85,20 @@ impl From<ReadBudget> for PageBudget {
     }
 }
 
-/// Runs a SELECT: appends its rows to `out` through `writer`, and returns the paging state if there are more.
+/// What became of a run.
+#[derive(Debug)]
+pub enum Round {
+    /// The page is done; with the paging state if there are more.
+    Done(Option<Vec<u8>>),
+    /// This is to be fetched, and then the page goes on.
+    Needs(Vec<ReadCommand>, Box<SoFar>),
+}
+
+/// Runs a SELECT: appends its rows to `out` through `writer`. From the beginning, with nothing fetched; or on from where it
+/// had to stop for what several replicas are to say.
+///
+/// Commands of one round are of different partitions or ranges of tokens; what came for them is to be
+/// [taken](take_fetched) before the next one. `out` and `writer` must be as they were left.
 ///
 /// On an error `out` holds whatever was written up to there; the caller takes it back.
 ///
@@ -95,10 +108,11 @@ pub fn select(
     cx: &ExecuteContext<'_>,
     plan: &SelectPlan,
     consistency: Consistency,
+    (fetched, so_far): (&Fetched, Option<Box<SoFar>>),
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
-) -> Result<Option<Vec<u8>>, QueryError> {
-    select_within(cx, plan, consistency, PAGE_BUDGET, out, writer)
+) -> Result<Round, QueryError> {
+    select_within(cx, plan, consistency, PAGE_BUDGET, (fetched, so_far), out, writer)
 }
 
 /// As [`select`], with a budget of one's own.
@@ -110,17 +124,23 @@ pub fn select_within(
     plan: &SelectPlan,
     consistency: Consistency,
     budget: PageBudget,
+    (fetched, so_far): (&Fetched, Option<Box<SoFar>>),
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
-) -> Result<Option<Vec<u8>>, QueryError> {
+) -> Result<Round, QueryError> {
     if plan.virtual_table {
         let memtable = crate::system::rows(&plan.table, cx, &wanted(cx, plan)?)?;
         let source = RowSource::Memory { memtable, now: cx.time.seconds };
-        return run(cx, plan, &source, budget, out, writer);
+        return run(cx, plan, &source, budget, out, writer).map(Round::Done);
     }
-    let source =
-        RowSource::Local { cx, keyspace: &plan.table.keyspace, table: plan.table.id, consistency };
-    run(cx, plan, &source, budget, out, writer)
+    let (keyspace, table) = (&plan.table.keyspace, plan.table.id);
+    let source = RowSource::Table { cx, keyspace, table, consistency, fetched };
+    Ok(match run_from(cx, plan, &source, so_far, budget, out, writer)? {
+        Ran::Done(state) => Round::Done(state),
+        Ran::Wants(wants, so_far) => {
+            Round::Needs(commands(cx, plan, fetched.round_bytes, wants), so_far)
+        }
+    })
 }
 
 /// Which rows of a virtual table the statement reads at most.
@@ -159,40 +179,6 @@ pub fn select_from(
 ) -> Result<Option<Vec<u8>>, QueryError> {
     let source = RowSource::Memory { memtable: Arc::new(memtable), now: cx.time.seconds };
     run(cx, plan, &source, budget, out, writer)
-}
-
-/// What became of a run on what was fetched.
-pub enum Round {
-    /// The page is done; with the paging state if there are more.
-    Done(Option<Vec<u8>>),
-    /// This is to be fetched, and then the page goes on.
-    Needs(Vec<ReadCommand>, Box<SoFar>),
-}
-
-/// Runs a SELECT on what was fetched for it: from the beginning, or on from where it had to stop for more.
-///
-/// Commands of one round are of different partitions or ranges of tokens; what came for them is to be
-/// [taken](take_fetched) before the next one.
-///
-/// # Errors
-/// As [`select`].
-pub fn run_on_fetched(
-    cx: &ExecuteContext<'_>,
-    plan: &SelectPlan,
-    fetched: &Fetched,
-    so_far: Option<Box<SoFar>>,
-    budget: PageBudget,
-    out: &mut Vec<u8>,
-    writer: &mut RowsWriter,
-) -> Result<Round, QueryError> {
-    let source = RowSource::Fetched { fetched, now: cx.time.seconds };
-    let round = run_from(cx, plan, &source, so_far, budget, out, writer)?;
-    Ok(match round {
-        Ran::Done(state) => Round::Done(state),
-        Ran::Wants(wants, so_far) => {
-            Round::Needs(commands(cx, plan, fetched.round_bytes, wants), so_far)
-        }
-    })
 }
 
 /// Adds what came for the commands of a round.

@@ -29,6 +29,13 @@ impl SortedGroups {
         SortedGroups { columns, groups: Vec::new() }
     }
 
+    /// What was written lies so much further to the front now.
+    pub(super) fn move_back(&mut self, by: usize) {
+        for group in &mut self.groups {
+            group.bytes = group.bytes.start - by..group.bytes.end - by;
+        }
+    }
+
     /// A group whose first row is at `first` was written.
     pub(super) fn push(
         &mut self,

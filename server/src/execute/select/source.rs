@@ -1,4 +1,5 @@
-//! Where rows come from: this node's storage, what replicas sent, or a memtable made for this read.
+//! Where rows come from: this node's storage where it may answer alone, else what replicas sent; or a memtable made for
+//! this read.
 
 use std::sync::Arc;
 
@@ -15,21 +16,21 @@ use tholos_storage::read::point::PointRead;
 use tholos_storage::read::source::Source;
 use tholos_storage::schema::TableId;
 
-use super::fetched::{Fetched, Found};
+use super::fetched::Fetched;
 use crate::error::QueryError;
-use crate::execute::{ExecuteContext, KeyRange, RowKey};
+use crate::execute::{ExecuteContext, Found, KeyRange, RowKey};
 
 /// Rows of one table, for one request.
 pub(super) enum RowSource<'a, 'c> {
-    /// This node's storage, which is all that the consistency level needs.
-    Local {
+    /// This node's storage, where that is all that the consistency level needs, and else what replicas sent, as far as it
+    /// goes.
+    Table {
         cx: &'a ExecuteContext<'c>,
         keyspace: &'a Name,
         table: TableId,
         consistency: Consistency,
+        fetched: &'a Fetched,
     },
-    /// What replicas sent, as far as it goes.
-    Fetched { fetched: &'a Fetched, now: Seconds },
     /// A virtual table.
     Memory { memtable: Arc<Memtable>, now: Seconds },
 }
@@ -59,13 +60,15 @@ impl RowSource<'_, '_> {
         direction: Direction,
     ) -> Result<Option<LiveRows>, QueryError> {
         match self {
-            RowSource::Local { cx, keyspace, table, consistency } => {
+            RowSource::Table { cx, keyspace, table, consistency, fetched } => {
                 let token = partition.map(|prefix| Token(token_of(prefix)));
                 let partition_len = partition.map(<[u8]>::len);
                 let range = KeyRange { table: *table, lower, upper, partition_len, direction };
-                cx.scan(keyspace, token, *consistency, range).map(Some)
+                match cx.scan(keyspace, token, *consistency, range)? {
+                    None => fetched.rows(lower, upper, direction, cx.time.seconds),
+                    rows => Ok(rows),
+                }
             }
-            RowSource::Fetched { fetched, now } => fetched.rows(lower, upper, direction, *now),
             RowSource::Memory { memtable, now } => {
                 let sources = vec![Source::Memtable(Arc::clone(memtable))];
                 let merge = MergeCursor::open(sources, lower, upper, direction)?;
@@ -82,12 +85,14 @@ impl RowSource<'_, '_> {
         columns: &[ColumnId],
     ) -> Result<Found, QueryError> {
         match self {
-            RowSource::Local { cx, keyspace, table, consistency } => {
+            RowSource::Table { cx, keyspace, table, consistency, fetched } => {
                 let token = Token(token_of(key));
                 let row = RowKey { table: *table, key, partition_len, columns: Some(columns) };
-                cx.read_row(keyspace, token, *consistency, row).map(Found::from)
+                match cx.read_row(keyspace, token, *consistency, row)? {
+                    Found::Unknown => fetched.row(key, cx.time.seconds),
+                    found => Ok(found),
+                }
             }
-            RowSource::Fetched { fetched, now } => fetched.row(key, *now),
             RowSource::Memory { memtable, now } => {
                 let mut read = PointRead::new(key, partition_len, None, *now);
                 read.memtable(memtable);

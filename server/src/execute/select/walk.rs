@@ -19,11 +19,12 @@ use tholos_storage::model::read::KeyInterval;
 use tholos_storage::read::live::{LiveRows, ReadBudget};
 use tholos_storage::schema::Table;
 
-use super::fetched::{Found, Want};
+use super::fetched::Want;
 use super::page::{Flow, Page};
 use super::row::{Partition, StaticRow};
 use super::source::RowSource;
 use crate::error::QueryError;
+use crate::execute::Found;
 use crate::execute::paging::PagingState;
 use crate::query::intervals::Interval;
 use crate::query::keys;

@@ -27,9 +27,24 @@ pub struct SoFar {
 }
 
 impl SoFar {
+    /// What was written of the page lies so much further to the front of its buffer now.
+    pub fn move_back(&mut self, by: usize) {
+        self.begins -= by;
+        self.room = self.room.saturating_sub(by);
+        if let Some(sorted) = &mut self.sorted {
+            sorted.move_back(by);
+        }
+    }
+
     /// The partition in which it goes on; empty if that is not known.
     pub(in crate::execute::select) fn partition(&self) -> &[u8] {
         self.resume.as_ref().map_or(&[], |state| &state.partition)
+    }
+}
+
+impl std::fmt::Debug for SoFar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SoFar({} rows)", self.rows)
     }
 }
 
