@@ -160,6 +160,7 @@ impl From<StorageError> for QueryError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::WouldWait { .. } => QueryError::PutOff(PutOff::Disk),
+            StorageError::WouldTakeLong => QueryError::PutOff(PutOff::Long),
             error => QueryError::Storage(error),
         }
     }

@@ -111,6 +111,11 @@ pub enum StorageError {
         /// The file.
         file: PathBuf,
     },
+    /// The thread must not wait, others need it, and the work is long.
+    #[error(
+        "the read takes too long for a thread that serves others: another one is to do it all over"
+    )]
+    WouldTakeLong,
     /// The data directory is in use, of another format version, or otherwise not usable.
     #[error("{0}")]
     Unusable(String),

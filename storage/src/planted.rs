@@ -42,6 +42,8 @@ pub enum Planted {
     TombstonesLeftOutOfPages,
     /// A replica that was told a limit of rows says that this is all there is; and filters are applied after limits.
     LimitsBeforeFilter,
+    /// A replica whose work became too much says that this is all there is.
+    SpentPagesAreWhole,
 }
 
 #[cfg(feature = "planted-bugs")]

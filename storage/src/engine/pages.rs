@@ -6,15 +6,16 @@ use super::TableStore;
 use crate::StorageError;
 use crate::model::entry::Direction;
 use crate::model::read::{AnswerKind, KeyInterval, ReadCommand};
+use crate::read::budget::PageBudget;
 use crate::read::merge::MergeCursor;
 use crate::read::page::{Answer, Page, digest};
 use crate::read::page_maker::{PageMaker, PageRules};
 
 impl TableStore {
-    /// Answers a command.
+    /// Answers a command. In a thread that must not wait only what is short.
     ///
     /// # Errors
-    /// What a file's blocks meet.
+    /// What a file's blocks meet; [`StorageError::WouldWait`] and [`StorageError::WouldTakeLong`] for another thread.
     pub fn answer(&self, command: &ReadCommand) -> Result<Answer, StorageError> {
         let pages = self.pages(command)?;
         Ok(match command.answer {
@@ -23,12 +24,24 @@ impl TableStore {
         })
     }
 
-    /// The pages that answer a command: one for each of its first intervals, as far as its limits allow; the last one may
-    /// be cut.
+    /// The pages that answer a command: one for each of its first intervals, as far as its limits allow, and what may be
+    /// walked; the last one may be cut.
     ///
     /// # Errors
-    /// What a file's blocks meet.
+    /// As [`answer`](Self::answer).
     pub fn pages(&self, command: &ReadCommand) -> Result<Vec<Page>, StorageError> {
+        self.pages_within(command, PageBudget::DEFAULT)
+    }
+
+    /// As [`pages`](Self::pages), with a budget of one's own.
+    ///
+    /// # Errors
+    /// As [`answer`](Self::answer).
+    pub fn pages_within(
+        &self,
+        command: &ReadCommand,
+        budget: PageBudget,
+    ) -> Result<Vec<Page>, StorageError> {
         let settings = self.settings();
         let rules = PageRules {
             now: command.now,
@@ -36,21 +49,9 @@ impl TableStore {
             columns: settings.columns.clone(),
             floors: settings.floors.clone(),
         };
-        let mut maker = PageMaker::new(rules, command.limits);
-        let mut pages = Vec::new();
-        for interval in &command.intervals {
-            if maker.is_spent() {
-                break;
-            }
-            let walk = self.walk(interval, command.direction)?;
-            let page = maker.page(walk, interval, command.direction)?;
-            let is_cut = page.is_cut();
-            pages.push(page);
-            if is_cut {
-                break;
-            }
-        }
-        Ok(pages)
+        let ReadCommand { intervals, direction, limits, .. } = command;
+        let mut maker = PageMaker::new(rules, *limits, budget);
+        maker.pages(intervals, *direction, |interval| self.walk(interval, *direction))
     }
 
     fn walk(

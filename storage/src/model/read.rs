@@ -53,8 +53,8 @@ pub struct KeyInterval {
     pub partition_len: Option<usize>,
 }
 
-/// When a replica may stop, with a page that is not complete. It stops behind what reaches the limit, so that every read
-/// gets on.
+/// When a replica may stop, with a page that is not complete; it also may when that costs much work. It stops behind what
+/// reaches the limit, so that every read gets on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimits {
     /// Rows that exist, static rows not counted.

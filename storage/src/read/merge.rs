@@ -166,6 +166,11 @@ impl MergeCursor {
         if self.at == At::Nowhere { None } else { self.inputs.current().map(|entry| entry.key) }
     }
 
+    /// The same, and how many of its bytes are the partition prefix.
+    pub(super) fn place(&self) -> Option<(&[u8], usize)> {
+        self.key().map(|key| (key, self.partition.len()))
+    }
+
     /// Moves to the next entry; `None` at the end, or when the budget is spent before there is one: then
     /// [`key`](Self::key) says where.
     ///

@@ -17,6 +17,8 @@ pub mod live;
 pub mod merge;
 pub mod page;
 pub mod page_maker;
+#[cfg(test)]
+mod page_maker_tests;
 pub mod point;
 pub mod repair;
 pub mod run;

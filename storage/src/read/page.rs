@@ -12,12 +12,12 @@
 //! What is in it is the replica's merged stream before anything is made live: partition deletions, markers, rows with
 //! tombstones. Left out is what grace is over for (spec 4.7), what was written to columns that were dropped (4.8), and the
 //! values of expired cells (2.3). A page is canonical: equal content gives equal bytes, whatever was flushed, compacted or
-//! purged, and whichever way was walked.
+//! purged, and whichever way was walked; but where work cuts it off, see [`page_maker`](super::page_maker).
 //!
 //! ```text
 //! page  = flags, slice lower, slice upper, [slice partition, deletion, deletion], block
 //! flags = 1: it begins inside a partition, with its deletion and the range deletion in force
-//!         2: it was cut off by a limit
+//!         2: it was cut off: behind its bounds there may be more of what was asked for
 //! block = unsigned length, a data block as SSTables have them: see docs/format-sstable.md
 //! ```
 
@@ -68,7 +68,7 @@ impl Page {
         &self.upper
     }
 
-    /// Whether a limit cut off the rest of the interval that was asked for.
+    /// Whether there may be more of what was asked for behind its end.
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }

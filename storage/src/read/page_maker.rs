@@ -1,12 +1,25 @@
 //! Making pages: from a walk through what a replica has of an interval.
+//!
+//! A walk may be long and leave nothing: rows that are deleted, tombstones that grace is over for. So there is a budget
+//! beside the limits, and where it is spent a page is cut too, behind whatever was walked last.
+//!
+//! ```text
+//! asked for a .. z, budget 3 entries      this replica has: rows a to m, all deleted with their partition; row n
+//!   page  a .. c 0, cut, without entries      the coordinator goes on behind c
+//! ```
+//! How far a budget goes depends on what a replica has not compacted yet. Two of equal content may be cut in different
+//! places then, and their digests differ: their pages say what they have in common. In a thread that must not wait a
+//! budget cuts nothing, so there what is short enough to be answered is answered as any other thread would.
 
 use std::sync::Arc;
 
+use super::budget::{PageBudget, ReadBudget};
 use super::floors::Floors;
 use super::merge::MergeCursor;
 use super::page::Page;
 use crate::StorageError;
 use crate::compaction::{PurgeSettings, PurgingWriter};
+use crate::fs::nowait::may_wait;
 use crate::model::entry::{Content, Direction, Entry, RowBuf};
 use crate::model::position;
 use crate::model::read::{KeyInterval, ReadLimits};
@@ -33,25 +46,58 @@ pub struct PageMaker {
     rules: PageRules,
     rows_left: u32,
     bytes_left: usize,
+    /// What is left of what may be walked.
+    work_left: ReadBudget,
+    /// Whether work is given up when that is spent, and not cut.
+    inline: bool,
 }
 
 impl PageMaker {
     /// For one command.
-    pub fn new(rules: PageRules, limits: ReadLimits) -> Self {
-        let rows_left = limits.rows.unwrap_or(u32::MAX);
-        PageMaker { rules, rows_left, bytes_left: limits.bytes.max(1) as usize }
+    pub fn new(rules: PageRules, limits: ReadLimits, budget: PageBudget) -> Self {
+        let inline = !may_wait();
+        PageMaker {
+            rules,
+            rows_left: limits.rows.unwrap_or(u32::MAX).max(1),
+            bytes_left: limits.bytes.max(1) as usize,
+            work_left: if inline { budget.inline } else { budget.page },
+            inline,
+        }
+    }
+
+    /// The pages of these intervals, each from a walk through all of it: of all of them, or of the first ones, and then
+    /// the last one is cut.
+    ///
+    /// # Errors
+    /// What a walk meets; [`StorageError::WouldTakeLong`].
+    pub fn pages(
+        &mut self,
+        intervals: &[KeyInterval],
+        direction: Direction,
+        mut walk: impl FnMut(&KeyInterval) -> Result<MergeCursor, StorageError>,
+    ) -> Result<Vec<Page>, StorageError> {
+        let mut pages: Vec<Page> = Vec::new();
+        for interval in intervals {
+            if let Some(last) = pages.last_mut()
+                && (last.is_cut || self.is_spent())
+            {
+                // It may be complete: it is cut where it ends then.
+                last.is_cut = true;
+                break;
+            }
+            pages.push(self.page(walk(interval)?, interval, direction)?);
+        }
+        Ok(pages)
     }
 
     /// Whether no further interval is to be begun.
-    pub fn is_spent(&self) -> bool {
-        self.rows_left == 0 && !planted!(LimitsBeforeFilter)
+    fn is_spent(&self) -> bool {
+        let no_rows_left = self.rows_left == 0 && !planted!(LimitsBeforeFilter);
+        no_rows_left || self.work_left.is_spent(&ReadBudget::NOTHING)
     }
 
     /// The page of an interval, from a walk through all of it that has not begun.
-    ///
-    /// # Errors
-    /// What the walk meets.
-    pub fn page(
+    fn page(
         &mut self,
         mut walk: MergeCursor,
         interval: &KeyInterval,
@@ -59,7 +105,9 @@ impl PageMaker {
     ) -> Result<Page, StorageError> {
         let at_start = walk.deletions_at_start();
         let mut entries = Entries::new(direction);
+        walk.set_budget(self.work_left);
         let cut_at = self.gather(&mut walk, &mut entries)?;
+        self.note_walk(walk.walked())?;
         let limits_end_it = planted!(LimitsBeforeFilter) && self.rows_left == 0;
         let last = cut_at.filter(|_| !limits_end_it);
         let is_cut = last.is_some();
@@ -104,7 +152,10 @@ impl PageMaker {
         if planted!(LimitsBeforeFilter) && self.rows_left == 0 {
             return Ok(None);
         }
-        while let Some(entry) = walk.advance()? {
+        loop {
+            walk.step()?;
+            // Without an entry it is over, or the budget was spent on what is left out.
+            let Some(entry) = walk.current() else { break };
             let mut taken = None;
             writer.add(entry, &mut |entry| {
                 let exists = match entry.content {
@@ -117,17 +168,27 @@ impl PageMaker {
                 taken = Some(exists && !is_static(&entry));
                 entries.push(entry)
             })?;
-            let Some(is_row) = taken else { continue };
-            self.rows_left = self.rows_left.saturating_sub(u32::from(is_row));
-            if self.rows_left == 0 || entries.len() >= self.bytes_left {
-                let at = walk.current();
-                return Ok(at.map(|Entry { key, partition_len, .. }| Last {
-                    key: key.to_vec(),
-                    partition_len,
-                }));
+            match taken {
+                Some(is_row) => self.rows_left = self.rows_left.saturating_sub(u32::from(is_row)),
+                None => walk.note_tombstone(),
+            }
+            if self.rows_left == 0 || entries.len() >= self.bytes_left || walk.is_spent() {
+                break;
             }
         }
-        Ok(None)
+        let last = |(key, partition_len): (&[u8], usize)| Last { key: key.to_vec(), partition_len };
+        let is_whole = planted!(SpentPagesAreWhole) && walk.is_spent();
+        Ok(walk.place().filter(|_| !is_whole).map(last))
+    }
+
+    /// Counts a walk, and that there was one.
+    fn note_walk(&mut self, walked: ReadBudget) -> Result<(), StorageError> {
+        let walked = ReadBudget { entries: walked.entries.saturating_add(1), ..walked };
+        self.work_left = self.work_left.after(&walked);
+        if self.inline && self.work_left.is_spent(&ReadBudget::NOTHING) {
+            return Err(StorageError::WouldTakeLong);
+        }
+        Ok(())
     }
 
     /// What is in force where a page begins, as far as pages have it.
@@ -235,7 +296,7 @@ impl Entries {
     }
 }
 
-/// The entry at which a limit cut a walk off.
+/// The entry at which a limit or the budget cut a walk off.
 struct Last {
     key: Vec<u8>,
     partition_len: usize,

@@ -8,6 +8,7 @@ use tholos_storage::model::entry::Direction;
 use tholos_storage::model::mutation::Mutation;
 use tholos_storage::model::read::{KeyInterval, ReadLimits};
 use tholos_storage::planted::{Planted, plant};
+use tholos_storage::read::budget::{PageBudget, ReadBudget};
 use tholos_storage::read::merge::MergeCursor;
 use tholos_storage::read::page::{Page, digest};
 use tholos_storage::read::page_maker::{PageMaker, PageRules};
@@ -20,7 +21,15 @@ use crate::database::Seen;
 use crate::generate::{STILL, TABLE, all_partitions, mutations, scan_bounds};
 use crate::observe::{live, memtable, on_disk, stream};
 
-const UNLIMITED: ReadLimits = ReadLimits { rows: None, bytes: u32::MAX };
+/// When a replica stops.
+#[derive(Clone, Copy, Debug)]
+struct Stops {
+    limits: ReadLimits,
+    budget: PageBudget,
+}
+
+const NO_LIMITS: ReadLimits = ReadLimits { rows: None, bytes: u32::MAX };
+const UNLIMITED: Stops = Stops { limits: NO_LIMITS, budget: PageBudget::UNLIMITED };
 
 /// A write, a bit for each replica that got it, and in which of a replica's sources it is.
 type Write = (Mutation, u8, usize);
@@ -42,13 +51,15 @@ fn page(
     sources: &[Source],
     interval: &KeyInterval,
     direction: Direction,
-    limits: ReadLimits,
+    stops: Stops,
     now: i64,
 ) -> Page {
     let rules = PageRules { now, gc_before: i64::MIN, columns: None, floors: None };
-    let KeyInterval { lower, upper, .. } = interval;
-    let walk = MergeCursor::open(sources.to_vec(), lower, upper, direction).unwrap();
-    let page = PageMaker::new(rules, limits).page(walk, interval, direction).unwrap();
+    let mut maker = PageMaker::new(rules, stops.limits, stops.budget);
+    let walk = |interval: &KeyInterval| {
+        MergeCursor::open(sources.to_vec(), &interval.lower, &interval.upper, direction)
+    };
+    let page = maker.pages(std::slice::from_ref(interval), direction, walk).unwrap().remove(0);
     let mut bytes = Vec::new();
     page.encode(&mut bytes);
     let mut input = bytes.as_slice();
@@ -85,13 +96,13 @@ struct Case<'a> {
     writes: &'a [Write],
     interval: KeyInterval,
     direction: Direction,
-    limits: ReadLimits,
+    stops: Stops,
     now: i64,
 }
 
 /// Reads an interval from three replicas piece by piece; what is wrong, if anything is.
 fn check(case: &Case<'_>) -> Result<(), TestCaseError> {
-    let Case { writes, interval, direction, limits, now } = case;
+    let Case { writes, interval, direction, stops, now } = case;
     let replica = |bit: u8| sources(writes.iter().filter(move |(_, to, _)| to & bit != 0), 2);
     let mut replicas = [1, 2, 4].map(replica);
     let all = sources(writes.iter(), 3);
@@ -99,7 +110,7 @@ fn check(case: &Case<'_>) -> Result<(), TestCaseError> {
     for _ in 0..1_000 {
         let pages = replicas
             .each_ref()
-            .map(|sources| Arc::new(page(sources, &interval, *direction, *limits, *now)));
+            .map(|sources| Arc::new(page(sources, &interval, *direction, *stops, *now)));
         let run = MergedRun::new(pages).unwrap();
         plant(None);
         let truth = page(&all, &interval, *direction, UNLIMITED, *now);
@@ -177,19 +188,35 @@ fn whole(
 
 fn limits() -> impl Strategy<Value = ReadLimits> {
     prop_oneof![
-        1 => Just(UNLIMITED),
+        2 => Just(NO_LIMITS),
         4 => (1..4_u32).prop_map(|rows| ReadLimits { rows: Some(rows), bytes: u32::MAX }),
         4 => (1..120_u32).prop_map(|bytes| ReadLimits { rows: None, bytes }),
     ]
 }
 
-fn reads() -> impl Strategy<Value = (KeyInterval, Direction, ReadLimits, i64)> {
-    (scan_bounds(), scan_bounds(), any::<bool>(), limits(), 8..16_i64).prop_map(
-        |(a, b, reverse, limits, now)| {
+/// What replicas of equal content stop at in the same place.
+fn limits_alone() -> impl Strategy<Value = Stops> {
+    limits().prop_map(|limits| Stops { limits, ..UNLIMITED })
+}
+
+/// Limits and work, which is more for one replica than for another.
+fn stops() -> impl Strategy<Value = Stops> {
+    let spent = |most: u64| prop_oneof![Just(u64::MAX), 1..most];
+    (limits(), spent(6), spent(4)).prop_map(|(limits, entries, tombstones)| {
+        let page = ReadBudget { entries, tombstones, bytes: u64::MAX };
+        Stops { limits, budget: PageBudget { page, ..PageBudget::UNLIMITED } }
+    })
+}
+
+fn reads(
+    stops: impl Strategy<Value = Stops>,
+) -> impl Strategy<Value = (KeyInterval, Direction, Stops, i64)> {
+    (scan_bounds(), scan_bounds(), any::<bool>(), stops, 8..16_i64).prop_map(
+        |(a, b, reverse, stops, now)| {
             let interval = interval(&a, &b);
             let reverse = reverse && interval.is_of_one_partition();
             let direction = if reverse { Direction::Reverse } else { Direction::Forward };
-            (interval, direction, limits, now)
+            (interval, direction, stops, now)
         },
     )
 }
@@ -198,17 +225,17 @@ proptest! {
     #![proptest_config(cases(1_024))]
 
     #[test]
-    fn replicas_together_say_what_one_with_all_writes_says(writes in writes(), read in reads()) {
-        let (interval, direction, limits, now) = read;
+    fn replicas_together_say_what_one_with_all_writes_says(writes in writes(), read in reads(stops())) {
+        let (interval, direction, stops, now) = read;
         prop_assume!(!interval.is_empty());
-        check(&Case { writes: &writes, interval, direction, limits, now })?;
+        check(&Case { writes: &writes, interval, direction, stops, now })?;
     }
 
     #[test]
-    fn equal_content_has_equal_digests(writes in writes(), read in reads(), a in 1..4_usize, b in 1..4_usize) {
-        let (interval, direction, limits, now) = read;
+    fn equal_content_has_equal_digests(writes in writes(), read in reads(limits_alone()), a in 1..4_usize, b in 1..4_usize) {
+        let (interval, direction, stops, now) = read;
         prop_assume!(!interval.is_empty());
-        let of = |count| page(&sources(writes.iter(), count), &interval, direction, limits, now);
+        let of = |count| page(&sources(writes.iter(), count), &interval, direction, stops, now);
         prop_assert_eq!(digest(&[of(a)]), digest(&[of(b)]));
     }
 
@@ -239,13 +266,14 @@ fn broken_rules_of_pages_are_noticed() {
         Planted::RowsBeyondTheLeastKey,
         Planted::TombstonesLeftOutOfPages,
         Planted::LimitsBeforeFilter,
+        Planted::SpentPagesAreWhole,
     ] {
         let mut runner = proptest::test_runner::TestRunner::new(cases(512));
-        let found = runner.run(&(writes(), reads()), |(writes, read)| {
-            let (interval, direction, limits, now) = read;
+        let found = runner.run(&(writes(), reads(stops())), |(writes, read)| {
+            let (interval, direction, stops, now) = read;
             prop_assume!(!interval.is_empty());
             plant(Some(bug));
-            let result = check(&Case { writes: &writes, interval, direction, limits, now });
+            let result = check(&Case { writes: &writes, interval, direction, stops, now });
             plant(None);
             result
         });
