@@ -19,7 +19,7 @@ use tholos_grammar::token::Token;
 use tholos_storage::model::entry::Direction;
 use tholos_storage::model::read::{AnswerKind, Digest, KeyInterval, ReadCommand, ReadLimits};
 use tholos_storage::planted::{Planted, plant};
-use tholos_storage::read::live::ReadBudget;
+use tholos_storage::read::budget::{self as storage, ReadBudget};
 use tholos_storage::read::page::{Answer, Page, digest};
 use tholos_storage::schema::TableId;
 use uuid::Uuid;
@@ -60,6 +60,8 @@ struct Read {
     entries: u64,
     /// What each replica sends for one round.
     bytes: u32,
+    /// How many entries each replica walks for one answer.
+    work: u64,
     /// Chooses which of the messages under way comes next.
     order: u64,
     /// Whether repairs are done, or only said to be.
@@ -144,12 +146,13 @@ fn reads() -> impl Strategy<Value = Read> {
         " GROUP BY k, a, b",
     ]);
     let bytes = prop_oneof![3 => 1..300u32, 1 => Just(1 << 20)];
-    let how = (1..6i32, 1..7u64, bytes, any::<u64>(), prop::bool::weighted(0.1));
+    let work = prop_oneof![1 => 1..20u64, 2 => Just(u64::MAX)];
+    let how = (1..6i32, 1..7u64, bytes, work, any::<u64>(), prop::bool::weighted(0.1));
     (queries(), prop::sample::select(SHOWN.to_vec()), group, how).prop_map(
-        |(query, shown, group, (page_size, entries, bytes, order, repairs))| {
+        |(query, shown, group, (page_size, entries, bytes, work, order, repairs))| {
             let cql = grouped(&query, shown, group);
             let can_be_paged = query.can_be_paged();
-            Read { cql, can_be_paged, page_size, entries, bytes, order, repairs }
+            Read { cql, can_be_paged, page_size, entries, bytes, work, order, repairs }
         },
     )
 }
@@ -295,7 +298,7 @@ impl Replicas {
             chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let at = (chance >> 33) as usize % under_way.len().max(1);
             let input = match under_way.swap_remove_back(at).expect("it ends by being done") {
-                Effect::Read { part, to, command } => self.answer(part, to, &command),
+                Effect::Read { part, to, command } => self.answer(part, to, &command, read.work),
                 Effect::Repair { part, to, mutations } => {
                     for mutation in mutations.iter().filter(|_| read.repairs) {
                         self.nodes[to as usize].engine().apply(mutation).unwrap();
@@ -313,23 +316,22 @@ impl Replicas {
     }
 
     /// What a node answers, all of it over the wire.
-    fn answer(&self, part: Part, from: NodeIndex, command: &ReadCommand) -> Input {
+    fn answer(&self, part: Part, from: NodeIndex, command: &ReadCommand, work: u64) -> Input {
         let mut bytes = Vec::new();
         command.encode(&mut bytes);
         let command = ReadCommand::decode(&mut bytes.as_slice()).expect("a command comes back");
         let table = self.nodes[from as usize].engine().table(command.table).unwrap();
-        let answer = match table.answer(&command).unwrap() {
-            Answer::Digest(digest) => Answer::Digest(digest),
-            Answer::Pages(pages) => Answer::Pages(
-                pages
-                    .iter()
-                    .map(|page| {
-                        let mut bytes = Vec::new();
-                        page.encode(&mut bytes);
-                        Arc::new(Page::decode(&mut bytes.as_slice()).expect("a page comes back"))
-                    })
-                    .collect(),
-            ),
+        let page = ReadBudget { entries: work, ..ReadBudget::UNLIMITED };
+        let budget = storage::PageBudget { page, ..storage::PageBudget::UNLIMITED };
+        let pages = table.pages_within(&command, budget).unwrap();
+        let over_the_wire = |page: &Page| {
+            let mut bytes = Vec::new();
+            page.encode(&mut bytes);
+            Arc::new(Page::decode(&mut bytes.as_slice()).expect("a page comes back"))
+        };
+        let answer = match command.answer {
+            AnswerKind::Digest => Answer::Digest(digest(&pages)),
+            AnswerKind::Data => Answer::Pages(pages.iter().map(over_the_wire).collect()),
         };
         Input::Answered { part, from, answer }
     }
@@ -421,6 +423,7 @@ impl Replicas {
             page_size: 1,
             entries: 1,
             bytes: 200,
+            work: u64::MAX,
             order: 1,
             repairs: true,
         };
