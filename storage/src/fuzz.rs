@@ -1,9 +1,12 @@
 //! Entry points for fuzzing: each takes any bytes as a file of one kind and reads it in every way there is. Errors are
-//! fine; a panic, or memory out of proportion to the input, is a bug.
+//! fine; a panic, or memory out of proportion to the input, is a bug. What nodes say to each other is in [`replica`].
+
+pub mod replica;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tholos_grammar::token::Token;
 use tholos_grammar::types::Native;
 use uuid::Uuid;
 
@@ -13,9 +16,14 @@ use crate::engine::{
     BackgroundDriver, Clock, Engine, EngineOptions, ReceivedStream, TableSettings,
 };
 use crate::fs::memory::MemoryFs;
+use crate::key::encode_component;
 use crate::manifest::read_manifest;
 use crate::model::entry::{Cursor, Direction};
+use crate::model::mutation::{Mutation, Update};
+use crate::model::position::{AFTER, BEFORE, COMPONENT, ROW, token_prefix};
+use crate::model::row::RowBuilder;
 use crate::model::token_range::TokenRanges;
+use crate::model::{Deletion, Liveness};
 use crate::schema::TableId;
 use crate::sstable::{BlockCache, KeyTypes, SsTable, StoredBlock};
 use crate::stream::{
@@ -162,17 +170,37 @@ fn empty_engine() -> Result<Engine, StorageError> {
     Engine::open(Arc::new(MemoryFs::new()), Arc::new(Never), options, [table])
 }
 
+/// Four partitions of that table, each deleted, with two rows that are newer and a deleted range.
+fn partitions() -> Vec<Mutation> {
+    let deletion = |timestamp| Deletion { timestamp, deleted_at: 2 };
+    let partition = |key: i32| {
+        let mut row = RowBuilder::new();
+        row.liveness(Liveness { timestamp: 7, ttl: 0, expires_at: 0 });
+        let row = row.finish();
+        let insert = |clustering| Update::Row {
+            position: [COMPONENT, clustering, ROW][..].into(),
+            row: row.clone(),
+        };
+        let range = Update::Range {
+            start: [COMPONENT, 2, BEFORE][..].into(),
+            end: [COMPONENT, 4, AFTER][..].into(),
+            deletion: deletion(6),
+        };
+        let updates = [Update::Partition(deletion(4)), insert(1), insert(5), range];
+        let mut partition = token_prefix(Token::of(&key.to_be_bytes()).0).to_vec();
+        encode_component(&Native::Int.into(), &key.to_be_bytes(), false, &mut partition)
+            .expect("an int has four bytes");
+        let partition = partition[..].into();
+        Mutation { table: STREAMED, partition, updates: updates.into_iter().collect() }
+    };
+    (0..4).map(partition).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tholos_grammar::token::Token;
 
     use super::*;
-    use crate::key::encode_component;
-    use crate::model::mutation::{Mutation, Update};
-    use crate::model::position::{AFTER, BEFORE, COMPONENT, ROW, token_prefix};
-    use crate::model::row::RowBuilder;
-    use crate::model::{Deletion, Liveness};
     use crate::sstable::Compression;
     use crate::stream::ChunkReader;
 
@@ -183,27 +211,8 @@ mod tests {
     /// A sound stream in each of the ways that the target takes bytes: as chunks, as records, as a block.
     fn streams() -> [Vec<u8>; 3] {
         let engine = empty_engine().unwrap();
-        for key in 0_i32..4 {
-            let deletion = |timestamp| Deletion { timestamp, deleted_at: 2 };
-            let mut row = RowBuilder::new();
-            row.liveness(Liveness { timestamp: 7, ttl: 0, expires_at: 0 });
-            let row = row.finish();
-            let insert = |clustering| Update::Row {
-                position: [COMPONENT, clustering, ROW][..].into(),
-                row: row.clone(),
-            };
-            let range = Update::Range {
-                start: [COMPONENT, 2, BEFORE][..].into(),
-                end: [COMPONENT, 4, AFTER][..].into(),
-                deletion: deletion(6),
-            };
-            let updates = [Update::Partition(deletion(4)), insert(1), insert(5), range];
-            let mut partition = token_prefix(Token::of(&key.to_be_bytes()).0).to_vec();
-            encode_component(&Native::Int.into(), &key.to_be_bytes(), false, &mut partition)
-                .unwrap();
-            let partition = partition[..].into();
-            let updates = updates.into_iter().collect();
-            engine.apply(&Mutation { table: STREAMED, partition, updates }).unwrap();
+        for mutation in partitions() {
+            engine.apply(&mutation).unwrap();
         }
         let all = TokenRanges::all();
         let mut sender = engine.send_stream(STREAMED, COLUMNS, &all, 1 << 16).unwrap();

@@ -346,8 +346,8 @@ impl Read {
 
     fn lacks(&self, runs: &[MergedRun], replica: usize) -> Result<Vec<Mutation>, StorageError> {
         let mut all = Vec::new();
-        for run in runs {
-            all.extend(repairs(self.data.table, run, replica)?);
+        for (run, asked) in runs.iter().zip(&self.data.intervals) {
+            all.extend(repairs(self.data.table, run, asked, replica)?);
         }
         Ok(all)
     }

@@ -49,9 +49,14 @@ fn command(intervals: Vec<KeyInterval>) -> ReadCommand {
     }
 }
 
+/// Where a page is cut behind a key of that token.
+fn behind(token: i64) -> Vec<u8> {
+    [&token_prefix(token)[..], &[0]].concat()
+}
+
 /// A page without entries, up to where it was cut.
 fn page(interval: &KeyInterval, cut: Option<i64>) -> Arc<Page> {
-    let upper = cut.map_or(interval.upper.clone(), |token| token_prefix(token).to_vec());
+    let upper = cut.map_or(interval.upper.clone(), behind);
     let mut bytes = vec![if cut.is_some() { 2 } else { 0 }];
     for slice in [&interval.lower[..], &upper[..], &[0; 9][..]] {
         bytes.push(slice.len() as u8);
@@ -203,7 +208,7 @@ fn where_digests_differ_all_send_pages_and_the_least_of_them_counts() {
     let rows = done(&run.effects).unwrap().unwrap();
     let [run] = &rows.runs[..] else { panic!("{rows:?}") };
     assert!(run.is_cut());
-    assert_eq!((run.lower(), run.upper()), (&token_prefix(1)[..], &token_prefix(5)[..]));
+    assert_eq!((run.lower(), run.upper()), (&token_prefix(1)[..], &behind(5)[..]));
 }
 
 #[test]
@@ -301,7 +306,7 @@ fn a_range_ends_with_a_piece_that_was_cut() {
     ranges.answers(1, Some(15));
     let rows = ranges.result.take().unwrap().unwrap();
     assert_eq!(rows.runs.len(), 2);
-    assert_eq!(rows.runs[1].upper(), token_prefix(15));
+    assert_eq!(rows.runs[1].upper(), behind(15));
     // What was in flight behind it does nothing any more.
     ranges.answers(2, None);
     assert!(ranges.result.is_none());

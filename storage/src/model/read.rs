@@ -153,11 +153,15 @@ impl KeyInterval {
             Some(len) if len < 8 || len > lower.len() => return None,
             len => len,
         };
-        let bounds_are_keys =
-            [&lower, &upper].into_iter().all(|bound| bound.is_empty() || bound.len() >= 8);
+        let are_bounds = is_bound(&lower) && is_bound(&upper);
         let interval = KeyInterval { lower, upper, partition_len };
-        (bounds_are_keys && !interval.is_empty()).then_some(interval)
+        (are_bounds && !interval.is_empty()).then_some(interval)
     }
+}
+
+/// Whether bytes may be a bound: they have a token, or are the table's end.
+pub(crate) fn is_bound(bytes: &[u8]) -> bool {
+    bytes.is_empty() || bytes.len() >= 8
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@
 pub mod budget;
 pub mod figures;
 pub mod floors;
+#[cfg(test)]
+mod forged_page_tests;
 mod inputs;
 pub mod live;
 pub mod merge;

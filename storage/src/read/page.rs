@@ -27,7 +27,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::model::Deletion;
 use crate::model::entry::Direction;
-use crate::model::read::{Digest, KeyInterval};
+use crate::model::read::{Digest, KeyInterval, is_bound};
 use crate::sstable::{BlockRun, RunStart};
 use crate::varint::{decode_i64, decode_slice, encode_i64, encode_slice};
 
@@ -78,14 +78,21 @@ impl Page {
         &self.run
     }
 
-    /// Whether it is an answer to an interval that was asked for: it has all of it up to where it was cut.
+    /// Whether it is an answer to an interval that was asked for: it has all of it up to where it was cut, and that is
+    /// where one can go on: at the end of the interval, or next to a key, which never ends with a zero byte.
     pub fn answers(&self, interval: &KeyInterval, direction: Direction) -> bool {
         let begins = *self.lower == *interval.lower;
         let ends = *self.upper == *interval.upper;
         let bounds = match (self.is_cut, direction) {
             (false, _) => begins && ends,
-            (true, Direction::Forward) => begins && interval.lower[..] < self.upper[..],
-            (true, Direction::Reverse) => ends && interval.lower[..] <= self.lower[..],
+            (true, Direction::Forward) => {
+                let is_behind_key = self.upper.ends_with(&[0]);
+                begins && interval.lower[..] < self.upper[..] && (ends || is_behind_key)
+            }
+            (true, Direction::Reverse) => {
+                let gets_on = self.upper.is_empty() || self.lower < self.upper;
+                ends && interval.lower[..] <= self.lower[..] && gets_on
+            }
         };
         let end = || interval.upper.is_empty() || self.upper[..] <= interval.upper[..];
         bounds && end() && *self.run.start().partition == *interval.partition()
@@ -127,6 +134,9 @@ impl Page {
         }
         let lower = decode_slice(input).ok_or(ENDS_EARLY)?;
         let upper = decode_slice(input).ok_or(ENDS_EARLY)?;
+        if !is_bound(lower) || !is_bound(upper) {
+            return Err(PageError("a bound has no token"));
+        }
         let mut start = RunStart::between();
         if flags & BEGINS_INSIDE != 0 {
             start.partition = decode_slice(input).ok_or(ENDS_EARLY)?.into();

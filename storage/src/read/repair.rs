@@ -18,16 +18,18 @@ use crate::model::Deletion;
 use crate::model::entry::{Content, Direction, Entry, RowBuf};
 use crate::model::mutation::{Mutation, Update};
 use crate::model::position::{AFTER, BEFORE, HEADER, ROW};
+use crate::model::read::KeyInterval;
 use crate::schema::TableId;
 
 /// What the replica at that place among the run's pages lacks, a mutation for each partition; nothing beyond where the run
-/// is good.
+/// is good, nor outside of the interval that was asked for.
 ///
 /// # Errors
 /// When a row does not decode.
 pub fn repairs(
     table: TableId,
     run: &MergedRun,
+    asked: &KeyInterval,
     replica: usize,
 ) -> Result<Vec<Mutation>, StorageError> {
     let Some(page) = run.pages().get(replica) else { return Ok(Vec::new()) };
@@ -35,7 +37,7 @@ pub fn repairs(
     let (lower, upper) = (run.lower(), run.upper());
     let mut together = run.walk(lower, upper, Direction::Forward)?;
     let mut alone = MergeCursor::open(own, lower, upper, Direction::Forward)?;
-    let mut lacks = Lacks::new(table, lower);
+    let mut lacks = Lacks::new(table, asked, lower);
     let starts = run.pages().iter().map(|page| page.run().start());
     // All pages that begin inside a partition begin in the same one, or are cut in reverse: those say it at their bound.
     if let Some(partition) =
@@ -65,9 +67,13 @@ pub fn repairs(
     lacks.finish(upper)
 }
 
+/// A position between rows.
+type Bound = SmallVec<[u8; 24]>;
+
 /// What was found lacking so far.
-struct Lacks {
+struct Lacks<'a> {
     table: TableId,
+    asked: &'a KeyInterval,
     mutations: Vec<Mutation>,
     partition: Vec<u8>,
     updates: SmallVec<[Update; 1]>,
@@ -91,10 +97,11 @@ impl InForce {
     }
 }
 
-impl Lacks {
-    fn new(table: TableId, lower: &[u8]) -> Self {
+impl<'a> Lacks<'a> {
+    fn new(table: TableId, asked: &'a KeyInterval, lower: &[u8]) -> Self {
         Lacks {
             table,
+            asked,
             mutations: Vec::new(),
             partition: Vec::new(),
             updates: SmallVec::new(),
@@ -174,15 +181,28 @@ impl Lacks {
 
     /// Notes the range deletion that is missing from where the last one was looked at up to a position.
     fn range_up_to(&mut self, position: &[u8]) {
-        let bounds = between_rows(&self.from).zip(between_rows(position));
-        self.from = position.to_vec();
+        let from = std::mem::replace(&mut self.from, position.to_vec());
         let (should, is) = (self.should.greatest(), self.is.greatest());
-        if let Some((start, end)) = bounds
-            && should > is
+        if should > is
+            && let Some((start, end)) = self.bounds(&from, position)
             && start < end
         {
             self.updates.push(Update::Range { start, end, deletion: should });
         }
+    }
+
+    /// The bounds between rows that are where two positions cut the partition. What was asked for is not left, whatever a
+    /// replica says where it was cut.
+    fn bounds(&self, from: &[u8], to: &[u8]) -> Option<(Bound, Bound)> {
+        let (mut start, mut end) = (between_rows(from)?, between_rows(to)?);
+        let inside = |bound: &'a [u8]| bound.strip_prefix(self.partition.as_slice());
+        if let Some(lower) = inside(&self.asked.lower) {
+            start = start.max(between_rows(lower)?);
+        }
+        if let Some(upper) = inside(&self.asked.upper) {
+            end = end.min(between_rows(upper)?);
+        }
+        Some((start, end))
     }
 
     fn end_partition(&mut self, position: &[u8]) {
@@ -207,8 +227,8 @@ impl Lacks {
 
 /// The bound between rows that is where a position cuts a partition: what is at or behind the position is behind the bound.
 /// `None` if that can't be told: then nothing is deleted.
-fn between_rows(position: &[u8]) -> Option<SmallVec<[u8; 24]>> {
-    let mut bound: SmallVec<[u8; 24]> = SmallVec::from_slice(position);
+fn between_rows(position: &[u8]) -> Option<Bound> {
+    let mut bound: Bound = SmallVec::from_slice(position);
     let behind = bound.last() == Some(&0);
     if behind {
         bound.pop();

@@ -8,7 +8,7 @@
 //! - `rot.rs`: flipped bits and files cut short; all bits with `THOLOS_ROT=all`.
 //! - `faults.rs`: every call to the disk fails; `THOLOS_FAULT_HISTORIES` histories.
 //! - `planted.rs`: rules broken on purpose, and that this is noticed; some also in the files above.
-//! - `pages.rs`: what several replicas say together.
+//! - `pages.rs`: what several replicas say together; `forged.rs`: what comes of it when they lie.
 //! - `stream/`: parts of tables streamed from engine to engine.
 //! - `tables.rs`, `threads.rs`, `dropped.rs`: tables that come and go, threads, dropped columns.
 
@@ -19,6 +19,7 @@ mod database;
 mod dropped;
 mod engine;
 mod faults;
+mod forged;
 mod generate;
 mod history;
 mod laws;

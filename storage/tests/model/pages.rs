@@ -23,7 +23,7 @@ use crate::observe::{live, memtable, on_disk, stream};
 
 /// When a replica stops.
 #[derive(Clone, Copy, Debug)]
-struct Stops {
+pub(crate) struct Stops {
     limits: ReadLimits,
     budget: PageBudget,
 }
@@ -32,14 +32,17 @@ const NO_LIMITS: ReadLimits = ReadLimits { rows: None, bytes: u32::MAX };
 const UNLIMITED: Stops = Stops { limits: NO_LIMITS, budget: PageBudget::UNLIMITED };
 
 /// A write, a bit for each replica that got it, and in which of a replica's sources it is.
-type Write = (Mutation, u8, usize);
+pub(crate) type Write = (Mutation, u8, usize);
 
-fn writes() -> impl Strategy<Value = Vec<Write>> {
+pub(crate) fn writes() -> impl Strategy<Value = Vec<Write>> {
     vec((mutations(STILL), 1..8_u8, 0..3_usize), 1..24)
 }
 
 /// What a replica with these writes has: in memory and on disk.
-fn sources<'a>(writes: impl Iterator<Item = &'a Write> + Clone, count: usize) -> Vec<Source> {
+pub(crate) fn sources<'a>(
+    writes: impl Iterator<Item = &'a Write> + Clone,
+    count: usize,
+) -> Vec<Source> {
     let of = |source: usize| {
         let here = writes.clone().filter(move |(_, _, at)| at % count == source);
         memtable(here.map(|(write, ..)| write))
@@ -47,7 +50,7 @@ fn sources<'a>(writes: impl Iterator<Item = &'a Write> + Clone, count: usize) ->
     (0..count).map(|source| if source == 1 { on_disk(of(source)).0 } else { of(source) }).collect()
 }
 
-fn page(
+pub(crate) fn page(
     sources: &[Source],
     interval: &KeyInterval,
     direction: Direction,
@@ -128,7 +131,7 @@ fn check(case: &Case<'_>) -> Result<(), TestCaseError> {
                     (entries(&run, lower, upper, way), entries(&truth, lower, upper, way));
                 prop_assert_eq!(found, expected, "{:?}", way);
             }
-            repaired(&run, &mut replicas, &all, *now)?;
+            repaired(&run, &interval, &mut replicas, &all, *now)?;
         }
         interval = rest(&interval, &run, *direction);
         if !run.is_cut() || interval.is_empty() {
@@ -141,6 +144,7 @@ fn check(case: &Case<'_>) -> Result<(), TestCaseError> {
 /// After its repairs each replica has the rows that all have together, where the run is good.
 fn repaired(
     run: &MergedRun,
+    asked: &KeyInterval,
     replicas: &mut [Vec<Source>; 3],
     all: &[Source],
     now: i64,
@@ -159,7 +163,7 @@ fn repaired(
     };
     let expected = rows(all);
     for (at, replica) in replicas.iter_mut().enumerate() {
-        let mutations = repairs(TABLE, run, at).unwrap();
+        let mutations = repairs(TABLE, run, asked, at).unwrap();
         replica.push(memtable(mutations.iter()));
         prop_assert_eq!(rows(replica), expected.clone(), "repairs {:?}", mutations);
     }
@@ -200,7 +204,7 @@ fn limits_alone() -> impl Strategy<Value = Stops> {
 }
 
 /// Limits and work, which is more for one replica than for another.
-fn stops() -> impl Strategy<Value = Stops> {
+pub(crate) fn stops() -> impl Strategy<Value = Stops> {
     let spent = |most: u64| prop_oneof![Just(u64::MAX), 1..most];
     (limits(), spent(6), spent(4)).prop_map(|(limits, entries, tombstones)| {
         let page = ReadBudget { entries, tombstones, bytes: u64::MAX };
@@ -208,7 +212,7 @@ fn stops() -> impl Strategy<Value = Stops> {
     })
 }
 
-fn reads(
+pub(crate) fn reads(
     stops: impl Strategy<Value = Stops>,
 ) -> impl Strategy<Value = (KeyInterval, Direction, Stops, i64)> {
     (scan_bounds(), scan_bounds(), any::<bool>(), stops, 8..16_i64).prop_map(
