@@ -80,6 +80,23 @@ fn a_bound_without_a_token_is_refused() {
     }
 }
 
+/// Forward it would delete rows that are there in reverse.
+#[test]
+fn a_range_that_is_deleted_to_no_end_is_refused() {
+    let deletion = Deletion { timestamp: 9, deleted_at: 9 };
+    let opens = Content::Marker { before: Deletion::NONE, after: deletion };
+    let decoded = |upper: &[u8]| {
+        let mut bytes = Vec::new();
+        page(&key(&[BEFORE]), upper, false, &[(&[BEFORE], opens)]).encode(&mut bytes);
+        Page::decode(&mut bytes.as_slice()).map(drop)
+    };
+    assert_eq!(decoded(&key(&[AFTER])), Ok(()), "the end is behind what was asked for");
+    let refused = PageError("a range deletion is not closed at the end of its partition");
+    for upper in [&token_prefix(8)[..], &[]] {
+        assert_eq!(decoded(upper), Err(refused), "{upper:?}");
+    }
+}
+
 /// Where a replica says it was cut, no position of a row is: its last byte only looks like a weight. The bound that is
 /// behind such a row is behind what was asked for.
 #[test]

@@ -149,6 +149,7 @@ impl BlockRun {
         if check.changes != block.changes() {
             return Err("a run lists changes that it does not have");
         }
+        check.end(upper)?;
         Ok(BlockRun { block, start })
     }
 
@@ -184,6 +185,8 @@ impl BlockRun {
         BlockRunCursor::open(self, lower, upper, direction)
     }
 }
+
+const UNCLOSED: &str = "a range deletion is not closed at the end of its partition";
 
 /// What must hold from entry to entry.
 struct Check {
@@ -223,7 +226,7 @@ impl Check {
                 return Err("a partition's key begins with that of another");
             }
             if !self.range.is_none() {
-                return Err("a range deletion is not closed at the end of its partition");
+                return Err(UNCLOSED);
             }
         }
         let is_alone = matches!(kind, Kind::Header | Kind::StaticRow);
@@ -249,6 +252,12 @@ impl Check {
         self.last_key.extend_from_slice(key);
         self.last_partition_len = partition_len;
         Ok(())
+    }
+
+    /// Only where the run ends inside its last partition, a range deletion may be in force.
+    fn end(&self, upper: &[u8]) -> Result<(), &'static str> {
+        let ends_inside = upper.starts_with(&self.last_key[..self.last_partition_len]);
+        if self.range.is_none() || ends_inside { Ok(()) } else { Err(UNCLOSED) }
     }
 }
 
