@@ -218,3 +218,123 @@ fn stays_within(mutation: &Mutation, asked: &KeyInterval) {
         assert!(stays, "{update:?} of {mutation:?} for {asked:?}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::read::{AnswerKind, ReadLimits};
+    use crate::varint::encode_slice;
+
+    fn command(interval: KeyInterval, direction: Direction) -> ReadCommand {
+        ReadCommand {
+            table: STREAMED,
+            intervals: vec![interval],
+            direction,
+            limits: ReadLimits { rows: Some(5), bytes: 1 << 10 },
+            now: 3,
+            answer: AnswerKind::Data,
+        }
+    }
+
+    fn everything() -> KeyInterval {
+        KeyInterval { lower: vec![], upper: vec![], partition_len: None }
+    }
+
+    /// The rows of one partition.
+    fn one_partition() -> KeyInterval {
+        let partition = super::super::partitions()[2].partition.to_vec();
+        let bound = |weight| [&partition[..], &[weight]].concat();
+        let partition_len = Some(partition.len());
+        KeyInterval { lower: bound(BEFORE), upper: bound(AFTER), partition_len }
+    }
+
+    /// A command, and how two replicas answer it that have two partitions and all.
+    fn answered(command: &ReadCommand) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        command.encode(&mut bytes);
+        for skipped in [2, 0] {
+            let engine = empty_engine().unwrap();
+            for mutation in super::super::partitions().into_iter().skip(skipped) {
+                engine.apply(&mutation).unwrap();
+            }
+            let table = engine.table(STREAMED).unwrap();
+            for page in table.pages(command).unwrap() {
+                page.encode(&mut bytes);
+            }
+        }
+        bytes
+    }
+
+    /// What each target begins from: its folder, a name and the bytes.
+    fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+        let forward = command(everything(), Direction::Forward);
+        let reverse = command(one_partition(), Direction::Reverse);
+        let one_command = |work: u8, command: &ReadCommand| {
+            let mut bytes = vec![work];
+            command.encode(&mut bytes);
+            bytes
+        };
+        let mut written = Vec::new();
+        for mutation in super::super::partitions() {
+            let mut bytes = Vec::new();
+            encode_mutation(&mut bytes, &mutation, Some(STREAMED));
+            encode_slice(&mut written, &bytes);
+        }
+        vec![
+            ("command", "seed-forward", one_command(5, &forward)),
+            ("command", "seed-reverse", one_command(255, &reverse)),
+            ("mutations", "seed-partitions", written),
+            ("pages", "seed-forward", answered(&forward)),
+            ("pages", "seed-reverse", answered(&reverse)),
+        ]
+    }
+
+    fn run(target: &str, bytes: &[u8]) {
+        match target {
+            "command" => super::command(bytes),
+            "mutations" => super::mutations(bytes),
+            _ => super::pages(bytes),
+        }
+    }
+
+    /// The targets begin from what nodes do say. `THOLOS_WRITE_CORPUS=1` writes it anew.
+    #[test]
+    fn the_corpus_has_what_nodes_say() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus");
+        for (target, name, bytes) in seeds() {
+            run(target, &bytes);
+            let path = corpus.join(target).join(name);
+            if std::env::var_os("THOLOS_WRITE_CORPUS").is_some() {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(&path, &bytes).unwrap();
+            }
+            assert!(std::fs::read(&path).unwrap() == bytes, "{target}/{name} is of another format");
+        }
+        let mut pages = &answered(&command(everything(), Direction::Forward))[..];
+        ReadCommand::decode(&mut pages).unwrap();
+        let [few, all] = [0, 1].map(|_| Page::decode(&mut pages).unwrap());
+        assert!(pages.is_empty());
+        let run = MergedRun::new([few, all].map(Arc::new)).unwrap();
+        assert_eq!(repairs(STREAMED, &run, &everything(), 0).unwrap().len(), 2, "{run:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_bent_does_no_harm(
+            seed: prop::sample::Index,
+            bent in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let seeds = seeds();
+            let (target, _, mut bytes) = seeds[seed.index(seeds.len())].clone();
+            for (place, byte) in bent {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            run(target, &bytes);
+        }
+    }
+}
