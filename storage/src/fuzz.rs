@@ -11,7 +11,7 @@ use tholos_grammar::types::Native;
 use uuid::Uuid;
 
 use crate::StorageError;
-use crate::commitlog::{CommitLogOptions, SyncDriver, read_segment, record};
+use crate::commitlog::{CommitLogOptions, SyncDriver, read_segment};
 use crate::engine::{
     BackgroundDriver, Clock, Engine, EngineOptions, ReceivedStream, TableSettings,
 };
@@ -20,6 +20,7 @@ use crate::key::encode_component;
 use crate::manifest::read_manifest;
 use crate::model::entry::{Cursor, Direction};
 use crate::model::mutation::{Mutation, Update};
+use crate::model::mutation_codec::decode_mutation;
 use crate::model::position::{AFTER, BEFORE, COMPONENT, ROW, token_prefix};
 use crate::model::row::RowBuilder;
 use crate::model::token_range::TokenRanges;
@@ -70,8 +71,7 @@ fn walk(
 
 /// Reads the bytes as a commit log segment with the id 1, and as one mutation.
 pub fn commit_log_segment(bytes: &[u8]) {
-    let _ =
-        (read_segment(Path::new("/fuzz/1.log"), 1, bytes), record::decode_mutation(bytes, None));
+    let _ = (read_segment(Path::new("/fuzz/1.log"), 1, bytes), decode_mutation(bytes, None));
 }
 
 /// Reads the bytes as a manifest.

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::LogPosition;
-use super::record::decode_record;
 use crate::StorageError;
 use crate::model::mutation::Mutation;
+use crate::model::mutation_codec::decode_record;
 use crate::schema::TableId;
 
 /// Takes what a replay finds.

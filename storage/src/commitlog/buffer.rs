@@ -7,9 +7,9 @@ use super::LogPosition;
 use super::accounting::Accounting;
 use super::frame::{FILE_HEADER_BYTES, FRAME_HEADER_BYTES};
 use super::options::CommitLogOptions;
-use super::record::encode_mutation;
 use crate::StorageError;
 use crate::model::mutation::Mutation;
+use crate::model::mutation_codec::encode_mutation;
 use crate::schema::TableId;
 use crate::varint::encode_u64;
 

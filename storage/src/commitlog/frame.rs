@@ -12,8 +12,8 @@
 //! before it was written, they are damaged; and so is a file that ends there, for it had its full length before.
 
 use super::batch::LogRecord;
-use super::record::{decode_record, peek};
 use crate::model::mutation::Mutation;
+use crate::model::mutation_codec::{decode_record, peek};
 use crate::varint::decode_slice;
 
 /// First bytes of every segment file.

@@ -16,7 +16,6 @@ mod durable;
 mod figures;
 mod frame;
 mod options;
-pub mod record;
 mod replay;
 mod segments;
 mod shared;

@@ -10,6 +10,7 @@
 pub mod entry;
 pub mod merge;
 pub mod mutation;
+pub mod mutation_codec;
 pub mod position;
 pub mod purge;
 pub mod read;

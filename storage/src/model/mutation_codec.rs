@@ -1,6 +1,6 @@
-//! A mutation as bytes: the payload of a log record.
+//! A mutation as bytes: the payload of a record of the log, and what nodes send each other.
 //!
-//! 1 and the table's id (16 bytes), or 0 for the table of the record before it in the frame; partition prefix (varint
+//! 1 and the table's id (16 bytes), or 0 for the table of the mutation before it in the same list; partition prefix (varint
 //! length, bytes), number of updates (varint), then each update: a tag byte and its fields. Deletions are two zigzag
 //! varints, positions a varint length and their bytes, rows the same of their head and of their body.
 
@@ -20,7 +20,7 @@ const PARTITION: u8 = 0;
 const ROW: u8 = 1;
 const RANGE: u8 = 2;
 
-/// Appends an encoded mutation. `previous` is the table of the record before it in the same frame.
+/// Appends an encoded mutation. `previous` is the table of the one before it in the same list.
 pub fn encode_mutation(out: &mut Vec<u8>, mutation: &Mutation, previous: Option<TableId>) {
     if previous == Some(mutation.table) {
         out.push(SAME_TABLE);
@@ -65,13 +65,13 @@ pub fn decode_mutation(mut input: &[u8], previous: Option<TableId>) -> Option<Mu
 }
 
 /// Decodes the record of a table whose length is at that offset; `None` if it is cut off or no mutation.
-pub(super) fn decode_record(bytes: &[u8], at: usize, table: TableId) -> Option<Mutation> {
+pub(crate) fn decode_record(bytes: &[u8], at: usize, table: TableId) -> Option<Mutation> {
     let mut input = bytes.get(at..)?;
     decode_mutation(decode_slice(&mut input)?, Some(table))
 }
 
 /// The table of an encoded mutation, and the first 8 bytes of its partition as a number; `None` if they are cut off.
-pub(super) fn peek(mut input: &[u8], previous: Option<TableId>) -> Option<(TableId, u64)> {
+pub(crate) fn peek(mut input: &[u8], previous: Option<TableId>) -> Option<(TableId, u64)> {
     let table = decode_table(&mut input, previous)?;
     let partition = decode_slice(&mut input)?;
     // One that is too short for a token is refused by whoever applies it.
