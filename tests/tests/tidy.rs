@@ -19,8 +19,16 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Of storage, the cluster may use the model and the merge of pages, never the engine: these modules only.
-const STORAGE_MODULES_FOR_CLUSTER: &[&str] =
-    &["model", "schema", "error", "StorageError", "read::page", "read::run", "read::repair"];
+const STORAGE_MODULES_FOR_CLUSTER: &[&str] = &[
+    "model",
+    "schema",
+    "error",
+    "StorageError",
+    "read::page",
+    "read::run",
+    "read::repair",
+    "varint",
+];
 
 /// Files (or directories) that may name tokio: those that own sockets, signals, timers or the runtime, and the queue of
 /// events between connections.
