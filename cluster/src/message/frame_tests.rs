@@ -7,8 +7,11 @@ fn frame_of(epoch: u64, payload: &[u8]) -> Bytes {
     encode(epoch, |out| out.extend_from_slice(payload)).unwrap()
 }
 
+/// Epoch and message.
+type Received = (u64, Option<Vec<u8>>);
+
 /// All frames of a stream, and how many bytes are left.
-fn frames(mut stream: &[u8]) -> Result<(Vec<(u64, Option<Vec<u8>>)>, usize), FrameError> {
+fn frames(mut stream: &[u8]) -> Result<(Vec<Received>, usize), FrameError> {
     let mut found = Vec::new();
     while let Decoded::Whole(Frame { epoch, message }, len) = decode(stream)? {
         found.push((epoch, message.map(Cow::into_owned)));

@@ -13,7 +13,7 @@
 //! greeting = magic (8 bytes), u32 length of the body, u32 crc32 of magic, length and body, body
 //! body     = 1, class, node             Hello
 //!            2, u16 version, node       Welcome
-//!            3, code, slice sentence    Refused
+//!            3, host id (16 bytes), code, slice sentence    Refused
 //! node     = u16 least and greatest version, slice cluster name, 0 | 1 and cluster id (16 bytes), host id (16 bytes),
 //!            u64 generation, slice address
 //! ```
@@ -82,7 +82,12 @@ pub enum Greeting {
         node: PeerIdentity,
     },
     /// The answer; nothing follows.
-    Refused(Refused),
+    Refused {
+        /// Who answers.
+        host_id: Uuid,
+        /// Why.
+        refused: Refused,
+    },
 }
 
 /// Why a connection is refused, in a sentence that both sides tell.
@@ -213,8 +218,10 @@ impl Greeting {
                 out.put_u16_le(*version);
                 encode_node(node, &mut out);
             }
-            Greeting::Refused(Refused { reason, sentence }) => {
-                out.extend_from_slice(&[REFUSED, reason_code(*reason)]);
+            Greeting::Refused { host_id, refused: Refused { reason, sentence } } => {
+                out.push(REFUSED);
+                out.extend_from_slice(host_id.as_bytes());
+                out.push(reason_code(*reason));
                 encode_slice(&mut out, cut(sentence, MOST_SENTENCE).as_bytes());
             }
         }
@@ -270,9 +277,10 @@ fn decode_body(mut input: &[u8]) -> Result<Greeting, HelloError> {
             node: decode_node(input)?,
         },
         [REFUSED] => {
+            let host_id = Uuid::from_bytes(take(input)?);
             let [code] = take(input)?;
             let sentence = text(input, MOST_SENTENCE)?;
-            Greeting::Refused(Refused { reason: reason_of(code), sentence })
+            Greeting::Refused { host_id, refused: Refused { reason: reason_of(code), sentence } }
         }
         _ => return Err(HelloError::Malformed("it is of no known kind")),
     })

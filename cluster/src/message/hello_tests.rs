@@ -36,8 +36,9 @@ fn greetings() -> impl Strategy<Value = Greeting> {
     prop_oneof![
         (classes, nodes()).prop_map(|(class, node)| Greeting::Hello { class, node }),
         (any::<u16>(), nodes()).prop_map(|(version, node)| Greeting::Welcome { version, node }),
-        (0..9_u8, ".{0,100}").prop_map(|(code, sentence)| {
-            Greeting::Refused(Refused { reason: reason_of(code), sentence })
+        (0..9_u8, ".{0,100}").prop_map(|(code, sentence)| Greeting::Refused {
+            host_id: Uuid::from_u128(u128::from(code)),
+            refused: Refused { reason: reason_of(code), sentence },
         }),
     ]
 }
@@ -144,7 +145,10 @@ fn other_protocols_are_told_at_their_first_bytes() {
 
 #[test]
 fn texts_that_are_too_long_are_cut_between_characters() {
-    let refused = |sentence| Greeting::Refused(Refused { reason: RefusedReason::Busy, sentence });
+    let refused = |sentence| Greeting::Refused {
+        host_id: Uuid::nil(),
+        refused: Refused { reason: RefusedReason::Busy, sentence },
+    };
     let bytes = refused("ö".repeat(MOST_BODY)).encode();
     let cut = refused("ö".repeat(MOST_SENTENCE / 2));
     assert_eq!(Greeting::decode(&bytes), Ok(Some((cut, bytes.len()))));
