@@ -15,6 +15,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_names()?;
         self.check_addresses()?;
+        self.check_cluster()?;
         self.check_commit_log()?;
         self.check_memory(system_memory_bytes())?;
         self.check_limits()?;
@@ -130,7 +131,7 @@ impl Config {
     }
 }
 
-fn require(
+pub(super) fn require(
     good: bool,
     key: &'static str,
     message: impl FnOnce() -> String,

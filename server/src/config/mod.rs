@@ -4,6 +4,7 @@
 //! that. Unknown keys are errors, with the key that was probably meant. `check` has the rules for values.
 
 mod check;
+mod cluster;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::cluster::{ClusterConfig, PEER_PORT, PeerAddress};
 
 /// The commented default file.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
@@ -33,6 +36,7 @@ pub struct Config {
     pub auto_snapshot_max_age_days: u32,
     pub auto_snapshot_max_mib: u64,
     pub listen: ListenConfig,
+    pub cluster: ClusterConfig,
     pub admin: AdminConfig,
     pub commit_log: CommitLogConfig,
     pub memory: MemoryConfig,
@@ -199,6 +203,7 @@ impl Default for Config {
             auto_snapshot_max_age_days: 7,
             auto_snapshot_max_mib: 0,
             listen: ListenConfig::default(),
+            cluster: ClusterConfig::default(),
             admin: AdminConfig::default(),
             commit_log: CommitLogConfig::default(),
             memory: MemoryConfig::default(),
