@@ -7,6 +7,7 @@
 //!   other nodes; [`work`]: what waits.
 //! - [`error`]: what a statement can fail with, mapped once to the protocol's error codes.
 //! - [`system`]: the system keyspaces, made up at each read.
+//! - [`peers`]: connections to other nodes.
 
 pub mod admin;
 mod budget;
@@ -24,6 +25,7 @@ mod load;
 pub mod metrics;
 pub mod network;
 pub mod node;
+pub mod peers;
 pub mod prepared;
 pub mod presence;
 pub mod query;

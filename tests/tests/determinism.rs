@@ -25,6 +25,7 @@ const OUTSIDE: &[&str] = &[
     "server/src/connection",
     "server/src/console.rs",
     "server/src/main.rs",
+    "server/src/peers",
     "server/src/serve.rs",
     // When to refuse what comes in by sockets.
     "server/src/load.rs",

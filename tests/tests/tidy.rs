@@ -38,6 +38,7 @@ const MAY_USE_TOKIO: &[&str] = &[
     "server/src/commands/console.rs",
     "server/src/connection",
     "server/src/events.rs",
+    "server/src/peers",
     "server/src/serve.rs",
     "server/tests/",
     "tests/",
