@@ -6,6 +6,8 @@
 //! - [`metadata`]: what all nodes agree on, one value per epoch: the ring, the placements, the schema.
 //! - [`message`]: what nodes say to each other.
 //! - [`request`]: requests on their way to replicas, as machines without I/O.
+//! - [`coordinator`]: carries a write or a read to the replicas, and says when the level is met.
+//! - [`random`]: chance that a seed gives.
 //!
 //! Invariant: no clock, no randomness of its own, no network and no async runtime in this crate: all of it is an
 //! argument. It uses storage's model and never its engine.
@@ -14,6 +16,7 @@ pub mod consistency;
 pub mod message;
 pub mod metadata;
 pub mod placement;
+pub mod random;
 pub mod request;
 pub mod ring;
 #[cfg(test)]

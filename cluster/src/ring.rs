@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use tholos_grammar::token::Token;
 use uuid::Uuid;
 
+use crate::random::mix;
+
 /// How many tokens a node of weight 1 owns.
 pub const TOKENS_PER_NODE: usize = 16;
 
@@ -155,14 +157,6 @@ fn halve_widest(ring: &[i64], random: u64) -> i64 {
     let offset = width / 2 - (width / 128).min(width / 2) + random % jitter;
     let token = ring[widest].wrapping_add(offset.clamp(1, width.saturating_sub(1).max(1)) as i64);
     if token == i64::MIN { i64::MIN + 1 } else { token }
-}
-
-/// SplitMix64: spreads a seed over all bits.
-fn mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
