@@ -6,6 +6,7 @@
 //! - [`metadata`]: what all nodes agree on, one value per epoch: the ring, the placements, the schema.
 //! - [`message`]: what nodes say to each other.
 //! - [`request`]: requests on their way to replicas, as machines without I/O.
+//! - [`membership`]: who of the nodes is alive, and what each says of itself.
 //! - [`coordinator`]: carries a write or a read to the replicas, and says when the level is met.
 //! - [`random`]: chance that a seed gives.
 //!
@@ -13,6 +14,8 @@
 //! argument. It uses storage's model and never its engine.
 
 pub mod consistency;
+pub mod coordinator;
+pub mod membership;
 pub mod message;
 pub mod metadata;
 pub mod placement;

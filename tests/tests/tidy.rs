@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tests", &["grammar", "parser", "storage", "cluster", "shell", "server"]),
 ];
 
-/// Of storage, the cluster may use the model and the merge of pages, never the engine: these modules only.
+/// Of storage, the cluster may use the model, the merge of pages and the coding of numbers, never the engine: these
+/// modules only.
 const STORAGE_MODULES_FOR_CLUSTER: &[&str] = &[
     "model",
     "schema",
