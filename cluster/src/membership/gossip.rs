@@ -177,3 +177,131 @@ impl Gossip {
         Digest { host, generation, version }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(number: usize) -> Uuid {
+        Uuid::from_u128(number as u128)
+    }
+
+    fn info(load_bytes: u64) -> NodeInfo {
+        NodeInfo { load_bytes, release: "x".repeat(64), ..NodeInfo::default() }
+    }
+
+    /// A node of a ring of so many.
+    fn node(number: usize, nodes: usize) -> Gossip {
+        let mut gossip = Gossip::new(host(number), 5, info(number as u64));
+        gossip.set_members((0..nodes).map(host).collect());
+        gossip
+    }
+
+    /// One round, begun by the first; bytes of the longest message.
+    fn round(one: &mut Gossip, other: &mut Gossip, random: &mut SplitMix64) -> usize {
+        let size = |message: &Message| {
+            let mut bytes = Vec::new();
+            message.encode(&mut bytes);
+            bytes.len()
+        };
+        let syn = one.syn(random);
+        let syn_size = size(&syn);
+        let Message::Syn(digests) = syn else { panic!("{syn:?}") };
+        let ack = other.ack(digests, random);
+        let ack_size = size(&ack);
+        let Message::Ack { updates, wanted } = ack else { panic!("{ack:?}") };
+        one.apply(updates);
+        let ack2 = Message::Ack2(one.news_for(&wanted));
+        let ack2_size = size(&ack2);
+        let Message::Ack2(updates) = ack2 else { unreachable!() };
+        other.apply(updates);
+        syn_size.max(ack_size).max(ack2_size)
+    }
+
+    fn states(gossip: &Gossip) -> Vec<(Uuid, NodeState)> {
+        gossip.states.iter().map(|(host, state)| (*host, state.clone())).collect()
+    }
+
+    #[test]
+    fn after_a_round_both_know_what_either_knew() {
+        let random = &mut SplitMix64::new(1);
+        let (mut a, mut b, mut c) = (node(0, 3), node(1, 3), node(2, 3));
+        round(&mut a, &mut b, random);
+        assert_eq!(states(&a), states(&b));
+        assert_eq!(states(&a).len(), 2);
+        b.set_own(info(100));
+        round(&mut c, &mut b, random);
+        assert_eq!(states(&c), states(&b));
+        round(&mut a, &mut c, random);
+        assert_eq!(states(&a), states(&b));
+        assert_eq!(a.state(host(1)).map(|state| state.info.load_bytes), Some(100));
+    }
+
+    #[test]
+    fn a_change_is_told_once_and_a_sign_of_life_is_none() {
+        let random = &mut SplitMix64::new(1);
+        let (mut a, mut b) = (node(0, 2), node(1, 2));
+        assert_eq!(a.apply(b.news_for(&[a.digest(host(1))])), [host(1)]);
+        b.grow_own_version();
+        b.set_own(info(1));
+        let news = b.news_for(&[a.digest(host(1))]);
+        assert!(news.iter().all(|update| update.info.is_none()), "nothing changed: {news:?}");
+        assert!(a.apply(news).is_empty());
+        assert_eq!(a.state(host(1)), Some(b.own()));
+        b.set_own(info(2));
+        assert_eq!(a.apply(b.news_for(&[a.digest(host(1))])), [host(1)]);
+        round(&mut a, &mut b, random);
+        assert_eq!(states(&a), states(&b));
+    }
+
+    #[test]
+    fn what_is_said_of_others_than_members_is_neither_kept_nor_passed_on() {
+        let random = &mut SplitMix64::new(1);
+        let (mut a, mut b) = (node(0, 2), node(1, 3));
+        let stranger = NodeState { generation: 9, version: 9, changed: 9, info: info(9) };
+        let known = Digest { host: host(2), generation: 0, version: 0 };
+        let update = stranger.news_for(&known).unwrap();
+        b.apply(vec![update.clone()]);
+        assert!(a.apply(vec![update]).is_empty());
+        round(&mut a, &mut b, random);
+        round(&mut b, &mut a, random);
+        assert_eq!(states(&a).len(), 2);
+        assert_eq!(states(&b).len(), 3);
+        b.set_members([host(0)].into());
+        assert_eq!(states(&b), states(&a), "it is forgotten");
+    }
+
+    #[test]
+    fn a_state_of_this_node_that_is_later_than_its_own_is_outgrown() {
+        let mut a = node(0, 2);
+        let later = |generation, version| {
+            let state = NodeState { generation, version, changed: version, info: info(9) };
+            state.news_for(&Digest { host: host(0), generation: 0, version: 0 }).unwrap()
+        };
+        assert!(a.apply(vec![later(4, 99), later(5, 1)]).is_empty());
+        assert_eq!(a.own().generation, 5);
+        a.apply(vec![later(8, 3)]);
+        assert_eq!((a.own().generation, a.own().info.load_bytes), (9, 0));
+        a.apply(vec![later(u64::MAX, 3)]);
+        assert_eq!(a.own().generation, u64::MAX);
+    }
+
+    /// More than fits into one message: everything arrives all the same, in a few rounds.
+    #[test]
+    fn a_large_ring_is_told_in_parts() {
+        const NODES: usize = 1_000;
+        let random = &mut SplitMix64::new(1);
+        let (mut a, mut b) = (node(0, NODES), node(1, NODES));
+        for number in 2..NODES {
+            let knows = if number % 2 == 0 { &mut a } else { &mut b };
+            knows.apply(node(number, NODES).news_for(&[knows.digest(host(number))]));
+        }
+        let mut rounds = 0;
+        while states(&a) != states(&b) {
+            assert!(round(&mut a, &mut b, random) <= MAX_BYTES);
+            rounds += 1;
+            assert!(rounds < 60, "{} and {} of {NODES}", a.states.len(), b.states.len());
+        }
+        assert_eq!(a.states.len(), NODES);
+    }
+}

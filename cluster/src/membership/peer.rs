@@ -168,3 +168,133 @@ impl Peer {
         is_dead
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Micros = 1_000;
+
+    fn beat(generation: u64, sent: u64, echo: Option<(u64, Micros)>) -> Beat {
+        let echo = echo.map(|(generation, sent)| Echo { generation, sent: sent as u64 });
+        Beat { generation, status: Status::Serving, sent, echo }
+    }
+
+    /// Our generation is 7.
+    fn hear(peer: &mut Peer, beat: &Beat, now: Micros) -> Heard {
+        peer.hear(beat, true, Own { generation: 7, sent: now as u64 }, now)
+    }
+
+    /// A peer of generation 3 that was reached by each of our beats until that time.
+    fn reached_until(end: Micros) -> Peer {
+        let mut peer = Peer::default();
+        for (number, now) in (1..).zip((0..=end).step_by(250_000)) {
+            assert_ne!(hear(&mut peer, &beat(3, number, Some((7, now))), now), Heard::Stale);
+        }
+        peer
+    }
+
+    #[test]
+    fn a_peer_is_alive_once_it_proves_that_it_hears_us() {
+        let mut peer = Peer::default();
+        let now = 500 * MS;
+        assert_eq!((peer.phi(now), peer.silence(now), peer.echo()), (0.0, None, None));
+        assert_eq!(hear(&mut peer, &beat(3, 1, None), now), Heard::Restarted);
+        assert_eq!(peer.echo(), Some(Echo { generation: 3, sent: 1 }));
+        for (sent, echo, why) in [
+            (2, None, "it hears nobody"),
+            (3, Some((6, 400 * MS)), "it heard an earlier start of ours"),
+            (4, Some((7, 501 * MS)), "what it heard was never sent"),
+        ] {
+            assert_eq!(hear(&mut peer, &beat(3, sent, echo), now), Heard::Next);
+            assert!(!peer.is_alive(), "{why}");
+        }
+        hear(&mut peer, &beat(3, 5, Some((7, 400 * MS))), now);
+        assert!(peer.is_alive());
+        assert_eq!(peer.silence(now), Some(100 * MS));
+    }
+
+    #[test]
+    fn old_proofs_make_nobody_alive() {
+        let mut peer = Peer::default();
+        hear(&mut peer, &beat(3, 1, Some((7, 0))), 3_000 * MS);
+        assert!(!peer.is_alive(), "what it heard is 3 seconds old");
+        hear(&mut peer, &beat(3, 2, Some((7, 1_000 * MS))), 3_900 * MS);
+        assert!(peer.is_alive());
+    }
+
+    #[test]
+    fn late_and_repeated_beats_change_nothing() {
+        let mut peer = reached_until(1_000 * MS);
+        let stopping = |generation, sent| {
+            let echo = Some(Echo { generation: 7, sent: 1_100_000 });
+            Beat { generation, status: Status::Stopping, sent, echo }
+        };
+        for (generation, sent) in [(3, 5), (3, 4), (2, 99)] {
+            assert_eq!(hear(&mut peer, &stopping(generation, sent), 1_200 * MS), Heard::Stale);
+            assert!(peer.is_alive());
+            assert_eq!(peer.silence(1_200 * MS), Some(200 * MS));
+        }
+        hear(&mut peer, &stopping(3, 6), 1_200 * MS);
+        assert!(!peer.is_alive());
+    }
+
+    #[test]
+    fn a_regular_peer_is_suspected_early_and_convicted_late() {
+        let mut peer = reached_until(20_000 * MS);
+        let at = |silence| 20_000 * MS + silence * MS;
+        assert!(!peer.is_suspect(at(600)));
+        assert!(peer.is_suspect(at(1_000)));
+        assert!(!peer.convict(at(10_000)), "it was never pinged");
+        assert!((0..3).all(|ping| peer.takes_ping(at(1_000 + ping * 250))));
+        assert!(!peer.takes_ping(at(1_600)), "not more often than that");
+        assert!(!peer.convict(at(4_499)));
+        assert!(peer.convict(at(4_500)));
+        assert!(!peer.convict(at(4_500)), "once");
+    }
+
+    #[test]
+    fn one_answer_acquits() {
+        let mut peer = reached_until(20_000 * MS);
+        let at = |silence| 20_000 * MS + silence * MS;
+        for ping in 0..10 {
+            assert!(peer.takes_ping(at(1_000 + ping * 250)));
+        }
+        let pong = beat(3, 1_000, Some((7, at(1_000))));
+        peer.hear(&pong, false, Own { generation: 7, sent: at(3_250) as u64 }, at(4_400));
+        assert!(!peer.convict(at(4_500)));
+        assert!(!peer.convict(at(9_000)), "pings failed before it, and none since");
+        assert!((0..3).all(|ping| peer.takes_ping(at(4_500 + ping * 250))));
+        assert!(!peer.convict(at(5_499)));
+        assert!(peer.convict(at(5_500)));
+    }
+
+    #[test]
+    fn a_broken_connection_is_forgiven_when_a_later_beat_arrives() {
+        let broken = 20_100 * MS;
+        let mut peer = reached_until(20_000 * MS);
+        peer.lose_link(broken);
+        peer.lose_link(broken + 1_000 * MS);
+        assert!(peer.is_suspect(broken));
+        assert!((0..3).all(|ping| peer.takes_ping(broken + ping * PING_INTERVAL)));
+        let mut other = peer.clone();
+        assert!(!peer.convict(broken + LINK_LIMIT - 1));
+        assert!(peer.convict(broken + LINK_LIMIT), "since it broke first");
+        // A beat from before proves nothing.
+        hear(&mut other, &beat(3, 1_000, Some((7, 20_050 * MS))), broken + 10 * MS);
+        assert!(other.is_suspect(broken + 10 * MS));
+        hear(&mut other, &beat(3, 1_001, Some((7, broken))), broken + 300 * MS);
+        assert!(!other.is_suspect(broken + 300 * MS));
+        assert!(!other.convict(broken + LINK_LIMIT));
+    }
+
+    #[test]
+    fn a_restarted_peer_has_to_prove_itself_anew() {
+        let mut peer = reached_until(1_000 * MS);
+        assert_eq!(hear(&mut peer, &beat(4, 1, None), 1_100 * MS), Heard::Restarted);
+        assert!(!peer.is_alive());
+        assert_eq!(peer.silence(1_100 * MS), None);
+        hear(&mut peer, &beat(4, 2, Some((7, 1_100 * MS))), 1_200 * MS);
+        assert!(peer.is_alive());
+    }
+}

@@ -184,15 +184,18 @@ fn a_restart_is_down_and_up_however_quick() {
 fn a_node_is_up_only_while_it_serves() {
     for seed in SEEDS {
         let mut simulation = Simulation::settled(3, CALM, seed);
-        simulation.tell(0, |info| info.status = Status::Stopping);
-        simulation.run_for(10 * MS);
-        let downs: Vec<_> = simulation.verdicts.iter().map(|v| (v.by, v.on, v.is_up)).collect();
-        assert_eq!(downs.len(), 2, "at once: {downs:?}");
-        assert!(downs.iter().all(|(_, on, is_up)| *on == 0 && !is_up));
+        simulation.network.delay = 100_000;
+        // What was said first may come last.
+        for status in [Status::Stopping, Status::Serving, Status::Stopping] {
+            simulation.tell(0, |info| info.status = status);
+        }
+        simulation.run_for(110 * MS);
+        assert!((1..3).all(|by| !simulation.machine(by).is_alive(host(0))), "seed {seed}");
+        simulation.verdicts.clear();
         simulation.run_for(10 * SECOND);
-        assert_eq!(simulation.verdicts.len(), 2, "it is heard, and does not serve");
+        assert_eq!(simulation.verdicts, [], "it is heard, and does not serve");
         simulation.tell(0, |info| info.status = Status::Serving);
-        simulation.run_for(10 * MS);
+        simulation.run_for(110 * MS);
         simulation.assert_all_up();
     }
 }
@@ -231,14 +234,13 @@ fn a_start_that_is_older_than_what_others_remember_is_believed_again() {
 #[test]
 fn an_idle_ring_says_little() {
     // Bytes that each node sends in a second, at most.
-    for (nodes, limit) in [(3, 1_000), (5, 2_500), (30, 14_000)] {
+    for (nodes, limit) in [(3, 500), (5, 1_100), (30, 7_000)] {
         let mut simulation = Simulation::settled(nodes, CALM, 3);
         let before: Vec<_> = (0..nodes).map(|node| simulation.sent(node)).collect();
         simulation.run_for(60 * SECOND);
         for (node, (messages, bytes)) in before.into_iter().enumerate() {
             let (all_messages, all_bytes) = simulation.sent(node);
             let (messages, bytes) = ((all_messages - messages) / 60, (all_bytes - bytes) / 60);
-            println!("{nodes} nodes: {messages} messages, {bytes} bytes a second");
             assert!(bytes <= limit, "{nodes} nodes: {bytes} bytes a second");
             assert!(messages <= 4 * (nodes as u64 - 1) + 12, "{messages} messages a second");
         }
@@ -247,9 +249,10 @@ fn an_idle_ring_says_little() {
 
 #[test]
 fn news_are_everywhere_in_a_few_rounds() {
-    for seed in SEEDS {
-        let mut simulation = Simulation::settled(30, CALM, seed);
-        simulation.tell(11, |info| info.epoch = 42);
+    let mut simulation = Simulation::settled(30, CALM, 8);
+    for epoch in 1..=10 {
+        let node = simulation.random.below(30) as usize;
+        simulation.tell(node, |info| info.epoch = epoch);
         simulation.run_for(5 * SECOND);
         simulation.assert_states_agree();
     }
