@@ -30,6 +30,8 @@ pub mod state;
 mod scenarios;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,8 +8,8 @@
 //! ```text
 //! 0 s     our last beat that arrived          0 s     our last beat that arrived
 //! 0.1 s   it dies                             0.1 s   it is killed, its connections are closed
-//! 1 s     phi is 8: suspect, pinged           0.1 s   suspect, pinged
-//! 1.25 s  pinged, and so on each 250 ms       0.35 s  pinged, and so on
+//! 0.9 s   phi is 8: suspect, pinged           0.1 s   suspect, pinged
+//! 1.1 s   pinged, and so on each 250 ms       0.4 s   pinged, and so on
 //! 4.5 s   convicted                           1.6 s   convicted
 //! ```
 //!

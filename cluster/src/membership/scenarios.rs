@@ -1,7 +1,7 @@
 //! What nodes together make of deaths, pauses, cuts and clocks.
 
 use super::Micros;
-use super::simulation::{CALM, MS, Network, ROUGH, SECOND, Simulation, host};
+use super::simulation::{CALM, MS, Network, ROUGH, SECOND, Simulation, Verdict, host};
 use super::state::Status;
 
 const SEEDS: std::ops::Range<u64> = 0..20;
@@ -282,14 +282,17 @@ fn gossip_makes_nobody_a_member_and_keeps_nobody() {
 #[test]
 fn whatever_happens_verdicts_have_reasons_and_all_are_up_at_the_end() {
     let mut faults = [0; 6];
+    let mut untouched_pairs = 0;
     for seed in 0..60 {
         let network =
             Network { loss: seed % 21, twice: seed % 7, delay: 1_000 + 1_000 * (seed % 80) };
         let nodes = 3 + (seed % 4) as usize;
         let mut simulation = Simulation::settled(nodes, network, seed);
+        let mut touched = Vec::new();
         for _ in 0..12 {
-            let kind = chaos(&mut simulation);
+            let (kind, is_touched) = chaos(&mut simulation);
             faults[kind] += 1;
+            touched.push(is_touched);
             let time = simulation.random.below(6 * SECOND as u64) as Micros;
             simulation.run_for(time);
         }
@@ -303,38 +306,74 @@ fn whatever_happens_verdicts_have_reasons_and_all_are_up_at_the_end() {
         simulation.run_for(20 * SECOND);
         simulation.assert_all_up();
         simulation.assert_states_agree();
+        let is_touched = |by, on| {
+            touched.iter().any(|touched| match *touched {
+                Touched::Nobody => false,
+                Touched::Node(node) => [by, on].contains(&node),
+                Touched::Way(from, to) => [(from, to), (to, from)].contains(&(by, on)),
+            })
+        };
+        let reasonless = |v: &&Verdict| !v.is_up && !is_touched(v.by, v.on);
+        assert_eq!(simulation.verdicts.iter().find(reasonless), None, "seed {seed}: {touched:?}");
+        let pairs = (0..nodes).flat_map(|by| (0..nodes).map(move |on| (by, on)));
+        untouched_pairs += pairs.filter(|(by, on)| by != on && !is_touched(*by, *on)).count();
         let calm = simulation.verdicts.len();
         simulation.run_for(30 * SECOND);
         assert_eq!(simulation.verdicts.len(), calm, "seed {seed}: verdicts without a reason");
     }
     assert!(faults.iter().all(|times| *times > 30), "{faults:?}");
+    assert!(untouched_pairs > 100, "{untouched_pairs}");
 }
 
-/// One fault, and which kind it was.
-fn chaos(simulation: &mut Simulation) -> usize {
+/// Whom a fault gives reason to take for down.
+#[derive(Clone, Copy, Debug)]
+enum Touched {
+    Nobody,
+    Node(usize),
+    Way(usize, usize),
+}
+
+/// One fault: which kind it was, and whom it touched.
+fn chaos(simulation: &mut Simulation) -> (usize, Touched) {
     let nodes = simulation.size() as u64;
     let node = simulation.random.below(nodes) as usize;
     let other = (node + 1 + simulation.random.below(nodes - 1) as usize) % nodes as usize;
     let kind = simulation.random.below(6) as usize;
-    match kind {
-        0 => simulation.cut(node, other),
-        1 => simulation.heal(),
+    let touched = match kind {
+        0 => {
+            simulation.cut(node, other);
+            Touched::Way(node, other)
+        }
+        1 => {
+            simulation.heal();
+            Touched::Nobody
+        }
         2 => {
             let time = simulation.random.below(20 * SECOND as u64) as Micros;
             simulation.pause(node, time);
+            Touched::Node(node)
         }
         3 => {
             let is_noticed = simulation.random.below(2) == 0;
             simulation.kill(node, is_noticed);
+            Touched::Node(node)
         }
-        4 if simulation.is_running(node) => simulation.link(node, other, false),
-        4 => simulation.start(node),
+        4 if simulation.is_running(node) => {
+            // It breaks, and messages go over the next one.
+            simulation.link(node, other, false);
+            Touched::Nobody
+        }
+        4 => {
+            simulation.start(node);
+            Touched::Node(node)
+        }
         _ => {
             let offset = simulation.random.below(100 * SECOND as u64) as Micros - 50 * SECOND;
             simulation.set_clock(node, offset);
+            Touched::Nobody
         }
-    }
-    kind
+    };
+    (kind, touched)
 }
 
 #[test]
