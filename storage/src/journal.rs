@@ -22,6 +22,9 @@ use crate::planted::planted;
 /// Largest payload of a record, in bytes.
 pub const MAX_RECORD_BYTES: usize = 64 << 20;
 
+/// Where the first record of every journal begins.
+pub const FIRST_RECORD: u64 = HEADER_BYTES;
+
 const HEADER_BYTES: u64 = 12;
 const RECORD_HEADER_BYTES: usize = 12;
 /// The file's length is a multiple of this.
@@ -266,6 +269,49 @@ pub fn read_records(
         Ok(())
     })?;
     Ok(records)
+}
+
+/// So many bytes of a journal's file are those of a record with a payload of that length.
+pub const fn bytes_of_record(payload: usize) -> u64 {
+    (RECORD_HEADER_BYTES + payload) as u64
+}
+
+/// The payload of the record at an offset of a journal's file, read alone: for journals that are too long to be read
+/// whole. It must be known to be there.
+///
+/// # Errors
+/// `Corrupt` if it is not, or not what was written; `Unusable` if it is another journal or version; `Io`.
+pub fn read_record(
+    fs: &dyn Fs,
+    path: &Path,
+    format: JournalFormat,
+    offset: u64,
+) -> Result<Vec<u8>, StorageError> {
+    let file = fs.open(path, true).map_err(|error| StorageError::io("open", path, error))?;
+    let len = file.len().map_err(|error| StorageError::io("size", path, error))?;
+    let read = |at: u64, bytes: u64| {
+        if at.checked_add(bytes).is_none_or(|end| end > len) {
+            return Err(corrupt(path, at, "it was cut off here"));
+        }
+        let mut buffer = vec![0; bytes as usize];
+        let read = file.read_exact_at(&mut buffer, at);
+        read.map_err(|error| StorageError::io("read", path, error))?;
+        Ok(buffer)
+    };
+    check_header(path, format, &read(0, HEADER_BYTES)?)?;
+    let is_no_record = || corrupt(path, offset, "a record is not what was written");
+    let header = read(offset, RECORD_HEADER_BYTES as u64)?;
+    let (payload_len, crc) = match *header.as_slice() {
+        [l0, l1, l2, l3, c0, c1, c2, c3, ..] => {
+            (u32::from_le_bytes([l0, l1, l2, l3]), u32::from_le_bytes([c0, c1, c2, c3]))
+        }
+        _ => return Err(is_no_record()),
+    };
+    if payload_len == 0 || header != record_header(offset, payload_len, crc) {
+        return Err(is_no_record());
+    }
+    let payload = read(offset + RECORD_HEADER_BYTES as u64, u64::from(payload_len))?;
+    if checksum(offset, &payload) == crc { Ok(payload) } else { Err(is_no_record()) }
 }
 
 /// The operation whose failure leaves open which of two files has the name.

@@ -54,6 +54,37 @@ fn every_crash_leaves_a_prefix_that_holds_all_acknowledged_records() {
 }
 
 #[test]
+fn a_record_can_be_read_alone_and_no_damaged_one_is() {
+    let fs = FaultyFs::new();
+    fs.create_dir_all(Path::new("/d")).unwrap();
+    let path = Path::new("/d/journal");
+    let mut journal = Journal::create(Arc::new(fs.clone()), path, FORMAT, []).unwrap();
+    let mut offsets = vec![FIRST_RECORD];
+    for number in 0..4 {
+        journal.append(&record(number)).unwrap();
+        offsets.push(offsets[number] + bytes_of_record(record(number).len()));
+    }
+    assert_eq!(offsets.pop(), Some(journal.bytes()));
+    for (number, offset) in offsets.iter().enumerate() {
+        assert_eq!(read_record(&fs, path, FORMAT, *offset).unwrap(), record(number));
+    }
+    for offset in [0, 13, journal.bytes(), journal.bytes() + 1, 1 << 20, u64::MAX] {
+        let found = read_record(&fs, path, FORMAT, offset);
+        assert!(matches!(found, Err(StorageError::Corrupt { .. })), "{offset}: {found:?}");
+    }
+    for bit in 0..bytes_of_record(record(1).len()) * 8 {
+        let flip = |bytes: &mut Vec<u8>| bytes[(offsets[1] + bit / 8) as usize] ^= 1 << (bit % 8);
+        fs.damage(path, flip);
+        let found = read_record(&fs, path, FORMAT, offsets[1]);
+        assert!(matches!(found, Err(StorageError::Corrupt { .. })), "{bit}: {found:?}");
+        fs.damage(path, flip);
+    }
+    fs.damage(path, |bytes| bytes.truncate(offsets[3] as usize + 5));
+    read_record(&fs, path, FORMAT, offsets[2]).unwrap();
+    read_record(&fs, path, FORMAT, offsets[3]).unwrap_err();
+}
+
+#[test]
 fn appends_after_a_torn_end_are_read_back() {
     let fs = FaultyFs::new();
     fs.create_dir_all(Path::new("/d")).unwrap();
