@@ -32,6 +32,20 @@ pub enum Planted {
     TrustWhatIsRead,
     /// The log goes on after a failed sync as if it had not failed.
     RetryFailedSync,
+    /// A hint that there is no room for is forgotten.
+    HintLostOnOverflow,
+    /// A start does not look into the hints that the last run was writing when it ended.
+    HintsLostOnRestart,
+    /// A hint that is too old is passed over, and nobody is told.
+    HintExpiresUnnoticed,
+    /// A hint is taken for one of the table of the hint before it.
+    HintOfAnotherTable,
+    /// Hints count as delivered when they are sent.
+    HintDeliveredWhenSent,
+    /// A hint counts as durable before it is synced.
+    HintDurableBeforeSync,
+    /// What a damaged segment of hints had is not marked.
+    DamagedHintsUnnoticed,
     /// A block that does not match its checksum is read all the same.
     IgnoreChecksums,
     /// 4.2: a tombstone is purged although what it deletes may still be on its way in.

@@ -18,8 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tests", &["grammar", "parser", "storage", "cluster", "shell", "server"]),
 ];
 
-/// Of storage, the cluster may use the model, the merge of pages and the coding of numbers, never the engine: these
-/// modules only.
+/// Of storage, the cluster may use the model and the merge of pages, and for files of its own the way to the disk, journals
+/// and encodings; never the engine: these modules only.
 const STORAGE_MODULES_FOR_CLUSTER: &[&str] = &[
     "model",
     "schema",
@@ -28,7 +28,10 @@ const STORAGE_MODULES_FOR_CLUSTER: &[&str] = &[
     "read::page",
     "read::run",
     "read::repair",
+    "fs",
+    "journal",
     "varint",
+    "planted",
 ];
 
 /// Files (or directories) that may name tokio: those that own sockets, signals, timers or the runtime, and the queue of
