@@ -130,6 +130,9 @@ pub(crate) fn advice(file: &Path) -> &'static str {
     if name.ends_with(".log") {
         return "Start with --set-aside-damaged-log: writes that are only in the damaged part are lost; bring back what is missing from a snapshot (tholos restore)";
     }
+    if name.ends_with(".hints") || name == layout::HINTS_LEDGER {
+        return "It is set aside, and all else goes on; other nodes may lack writes that it had: repair them";
+    }
     match name {
         layout::MANIFEST => {
             "Put it back from a copy of this data directory; or move its table's directory away, start with --recreate-missing, and bring the table back from a snapshot (tholos restore)"

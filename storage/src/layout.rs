@@ -9,3 +9,6 @@ pub const SNAPSHOT: &str = "snapshot";
 
 /// The journal in the commit log's directory that says which segments it consists of (see [`crate::commitlog`]).
 pub const LOG_SEGMENTS: &str = "segments";
+
+/// The journal in the directory of the hints that says which segments they consist of, and what other nodes may lack.
+pub const HINTS_LEDGER: &str = "ledger";

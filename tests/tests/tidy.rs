@@ -30,6 +30,7 @@ const STORAGE_MODULES_FOR_CLUSTER: &[&str] = &[
     "read::repair",
     "fs",
     "journal",
+    "layout",
     "varint",
     "planted",
 ];

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use tholos_storage::StorageError;
 use tholos_storage::fs::Fs;
 use tholos_storage::journal::{FIRST_RECORD, Journal, JournalFormat};
+use tholos_storage::layout::HINTS_LEDGER;
 use tholos_storage::varint::{decode_u64, encode_u64};
 use uuid::Uuid;
 
@@ -27,7 +28,6 @@ use super::marks::Marks;
 use super::record::Summary;
 
 const FORMAT: JournalFormat = JournalFormat::new(*b"THLShled", 1);
-const NAME: &str = "ledger";
 /// A damaged ledger is kept under this name.
 const SET_ASIDE: &str = "damaged-ledger";
 /// More than this is not written as operations, but as a new ledger.
@@ -120,7 +120,7 @@ impl Ledger {
     /// # Errors
     /// All but `Corrupt`.
     pub(super) fn open(fs: &Arc<dyn Fs>, dir: &Path) -> Result<Found, StorageError> {
-        let path = dir.join(NAME);
+        let path = dir.join(HINTS_LEDGER);
         let mut targets = BTreeMap::new();
         let journal = Journal::open(fs.clone(), &path, FORMAT, &mut |offset, record| {
             let malformed = || StorageError::Corrupt {
@@ -149,7 +149,7 @@ impl Ledger {
         dir: &Path,
         targets: BTreeMap<Uuid, Kept>,
     ) -> Result<Ledger, StorageError> {
-        let (path, aside) = (dir.join(NAME), dir.join(SET_ASIDE));
+        let (path, aside) = (dir.join(HINTS_LEDGER), dir.join(SET_ASIDE));
         let failed = |operation| {
             let path = path.clone();
             move |error| StorageError::io(operation, path, error)

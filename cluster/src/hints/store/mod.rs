@@ -201,8 +201,22 @@ impl HintStore {
         mutation: &Mutation,
     ) -> Result<HintPosition, Overflow> {
         self.see(wall);
+        self.append_again(target, wall, mutation)
+    }
+
+    /// Takes a hint that was made then for another target, and keeps its age: for hints of a node that left, which go to
+    /// those that have its tokens now.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_again(
+        &mut self,
+        target: Uuid,
+        created: Timestamp,
+        mutation: &Mutation,
+    ) -> Result<HintPosition, Overflow> {
         let mut hint = Vec::new();
-        let charged = encode_hint(&mut hint, wall, mutation) as u64 + OVERHEAD_BYTES;
+        let charged = encode_hint(&mut hint, created, mutation) as u64 + OVERHEAD_BYTES;
         if let Err(overflow) = self.room_for(target, charged) {
             self.target(target).figures.overflowed += 1;
             if !planted!(HintLostOnOverflow) {
@@ -216,7 +230,7 @@ impl HintStore {
         }
         if let Some(last) = of.pending.back_mut() {
             last.payload.extend_from_slice(&hint);
-            last.summary.add(wall, token(mutation));
+            last.summary.add(created, token(mutation));
             last.charged += charged;
         }
         of.appended += 1;
@@ -309,7 +323,8 @@ impl HintStore {
     }
 
     /// A target has left the cluster: its hints and marks are gone. Durable with the next [`sync`](Self::sync). To bring its
-    /// hints to the nodes that have its tokens now, [`read`](Self::read) them before.
+    /// hints to the nodes that have its tokens now, [`read`](Self::read) them before, and
+    /// [append](Self::append_again) them for those.
     pub fn forget(&mut self, target: Uuid) {
         if let Some(kept) = self.ledger.kept(target) {
             let paths = kept.segments.keys().map(|segment| path_of(&self.dir, target, *segment));

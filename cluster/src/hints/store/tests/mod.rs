@@ -197,6 +197,28 @@ fn a_target_that_left_takes_no_room_any_more() {
 }
 
 #[test]
+fn hints_of_a_target_that_left_go_to_others_with_their_ages() {
+    let fs = FaultyFs::new();
+    let mut store = open(&fs);
+    append(&mut store, 1, 0..4);
+    store.sync().unwrap();
+    let from = store.start(node(1));
+    let chunk = store.read(700, node(1), from, 9_999, &deliver_all).unwrap();
+    for hint in &chunk.hints {
+        let target = if hint.token() % 2 == 0 { node(2) } else { node(3) };
+        store.append_again(target, hint.created, &hint.mutation).unwrap();
+    }
+    store.forget(node(1));
+    store.sync().unwrap();
+    let mut store = open(&fs.crash(Crash::KeepSynced));
+    assert_eq!(ids(&read(&mut store, 2, 9_999)), [0, 2]);
+    assert_eq!(ids(&read(&mut store, 3, 9_999)), [1, 3]);
+    assert_eq!(store.figures()[&node(2)].oldest, Some(0));
+    store.expire(1_001);
+    assert!(store.dirty(node(3)).tokens().contains(3));
+}
+
+#[test]
 fn a_mark_that_is_made_during_a_repair_stays() {
     let mut store = open(&FaultyFs::new());
     store.mark_token(node(1), 5);
@@ -304,4 +326,27 @@ fn a_full_disk_keeps_hints_in_memory_until_there_is_room() {
     let mut store = open(&fs.crash(Crash::KeepSynced));
     assert_eq!(read(&mut store, 1, 9_999).hints.len() as i64, id);
     assert!(store.dirty(node(1)).tokens().contains(id));
+}
+
+#[test]
+fn the_format_is_this() {
+    let fs = FaultyFs::new();
+    let mut store = open(&fs);
+    let written = Mutation { updates: SmallVec::new(), ..mutation(2, 5, 0, 8) };
+    store.append(300, node(1), &written).unwrap();
+    store.sync().unwrap();
+    let payload = |name: &str, offset: usize| {
+        let bytes = fs.content(&Path::new(DIR).join(name)).unwrap();
+        let len = u32::from_le_bytes(bytes[offset..offset + 4].try_into().unwrap()) as usize;
+        (bytes[..12].to_vec(), bytes[offset + 12..offset + 12 + len].to_vec())
+    };
+    let id = |last: u8| [vec![0; 15], vec![last]].concat();
+    let token = token_prefix(5).to_vec();
+    // 29 bytes: made at 300 (zigzag), table 2, 8 bytes of partition, no updates.
+    let hint = [vec![29, 0xd8, 4, 1], id(2), vec![8], token, vec![0]].concat();
+    let (header, record) = payload(&format!("{}-1.hints", node(1)), 12);
+    assert_eq!((&header[..], record), (&b"THLShint\x01\0\0\0"[..], hint));
+    let open_1 = [vec![1], id(1), vec![1]].concat();
+    let (header, record) = payload("ledger", 12);
+    assert_eq!((&header[..], record), (&b"THLShled\x01\0\0\0"[..], open_1));
 }

@@ -353,6 +353,41 @@ proptest! {
     }
 }
 
+/// Every call of the file system fails once, in every way, or from then on for a while.
+#[test]
+fn every_call_may_fail() {
+    let some = |target, table| {
+        let append = Step::Append { target, table, bytes: 150 };
+        [append.clone(), Step::Wait(100), append.clone(), append, Step::Sync]
+    };
+    let script = |fail: Step| {
+        let deliver = |bytes| Step::Deliver { target: 1, bytes, answers: true };
+        let mut steps = vec![fail];
+        steps.extend([some(1, 1), some(1, 2), some(2, 1), some(1, 1), some(1, 3)].concat());
+        steps.extend([deliver(300), Step::Sync, Step::Expire, Step::Sync, Step::Forget(2)]);
+        steps.extend([Step::Sync, Step::Crash(None), deliver(300), Step::Sync, deliver(9_999)]);
+        steps.extend([vec![Step::Heal], some(1, 1).to_vec()].concat());
+        steps
+    };
+    for (failure, lasts) in [(0, false), (0, true), (1, false), (1, true), (2, false), (2, true)] {
+        let mut has_failed = true;
+        for after in (0..).take_while(|after| *after < 1_000) {
+            let mut history = History::new();
+            let disk = history.fs.clone();
+            for step in script(Step::Fail { after, failure, lasts }) {
+                history.run(step).unwrap();
+            }
+            history.end().unwrap();
+            has_failed = disk.failed() > 0;
+            if !has_failed {
+                assert!(after > 50, "{after}");
+                break;
+            }
+        }
+        assert!(!has_failed, "more than 1,000 calls");
+    }
+}
+
 #[test]
 fn broken_rules_are_noticed() {
     let bugs = [
