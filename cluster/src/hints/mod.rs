@@ -1,6 +1,9 @@
 //! Hints: writes that wait for nodes that could not be reached.
 //!
 //! - [`store`]: hints in files, with limits and ages, and what nodes may lack where hints could not be kept.
+//! - [`replay`]: brings a node its hints when it is back, within what it grants.
+//! - [`delivery`]: the replays of all nodes.
+//! - [`credits`]: what a node that is back grants to those who have hints for it.
 //! - [`marks`]: bounded sets of token ranges.
 //!
 //! ```text
@@ -10,7 +13,10 @@
 //! b took that         the segment is removed; the mark stays until a repair clears it
 //! ```
 
+pub mod credits;
+pub mod delivery;
 pub mod marks;
+pub mod replay;
 pub mod store;
 
 mod ledger;
