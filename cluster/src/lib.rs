@@ -8,24 +8,19 @@
 //! - [`request`]: requests on their way to replicas, as machines without I/O.
 //! - [`membership`]: who of the nodes is alive, and what each says of itself.
 //! - [`hints`]: writes that wait for nodes that can't be reached.
-//! - [`coordinator`]: carries a write or a read to the replicas, and says when the level is met.
 //! - [`random`]: chance that a seed gives.
 //!
 //! Invariant: no clock, no randomness of its own, no network and no async runtime in this crate: all of it is an
 //! argument. It uses storage's model and never its engine; files it has by storage's `fs`.
 
 pub mod consistency;
-pub mod coordinator;
+pub mod hints;
 pub mod membership;
 pub mod message;
 pub mod metadata;
 pub mod placement;
-pub mod random;
-pub mod hints;
-pub mod message;
-pub mod metadata;
-pub mod placement;
 mod planted;
+pub mod random;
 pub mod request;
 pub mod ring;
 #[cfg(test)]

@@ -3,9 +3,9 @@
 //! A hint: varint length, then when it was made (zigzag varint) and the mutation, which names its table by its id: a table
 //! that was dropped and created again has another, so a hint never reaches it. A record of a segment is one or more hints.
 
-use tholos_storage::model::mutation_codec::{decode_mutation, encode_mutation};
 use tholos_storage::model::Timestamp;
 use tholos_storage::model::mutation::Mutation;
+use tholos_storage::model::mutation_codec::{decode_mutation, encode_mutation};
 use tholos_storage::model::position::token_of;
 use tholos_storage::varint::{decode_i64, decode_slice, encode_i64, encode_slice};
 use tholos_storage::varint::{decode_u64, encode_u64};

@@ -207,7 +207,7 @@ impl Operations {
         first
     }
 
-    /// Takes what another node says.
+    /// Takes a request, or an answer, of another node. Other protocols' messages are not for here.
     pub fn receive(self: &Arc<Self>, from: Uuid, message: Message) {
         match message {
             Message::Request { id, time_left, request } => {
@@ -223,6 +223,7 @@ impl Operations {
                 };
                 self.told(id, node, done);
             }
+            Message::Peer { .. } => {}
         }
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{STREAMED, empty_engine};
-use crate::commitlog::record::{decode_mutation, encode_mutation};
 use crate::engine::{Engine, TableStore};
 use crate::model::entry::Direction;
 use crate::model::mutation::{Mutation, Update};
+use crate::model::mutation_codec::{decode_mutation, encode_mutation};
 use crate::model::position::{AFTER, BEFORE, HEADER, ROW};
 use crate::model::read::{KeyInterval, ReadCommand};
 use crate::read::budget::{PageBudget, ReadBudget};
