@@ -87,6 +87,9 @@ pub enum Outcome {
     Read(Vec<Rows>),
 }
 
+/// What became of an operation, by its number.
+pub type Reply = (u64, Result<Outcome, QueryError>);
+
 /// How a request goes on. A value, not a closure: it can be printed, counted and bounded.
 #[derive(Debug)]
 pub enum Continuation {

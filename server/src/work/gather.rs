@@ -7,10 +7,7 @@ use tholos_cluster::request::read::Rows;
 
 use super::mailbox::Mailbox;
 use crate::error::QueryError;
-use crate::session::step::Outcome;
-
-/// What became of an operation, by its number.
-pub(crate) type Reply = (u64, Result<Outcome, QueryError>);
+use crate::session::step::{Outcome, Reply};
 
 /// The parts of one operation.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ pub(crate) mod jobs;
 mod log_acks;
 pub mod mailbox;
 pub mod operations;
-pub(crate) mod pool;
+pub mod pool;
 pub(crate) mod replies;
 #[cfg(test)]
 mod tests;

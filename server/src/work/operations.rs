@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
+use tholos_cluster::consistency::Shortage;
 use tholos_cluster::message::{Message, Request, RequestId, Response};
 use tholos_cluster::placement::Placement;
 use tholos_cluster::request::range::RangeRead;
@@ -27,6 +28,7 @@ use tholos_cluster::request::read::{self, Micros, Part, ReadContext, Rows};
 use tholos_cluster::request::write::{self, Write};
 use tholos_cluster::request::{Refusal, RequestError};
 use tholos_cluster::ring::NodeIndex;
+use tholos_grammar::consistency::Consistency;
 use tholos_storage::StorageError;
 use tholos_storage::commitlog::LogPosition;
 use tholos_storage::fs::nowait::without_waiting;
@@ -35,14 +37,20 @@ use tholos_storage::model::read::ReadCommand;
 use tholos_storage::read::page::Answer;
 use uuid::Uuid;
 
-use super::gather::{Gather, Reply};
+use super::gather::Gather;
 use super::log_acks::{Ack, LogAcks};
 use super::mailbox::Mailbox;
 use super::pool::{Class, Pool};
 use crate::error::QueryError;
+use crate::execute::modify::Replicated;
 use crate::execute::reaches;
 use crate::node::Node;
-use crate::session::step::{Operation, ReadOperation, WriteOperation};
+use crate::session::step::{Operation, ReadOperation, Reply, WriteOperation};
+
+/// What it means that too few replicas wrote, or answered, and what to do.
+const WRITE_ADVICE: &str =
+    "the write may be there, or take effect later: send it again if that does no harm";
+const READ_ADVICE: &str = "send it again, or read at a lower consistency level";
 
 /// What is under way between a node and others.
 pub struct Operations {
@@ -99,7 +107,7 @@ enum Done {
 
 impl Operations {
     /// Of a node; what takes its time is done by the pool.
-    pub(crate) fn new(node: Arc<Node>, pool: Arc<Pool>) -> Operations {
+    pub fn new(node: Arc<Node>, pool: Arc<Pool>) -> Operations {
         Operations {
             began: node.clock().instant(),
             node,
@@ -118,11 +126,7 @@ impl Operations {
     }
 
     /// Begins an operation, whose outcome goes into the mailbox by the number that it gets.
-    pub(crate) fn begin(
-        self: &Arc<Self>,
-        operation: Operation,
-        reply_to: &Arc<Mailbox<Reply>>,
-    ) -> u64 {
+    pub fn begin(self: &Arc<Self>, operation: Operation, reply_to: &Arc<Mailbox<Reply>>) -> u64 {
         let reply_to = Arc::downgrade(reply_to);
         match operation {
             Operation::Write(write) => self.begin_write(write, reply_to),
@@ -151,30 +155,27 @@ impl Operations {
         } else {
             self.await_log(position, Ack::Part(Arc::clone(&gather), own));
         }
-        for (part, write) in writes.into_iter().enumerate() {
-            let (placement, mutations) = (write.placement, write.mutations);
+        let mut begun = Vec::with_capacity(writes.len());
+        for Replicated { placement, token, mutations } in writes {
             let mut effects = Vec::new();
             let is_alive = |node| self.is_alive(&placement, node);
-            let begun =
-                Write::begin(Arc::clone(&placement), write.token, level, is_alive, &mut effects);
-            match begun {
-                Ok(begun) => {
-                    let machine = Machine::Write(begun, mutations);
-                    let gather = Arc::clone(&gather);
-                    let pending = Pending { machine, placement, deadline, gather, part };
-                    let number = first + part as u64;
-                    self.add(number, pending);
-                    let mut inputs = Inputs::new();
-                    self.write_effects(number, effects, &mut inputs);
-                    self.feed(inputs);
-                }
-                // Those that were alive a moment ago are not any more.
+            let write = Write::begin(Arc::clone(&placement), token, level, is_alive, &mut effects);
+            match write {
+                Ok(write) => begun.push((write, effects, placement, mutations)),
+                // Those that were alive a moment ago are not any more; nothing was sent to anybody.
                 Err(short) => {
-                    let (required, alive) = (short.required, short.present);
-                    let error = RequestError::Unavailable { level, required, alive };
-                    gather.done(part, Err(QueryError::of_replicas(error, "", |_| None)));
+                    gather.done(0, Err(too_few_alive(level, short, position)));
+                    return first;
                 }
             }
+        }
+        for (part, (write, effects, placement, mutations)) in begun.into_iter().enumerate() {
+            let (machine, gather) = (Machine::Write(write, mutations), Arc::clone(&gather));
+            let number = first + part as u64;
+            self.add(number, Pending { machine, placement, deadline, gather, part });
+            let mut inputs = Inputs::new();
+            self.write_effects(number, effects, &mut inputs);
+            self.feed(inputs);
         }
         first
     }
@@ -409,8 +410,8 @@ impl Operations {
                     }
                 }
                 write::Effect::Answer(result) => {
-                    let advice = "the write may be there, or take effect later: send it again if that does no harm";
-                    let error = |error| QueryError::of_replicas(error, advice, address(&placement));
+                    let error =
+                        |error| QueryError::of_replicas(error, WRITE_ADVICE, address(&placement));
                     gather.done(part, result.map(|()| Rows::default()).map_err(error));
                 }
             }
@@ -429,8 +430,8 @@ impl Operations {
                     (part, to, Request::Write(mutations))
                 }
                 read::Effect::Done(result) => {
-                    let advice = "send it again, or read at a lower consistency level";
-                    let error = |error| QueryError::of_replicas(error, advice, address(&placement));
+                    let error =
+                        |error| QueryError::of_replicas(error, READ_ADVICE, address(&placement));
                     gather.done(own_part, result.map_err(error));
                     continue;
                 }
@@ -565,6 +566,16 @@ impl Operations {
             }
         }
     }
+}
+
+/// Nothing was done, unless this node has written already what it alone has a say in.
+fn too_few_alive(level: Consistency, short: Shortage, own: LogPosition) -> QueryError {
+    let Shortage { required, present } = short;
+    let error = match own == LogPosition::default() {
+        true => RequestError::Unavailable { level, required, alive: present },
+        false => RequestError::Timeout { level, required, received: 0, data_present: false },
+    };
+    QueryError::of_replicas(error, WRITE_ADVICE, |_| None)
 }
 
 fn read_done(answer: Result<Answer, StorageError>) -> Done {

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 /// Something to be done by a thread that may wait.
-pub(crate) type Job = Box<dyn FnOnce() + Send>;
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Starts a job elsewhere; the caller goes on.
-pub(crate) type Spawn = Box<dyn Fn(Job) + Send + Sync>;
+pub type Spawn = Box<dyn Fn(Job) + Send + Sync>;
 
 /// Why a job may take its time. Each class has a limit of its own, so that none takes the threads of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
+pub enum Class {
     /// It waits for the disk.
     Disk,
     /// It computes for long.
@@ -24,7 +24,7 @@ pub(crate) enum Class {
 }
 
 /// Jobs that run, and those that wait until fewer do.
-pub(crate) struct Pool {
+pub struct Pool {
     spawn: Spawn,
     queues: Mutex<[Queue; 2]>,
 }
@@ -37,13 +37,13 @@ struct Queue {
 
 impl Pool {
     /// At most so many jobs of each class run at once.
-    pub(crate) fn new(most_of_disk: usize, most_long: usize, spawn: Spawn) -> Pool {
+    pub fn new(most_of_disk: usize, most_long: usize, spawn: Spawn) -> Pool {
         let queue = |most: usize| Queue { most: most.max(1), running: 0, waiting: VecDeque::new() };
         Pool { spawn, queues: Mutex::new([queue(most_of_disk), queue(most_long)]) }
     }
 
     /// Has a job done: at once, or after others of its class.
-    pub(crate) fn submit(self: &Arc<Self>, class: Class, job: Job) {
+    pub fn submit(self: &Arc<Self>, class: Class, job: Job) {
         {
             let queue = &mut self.queues.lock()[class as usize];
             if queue.running == queue.most {

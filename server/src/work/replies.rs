@@ -7,10 +7,9 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::gather::Reply;
 use super::mailbox::Mailbox;
 use crate::error::QueryError;
-use crate::session::step::{Continuation, Outcome};
+use crate::session::step::{Continuation, Outcome, Reply};
 
 /// No more is read from a client of which so many are under way.
 const MOST: usize = 1024;

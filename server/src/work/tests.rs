@@ -24,7 +24,6 @@ use tholos_storage::fs::memory::MemoryFs;
 use tholos_storage::model::mutation::Mutation;
 use uuid::Uuid;
 
-use super::gather::Reply;
 use super::mailbox::Mailbox;
 use super::operations::Operations;
 use super::pool::tests::Started;
@@ -34,7 +33,7 @@ use crate::network::{Alone, Network};
 use crate::node::{Node, NodeOptions};
 use crate::query::functions::Random;
 use crate::session::Session;
-use crate::session::step::{Failure, Step};
+use crate::session::step::{Failure, Reply, Step};
 
 const NOON: i64 = 1_700_000_000_000_000;
 

@@ -4,6 +4,7 @@
 //! sim --seeds 0..150            runs these seeds; each that fails is told with the command that shows it
 //! sim --seeds 0..150 --json     runs each seed twice; the last line is one object
 //! sim --seed 7 --trace          one seed, with all that happens
+//! sim --nodes 5 --seeds 0..40   histories of five nodes
 //! ```
 
 use std::ops::Range;
@@ -14,12 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Parser;
 use tholos_tests::sim::{self, Report, STATEMENTS};
 
-/// Runs histories of a simulated node, and checks every answer.
+/// Runs histories of simulated nodes, and checks every answer.
 #[derive(Parser)]
 struct Arguments {
-    /// How many nodes a history has: 1, so far.
-    #[arg(long, default_value_t = 1)]
-    nodes: u32,
+    /// How many nodes a history has; of several each row has three replicas.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
+    nodes: u8,
     /// The seeds to run: from the first up to, and without, the second.
     #[arg(long, default_value = "0..100", value_parser = range, conflicts_with = "seed")]
     seeds: Range<u64>,
@@ -57,10 +58,6 @@ struct Sum {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if arguments.nodes != 1 {
-        eprintln!("histories of {} nodes can't be run yet: use --nodes 1", arguments.nodes);
-        return ExitCode::FAILURE;
-    }
     let seeds = match arguments.seed {
         Some(seed) => seed..seed + 1,
         None => arguments.seeds.clone(),
@@ -102,8 +99,9 @@ fn main() -> ExitCode {
 }
 
 fn one(seed: u64, arguments: &Arguments, sum: &Mutex<Sum>) {
-    let report = run(seed, arguments.statements, arguments.trace);
-    let again = arguments.json.then(|| run(seed, arguments.statements, false));
+    let run = |keeps_lines| run(seed, arguments.nodes, arguments.statements, keeps_lines);
+    let report = run(arguments.trace);
+    let again = arguments.json.then(|| run(false));
     let is_equal = again.as_ref().is_none_or(|again| again.hash == report.hash);
     let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     sum.seeds += 1;
@@ -121,14 +119,15 @@ fn one(seed: u64, arguments: &Arguments, sum: &Mutex<Sum>) {
         sum.violations += 1;
         println!("seed {seed}: {violation}");
         println!(
-            "  to see it: cargo run --release -p tholos-tests --bin sim -- --seed {seed} --trace"
+            "  to see it: cargo run --release -p tholos-tests --bin sim -- --nodes {} --seed {seed} --trace",
+            arguments.nodes
         );
     }
 }
 
 /// Runs a history. A panic is a violation too.
-fn run(seed: u64, statements: u64, keeps_lines: bool) -> Report {
-    let run = || sim::run(seed, statements, keeps_lines);
+fn run(seed: u64, nodes: u8, statements: u64, keeps_lines: bool) -> Report {
+    let run = || sim::run(seed, nodes, statements, keeps_lines);
     std::panic::catch_unwind(run).unwrap_or_else(|panic| {
         let what = panic
             .downcast_ref::<String>()

@@ -11,6 +11,8 @@
 //! - [`table`], [`value`], [`model`], [`select`], [`mod@write`] are the model: it uses nothing of the storage engine.
 //! - [`generate`] makes tables and statements; [`statements`], [`schema`] and [`crash`] do what may happen and check it.
 //!
+//! - [`ring`]: several nodes, and a network between them.
+//!
 //! Equal seeds make equal traces: a hash of every statement, answer, fault and call of the disk. What the model can't tell
 //! is not generated, so nothing is checked loosely.
 
@@ -19,6 +21,7 @@ pub mod crash;
 pub mod generate;
 pub mod model;
 pub mod random;
+pub mod ring;
 pub mod schema;
 pub mod select;
 pub mod statements;
@@ -51,8 +54,11 @@ pub struct Report {
     pub lines: Vec<String>,
 }
 
-/// Runs the history of a seed, of about so many statements.
-pub fn run(seed: u64, statements: u64, keeps_lines: bool) -> Report {
+/// Runs the history of a seed with so many nodes, of about so many statements.
+pub fn run(seed: u64, nodes: u8, statements: u64, keeps_lines: bool) -> Report {
+    if nodes > 1 {
+        return ring::run(seed, nodes, statements, keeps_lines);
+    }
     let mut world = match World::new(seed, keeps_lines) {
         Ok(world) => world,
         Err(Violation(what)) => {
