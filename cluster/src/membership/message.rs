@@ -273,6 +273,37 @@ mod tests {
         }
     }
 
+    /// Nodes of different releases talk to each other: what is here may be added to, and never changes.
+    #[test]
+    fn the_bytes_are_those_of_wire_version_1() {
+        let echo = Some(Echo { generation: 2, sent: 300 });
+        let beat = Beat { generation: 1, status: Status::Serving, sent: 128, echo };
+        assert_eq!(bytes_of(&Message::Heartbeat(beat)), [1, 1, 1, 0x80, 1, 2, 0xac, 2]);
+        let ping = Beat { echo: None, status: Status::Stopping, ..beat };
+        assert_eq!(bytes_of(&Message::Ping(ping)), [2, 1, 2, 0x80, 1, 0, 0]);
+        assert_eq!(bytes_of(&Message::Pong(beat))[0], 3);
+        let host = Uuid::from_u128(9);
+        let wanted = vec![Digest { host, generation: 5, version: 6 }];
+        let digest = [&host.as_bytes()[..], &[5, 6]].concat();
+        assert_eq!(bytes_of(&Message::Syn(wanted.clone())), [&[4, 1], &digest[..]].concat());
+        let info = NodeInfo {
+            status: Status::Serving,
+            load_bytes: 10,
+            epoch: 11,
+            disk_free_bytes: 12,
+            disk_total_bytes: 13,
+            release: "1.2".to_string(),
+            wire_versions: (1, 2),
+            extension: vec![99],
+        };
+        let update = Update { host, generation: 5, version: 7, changed: 6, info: Some(info) };
+        let content = [1, 10, 11, 12, 13, 3, b'1', b'.', b'2', 1, 2, 99];
+        let expected = [&[6, 1], &host.as_bytes()[..], &[5, 7, 6, 12], &content].concat();
+        assert_eq!(bytes_of(&Message::Ack2(vec![update])), expected);
+        let ack = Message::Ack { updates: Vec::new(), wanted };
+        assert_eq!(bytes_of(&ack), [&[5, 0, 1], &digest[..]].concat());
+    }
+
     #[test]
     fn what_is_wrong_is_said() {
         let error = |bytes: &[u8]| Message::decode(bytes).unwrap_err().to_string();

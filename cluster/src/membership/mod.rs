@@ -89,7 +89,8 @@ pub enum Input {
     LinkLost(Uuid),
     /// These are the members from now on; this node may be among them.
     Members(BTreeSet<Uuid>),
-    /// What this node says of itself from now on.
+    /// What this node says of itself from now on. Its status is told to all at once, the rest goes round by gossip:
+    /// figures that always change are worth it every ten seconds or so.
     Local(NodeInfo),
 }
 

@@ -206,7 +206,8 @@ fn a_connection_that_comes_back_convicts_nobody() {
         let mut simulation = Simulation::settled(3, ROUGH, seed);
         for _ in 0..5 {
             simulation.link(0, 1, false);
-            (simulation.cut(0, 1), simulation.cut(1, 0));
+            simulation.cut(0, 1);
+            simulation.cut(1, 0);
             simulation.run_for(SECOND);
             simulation.heal();
             simulation.link(0, 1, true);

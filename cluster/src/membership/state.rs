@@ -209,7 +209,8 @@ impl NodeInfo {
         encode_u64(out, self.epoch);
         encode_u64(out, self.disk_free_bytes);
         encode_u64(out, self.disk_total_bytes);
-        encode_slice(out, self.release[..self.release.floor_char_boundary(MAX_RELEASE)].as_bytes());
+        let release = self.release.floor_char_boundary(MAX_RELEASE);
+        encode_slice(out, &self.release.as_bytes()[..release]);
         encode_u64(out, u64::from(self.wire_versions.0));
         encode_u64(out, u64::from(self.wire_versions.1));
         out.extend_from_slice(&self.extension[..self.extension.len().min(MAX_EXTENSION)]);
