@@ -208,7 +208,7 @@ fn a_connection_that_comes_back_convicts_nobody() {
             simulation.link(0, 1, false);
             simulation.cut(0, 1);
             simulation.cut(1, 0);
-            simulation.run_for(SECOND);
+            simulation.run_for(1_200 * MS);
             simulation.heal();
             simulation.link(0, 1, true);
             simulation.run_for(5 * SECOND);

@@ -99,6 +99,15 @@ fn a_peer_that_comes_up_is_gossiped_with_at_once() {
 }
 
 #[test]
+fn a_restart_that_is_noticed_only_when_it_is_over_is_told_all_the_same() {
+    let (mut node, _) = node();
+    on(&mut node, 10, Input::Received(host(1), Message::Pong(beat(1, 1))));
+    let restarted = Message::Heartbeat(Beat { generation: 4, ..beat(1, 1) });
+    let effects = on(&mut node, 20, Input::Received(host(1), restarted));
+    assert_eq!(effects[..2], [Effect::Down(host(1)), Effect::Up(host(1))]);
+}
+
+#[test]
 fn a_suspect_is_pinged_until_it_answers() {
     let (mut node, _) = node();
     on(&mut node, 10, Input::Received(host(1), Message::Pong(beat(1, 1))));
