@@ -21,13 +21,13 @@ use tholos_storage::StorageError;
 use tholos_storage::fs::Fs;
 use tholos_storage::journal::{FIRST_RECORD, Journal, JournalFormat};
 use tholos_storage::layout::HINTS_LEDGER;
-use tholos_storage::varint::{decode_u64, encode_u64};
+use tholos_storage::varint::encode_u64;
 use uuid::Uuid;
 
 use super::marks::Marks;
-use super::record::Summary;
+use super::record::{Summary, decode_count};
 
-const FORMAT: JournalFormat = JournalFormat::new(*b"THLShled", 1);
+pub(super) const FORMAT: JournalFormat = JournalFormat::new(*b"THLShled", 1);
 /// A damaged ledger is kept under this name.
 const SET_ASIDE: &str = "damaged-ledger";
 /// More than this is not written as operations, but as a new ledger.
@@ -303,15 +303,15 @@ fn decode_op(input: &mut &[u8]) -> Option<(Uuid, Op)> {
     let (target, rest) = rest.split_first_chunk::<16>()?;
     *input = rest;
     let op = match *tag {
-        OPEN => Op::Open(decode_u64(input)?),
-        SEAL => Op::Seal(decode_u64(input)?, Summary::decode(input)?),
+        OPEN => Op::Open(decode_count(input)?),
+        SEAL => Op::Seal(decode_count(input)?, Summary::decode(input)?),
         CURSOR => Op::Cursor(Cursor {
-            segment: decode_u64(input)?,
-            offset: decode_u64(input)?,
-            inside: decode_u64(input)?,
-            hints: decode_u64(input)?,
+            segment: decode_count(input)?,
+            offset: decode_count(input)?,
+            inside: decode_count(input)?,
+            hints: decode_count(input)?,
         }),
-        DONE => Op::Done(decode_u64(input)?),
+        DONE => Op::Done(decode_count(input)?),
         DIRTY => Op::Dirty(Marks::decode(input)?),
         GONE => Op::Gone,
         _ => return None,
@@ -348,29 +348,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::hints::record::MAX_COUNT;
 
     fn marks() -> impl Strategy<Value = Marks> {
         prop::collection::vec((any::<i64>(), any::<i64>()), 0..4).prop_map(|tokens| {
             let mut marks = Marks::default();
-            tokens.into_iter().for_each(|(token, at)| marks.add_token(token, at, 3));
+            tokens.into_iter().for_each(|(token, at)| marks.add_token(token, at >> 3, 3));
             marks
         })
     }
 
     fn op() -> impl Strategy<Value = Op> {
-        let cursor = any::<(u64, u64, u64, u64)>();
-        let summary = (any::<(u64, u64, i64, i64)>(), marks());
+        let count = || 0..=MAX_COUNT;
+        let cursor = (count(), count(), count(), count());
+        let summary = ((count(), count(), any::<i64>(), any::<i64>()), marks());
         prop_oneof![
-            any::<u64>().prop_map(Op::Open),
-            (any::<u64>(), summary).prop_map(
-                |(segment, ((end, hints, oldest, newest), tokens))| {
-                    Op::Seal(segment, Summary { end, hints, oldest, newest, tokens })
-                }
-            ),
+            count().prop_map(Op::Open),
+            (count(), summary).prop_map(|(segment, ((end, hints, oldest, newest), tokens))| {
+                Op::Seal(segment, Summary { end, hints, oldest, newest, tokens })
+            }),
             cursor.prop_map(|(segment, offset, inside, hints)| {
                 Op::Cursor(Cursor { segment, offset, inside, hints })
             }),
-            any::<u64>().prop_map(Op::Done),
+            count().prop_map(Op::Done),
             marks().prop_map(Op::Dirty),
             Just(Op::Gone),
         ]

@@ -10,6 +10,9 @@ use tholos_storage::model::Timestamp;
 use tholos_storage::model::token_range::{TokenRanges, TokenSpan};
 use tholos_storage::varint::{decode_i64, decode_u64, encode_i64, encode_u64};
 
+/// No mark was made after this, so that there are always later times.
+const MAX_TIME: Timestamp = 1 << 60;
+
 /// Marked ranges: they ascend, and no two overlap or touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks(Vec<Mark>);
@@ -111,7 +114,8 @@ impl Marks {
         let mut marks = Vec::new();
         for _ in 0..count {
             let span = TokenSpan { first: decode_i64(input)?, last: decode_i64(input)? };
-            marks.push(Mark { span, at: decode_i64(input)? });
+            let at = decode_i64(input).filter(|at| *at <= MAX_TIME)?;
+            marks.push(Mark { span, at });
         }
         let spans = marks.iter().map(|mark: &Mark| mark.span).collect();
         TokenRanges::of_spans(spans).map(|_| Marks(marks))

@@ -4,6 +4,7 @@
 //! - [`replay`]: brings a node its hints when it is back, within what it grants.
 //! - [`delivery`]: the replays of all nodes.
 //! - [`credits`]: what a node that is back grants to those who have hints for it.
+//! - [`fuzz`]: any bytes as files of hints.
 //! - [`marks`]: bounded sets of token ranges.
 //!
 //! ```text
@@ -15,6 +16,7 @@
 
 pub mod credits;
 pub mod delivery;
+pub mod fuzz;
 pub mod marks;
 pub mod replay;
 pub mod store;

@@ -14,6 +14,8 @@ use super::marks::Marks;
 
 /// Ranges of tokens that are known of a segment.
 const MAX_SEGMENT_RANGES: usize = 16;
+/// There are never so many hints, bytes or segments, so that they can be added up.
+pub(super) const MAX_COUNT: u64 = 1 << 48;
 /// Bytes of a token at the beginning of a partition's key.
 const TOKEN_BYTES: usize = 8;
 
@@ -108,11 +110,16 @@ impl Summary {
 
     pub(super) fn decode(input: &mut &[u8]) -> Option<Summary> {
         Some(Summary {
-            end: decode_u64(input)?,
-            hints: decode_u64(input)?,
+            end: decode_count(input)?,
+            hints: decode_count(input)?,
             oldest: decode_i64(input)?,
             newest: decode_i64(input)?,
             tokens: Marks::decode(input)?,
         })
     }
+}
+
+/// Takes a number of things or bytes off the front, or of a segment: `None` also if there can't be so many.
+pub(super) fn decode_count(input: &mut &[u8]) -> Option<u64> {
+    decode_u64(input).filter(|count| *count <= MAX_COUNT)
 }

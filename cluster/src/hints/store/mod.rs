@@ -36,7 +36,7 @@ use super::marks::Marks;
 use super::record::{Summary, encode_hint, token};
 use crate::planted::planted;
 
-const SEGMENT_FORMAT: JournalFormat = JournalFormat::new(*b"THLShint", 1);
+pub(super) const SEGMENT_FORMAT: JournalFormat = JournalFormat::new(*b"THLShint", 1);
 /// Ranges of tokens that a target may lack; more become fewer larger ones.
 const MAX_DIRTY_RANGES: usize = 64;
 /// A record of a segment is not begun anew for every hint, but when the last is larger than this.
@@ -349,13 +349,13 @@ impl HintStore {
     }
 
     fn mark_token(&mut self, target: Uuid, token: i64) {
-        self.clock += 1;
+        self.clock = self.clock.saturating_add(1);
         let at = self.clock;
         self.ledger.mark(target, |marks| marks.add_token(token, at, MAX_DIRTY_RANGES));
     }
 
     fn mark_all(&mut self, target: Uuid, tokens: &Marks) {
-        self.clock += 1;
+        self.clock = self.clock.saturating_add(1);
         let at = self.clock;
         self.ledger.mark(target, |marks| marks.add_all(tokens, at, MAX_DIRTY_RANGES));
     }

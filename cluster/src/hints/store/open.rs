@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{HintLimits, HintStore, MAX_DIRTY_RANGES, SEGMENT_FORMAT, Target, path_of};
 use crate::hints::ledger::{Found, Kept, Ledger, Op};
 use crate::hints::marks::{Mark, Marks};
-use crate::hints::record::{Summary, decode_record};
+use crate::hints::record::{MAX_COUNT, Summary, decode_record};
 use crate::planted::planted;
 
 impl HintStore {
@@ -164,7 +164,8 @@ impl HintStore {
 
 fn parse_name(name: &str) -> Option<(Uuid, u64)> {
     let (target, segment) = name.strip_suffix(".hints")?.rsplit_once('-')?;
-    Some((Uuid::try_parse(target).ok()?, segment.parse().ok()?))
+    let segment = segment.parse().ok().filter(|segment| *segment <= MAX_COUNT)?;
+    Some((Uuid::try_parse(target).ok()?, segment))
 }
 
 fn every_token() -> Marks {

@@ -240,7 +240,7 @@ impl HintStore {
                     self.mark_all(target, &summary.tokens);
                 }
                 let of = self.target(target);
-                of.figures.expired += summary.hints - passed;
+                of.figures.expired += summary.hints.saturating_sub(passed);
                 of.active.take_if(|active| active.segment == segment);
                 of.cached = None;
                 self.finish(target, segment);
