@@ -97,6 +97,13 @@ impl PagingState {
     }
 }
 
+/// The error of a state whose partition the statement does not read.
+pub fn elsewhere() -> QueryError {
+    QueryError::invalid(
+        "the paging state belongs to a partition that the statement does not read: send it with the values that it came from, or start again without one",
+    )
+}
+
 fn decode_body(rest: &mut &[u8]) -> Option<PagingState> {
     let [version] = take(rest)?;
     if version != VERSION {

@@ -11,6 +11,8 @@ mod aggregate;
 pub mod fetched;
 mod filter;
 #[cfg(test)]
+mod forged_state_tests;
+#[cfg(test)]
 mod group_model_tests;
 mod merge;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::page::{Flow, Page};
 use super::row::{Partition, StaticRow};
 use super::walk::{Walk, Walked, partition_len};
 use crate::error::QueryError;
-use crate::execute::paging::PagingState;
+use crate::execute::paging::{PagingState, elsewhere};
 use crate::query::modify::elements::unreadable;
 
 /// How many unwanted rows of a partition are walked over before a new walk is opened behind it.
@@ -29,6 +29,7 @@ impl Walk<'_, '_> {
         let mut start = lower.to_vec();
         let mut inside = None;
         if let Some(state) = &self.resume {
+            self.check_within(state, lower, upper)?;
             let mut key = state.partition.clone();
             match self.is_done(state, page) {
                 true => key.push(0xff),
@@ -105,6 +106,20 @@ impl Walk<'_, '_> {
             }
         }
         self.end_scan(&rows, current, upper, page)
+    }
+
+    /// Looks whether a state's partition is one of the range: what a page of it gave is, what somebody made up may not be.
+    fn check_within(
+        &self,
+        state: &PagingState,
+        lower: &[u8],
+        upper: &[u8],
+    ) -> Result<(), QueryError> {
+        let partition = state.partition.as_slice();
+        let is_inside = partition >= lower && (upper.is_empty() || partition < upper);
+        let is_whole =
+            || partition_len(&self.plan.table, partition).is_ok_and(|l| l == partition.len());
+        if is_inside && is_whole() { Ok(()) } else { Err(elsewhere()) }
     }
 
     /// The partition in which an earlier page ended; `None` if its static row is still to be fetched.

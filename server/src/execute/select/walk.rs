@@ -25,7 +25,7 @@ use super::row::{Partition, StaticRow};
 use super::source::RowSource;
 use crate::error::QueryError;
 use crate::execute::Found;
-use crate::execute::paging::PagingState;
+use crate::execute::paging::{PagingState, elsewhere};
 use crate::query::intervals::Interval;
 use crate::query::keys;
 use crate::query::select::plan::SelectPlan;
@@ -199,11 +199,8 @@ impl Walk<'_, '_> {
     /// Where an earlier page ended, if it was in this list of partitions.
     pub(super) fn resumed_at(&self, prefixes: &[keys::Partition]) -> Result<usize, QueryError> {
         let Some(state) = &self.resume else { return Ok(0) };
-        prefixes.iter().position(|prefix| **prefix == *state.partition).ok_or_else(|| {
-            QueryError::invalid(
-                "the paging state belongs to a partition that the statement does not read: send it with the values that it came from, or start again without one",
-            )
-        })
+        let is_it = |prefix: &keys::Partition| **prefix == *state.partition;
+        prefixes.iter().position(is_it).ok_or_else(elsewhere)
     }
 
     /// Partitions one after the other. Returns whether the walk was stopped.
