@@ -494,17 +494,19 @@ impl Operations {
     fn carry_out(self: &Arc<Self>, asker: Asker, until: Instant, request: Request) {
         match request {
             Request::Write(mutations) => self.write(asker, &mutations),
-            Request::Read(command) => match without_waiting(|| self.read(&command)) {
-                Err(StorageError::WouldWait { .. }) => {
-                    let operations = Arc::clone(self);
-                    let job = move || {
-                        let done = operations.read_in_time(&command, until);
-                        operations.finish(asker, done);
-                    };
-                    self.pool.submit(Class::Disk, Box::new(job));
-                }
-                answer => self.finish(asker, read_done(answer)),
-            },
+            Request::Read(command) => {
+                let class = match without_waiting(|| self.read(&command)) {
+                    Err(StorageError::WouldWait { .. }) => Class::Disk,
+                    Err(StorageError::WouldTakeLong) => Class::Long,
+                    answer => return self.finish(asker, read_done(answer)),
+                };
+                let operations = Arc::clone(self);
+                let job = move || {
+                    let done = operations.read_in_time(&command, until);
+                    operations.finish(asker, done);
+                };
+                self.pool.submit(class, Box::new(job));
+            }
         }
     }
 
