@@ -31,7 +31,7 @@ pub struct ReadCommand {
     pub table: TableId,
     /// What to read, in the order of the result. None is empty.
     pub intervals: Vec<KeyInterval>,
-    /// Which way to walk each of them.
+    /// Which way to walk each of them. In reverse each is of one partition: only so a page that is cut says where it begins.
     pub direction: Direction,
     /// When the replica may stop.
     pub limits: ReadLimits,

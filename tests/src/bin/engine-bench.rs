@@ -2,8 +2,8 @@
 //!
 //! `--json` prints a list of rows with `name`, `unit`, `tholos`, `fjall` and `rocksdb`: operations per second, or what
 //! the unit says; null for a store that is not built. `--quick` takes less than 50 seconds. `--wide ROWS` reads slices
-//! of one huge partition, `--start FILES` opens a table of many files with a long commit log. What is measured, and how
-//! fair it is, is told by [`tholos_tests::engine_bench`].
+//! of one huge partition, `--start FILES` opens a table of many files with a long commit log, `--spread FILES` reads rows
+//! that lie in several files. What is measured, and how fair it is, is told by [`tholos_tests::engine_bench`].
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use mimalloc::MiMalloc;
 use serde_json::Value;
 use tholos_tests::engine_bench::kinds::KINDS;
 use tholos_tests::engine_bench::suite::{self, Plan};
-use tholos_tests::engine_bench::{BenchError, Outcome, report, start, wide};
+use tholos_tests::engine_bench::{BenchError, Outcome, report, spread, start, wide};
 
 /// Rows, seconds per figure and repetitions of the whole run, and of the quick one.
 const FULL: (u64, f64, u32) = (1_000_000, 1.0, 2);
@@ -52,6 +52,9 @@ struct Arguments {
     /// Measure starts with so many SSTables instead.
     #[arg(long, value_name = "FILES")]
     start: Option<u64>,
+    /// Measure point reads of rows that lie in up to so many SSTables instead.
+    #[arg(long, value_name = "FILES")]
+    spread: Option<u64>,
     /// Measure this store in this process: how the program runs itself.
     #[arg(long, hide = true)]
     in_this_process: Option<String>,
@@ -106,6 +109,12 @@ fn run(arguments: &Arguments) -> Outcome<()> {
     }
     if let Some(files) = arguments.start {
         let lines = start::run(arguments.temporary()?.path(), files)?;
+        lines.iter().for_each(|line| println!("{line}"));
+        return Ok(());
+    }
+    if let Some(files) = arguments.spread {
+        let rows = arguments.rows.unwrap_or(QUICK.0);
+        let lines = spread::run(arguments.temporary()?.path(), files.max(1), rows)?;
         lines.iter().for_each(|line| println!("{line}"));
         return Ok(());
     }

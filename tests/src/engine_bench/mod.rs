@@ -6,7 +6,8 @@
 //! - [`measure`]: threads that repeat an operation; what the process wrote and holds.
 //! - [`suite`]: the rows of the table. [`report`] runs it for each store, in a process of its own, so that memory and
 //!   bytes written are that store's alone.
-//! - [`wide`], [`start`]: one huge partition; a start with many files and a long log. Only ours.
+//! - [`wide`], [`start`], [`spread`]: one huge partition; a start with many files and a long log; rows that lie in several
+//!   files. Only ours.
 //!
 //! Budgets are equal ([`store::Budgets`]): memtable, block cache, block size, LZ4. All else is each store's default,
 //! filters included (about 1 % false positives in all of them). What differs and cannot be made equal: our rows carry a
@@ -20,6 +21,7 @@ pub mod measure;
 pub mod report;
 #[cfg(feature = "rocksdb")]
 pub mod rocksdb;
+pub mod spread;
 pub mod start;
 pub mod store;
 pub mod suite;
