@@ -23,7 +23,7 @@ use crate::name::Name;
 use crate::types::{CqlType, Native, UserType};
 
 /// The deepest nesting of types that is read, as class names or as \[option\]s.
-pub(super) const MAX_TYPE_DEPTH: usize = 64;
+pub(super) const MAX_NOTATION_DEPTH: usize = 64;
 
 const PACKAGE: &str = "org.apache.cassandra.db.marshal.";
 
@@ -183,8 +183,8 @@ const MALFORMED: NotationError =
     NotationError::Forbidden("the class name of a custom type is malformed");
 
 fn class(rest: &mut &str, place: Place) -> Result<CqlType, NotationError> {
-    if place.depth >= MAX_TYPE_DEPTH {
-        return Err(NotationError::TooDeep { limit: MAX_TYPE_DEPTH });
+    if place.depth >= MAX_NOTATION_DEPTH {
+        return Err(NotationError::TooDeep { limit: MAX_NOTATION_DEPTH });
     }
     let full = word(rest);
     let frozen = place.inside;
@@ -389,6 +389,6 @@ mod tests {
             assert!(parse_class(text).is_err(), "{text}");
         }
         let deep = "ListType(".repeat(100_000);
-        assert_eq!(parse_class(&deep), Err(NotationError::TooDeep { limit: MAX_TYPE_DEPTH }));
+        assert_eq!(parse_class(&deep), Err(NotationError::TooDeep { limit: MAX_NOTATION_DEPTH }));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::error::NotationError;
 use super::header::Version;
-use super::marshal::{self, MAX_TYPE_DEPTH};
+use super::marshal::{self, MAX_NOTATION_DEPTH};
 use super::primitive::{read_short, read_string, write_count, write_short, write_string};
 use crate::name::Name;
 use crate::types::{CqlType, Native, UserType};
@@ -53,8 +53,8 @@ pub fn decode_type(input: &mut &[u8]) -> Result<CqlType, NotationError> {
 }
 
 fn decode_nested(input: &mut &[u8], depth: usize) -> Result<CqlType, NotationError> {
-    if depth >= MAX_TYPE_DEPTH {
-        return Err(NotationError::TooDeep { limit: MAX_TYPE_DEPTH });
+    if depth >= MAX_NOTATION_DEPTH {
+        return Err(NotationError::TooDeep { limit: MAX_NOTATION_DEPTH });
     }
     let start = *input;
     let boxed = |input: &mut &[u8]| decode_nested(input, depth + 1).map(Box::new);
@@ -231,9 +231,12 @@ mod tests {
             let bytes = bytes(&format!("{}0009", "0020".repeat(depth)));
             decode_type(&mut bytes.as_slice()).map(|_| ())
         };
-        assert_eq!(nested(MAX_TYPE_DEPTH - 1), Ok(()));
-        assert_eq!(nested(MAX_TYPE_DEPTH), Err(NotationError::TooDeep { limit: MAX_TYPE_DEPTH }));
-        assert_eq!(nested(100_000), Err(NotationError::TooDeep { limit: MAX_TYPE_DEPTH }));
+        assert_eq!(nested(MAX_NOTATION_DEPTH - 1), Ok(()));
+        assert_eq!(
+            nested(MAX_NOTATION_DEPTH),
+            Err(NotationError::TooDeep { limit: MAX_NOTATION_DEPTH })
+        );
+        assert_eq!(nested(100_000), Err(NotationError::TooDeep { limit: MAX_NOTATION_DEPTH }));
     }
 
     #[test]
