@@ -71,34 +71,12 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
     }
     let aggregates = selection.aggregates;
     let selection = if select.json { selection.into_json(&table) } else { selection };
-    let per_partition_limit = bind_int(
-        select.per_partition_limit.as_ref(),
-        "[per_partition_limit]",
-        &table,
-        &mut binder,
-    )?;
-    if select.distinct && per_partition_limit.is_some() {
-        return Err(QueryError::invalid(
-            "PER PARTITION LIMIT makes no sense with SELECT DISTINCT, which shows one row for each partition: leave one of them out",
-        ));
-    }
-    if let (Some(limit), true, true) = (&select.per_partition_limit, aggregates, group_by.is_none())
-    {
-        let error = QueryError::invalid(
-            "PER PARTITION LIMIT is not allowed with aggregates, which make one row of all partitions: GROUP BY the partition key, or leave it out",
-        );
-        return Err(error.at(limit.span));
-    }
+    let per_partition_limit =
+        per_partition_limit(select, &table, aggregates, group_by.is_some(), &mut binder)?;
     let limit = bind_int(select.limit.as_ref(), "[limit]", &table, &mut binder)?;
     let timeout = bind_timeout(select.using.timeout.as_ref(), &table, &mut binder)?;
 
-    let across = match order.across {
-        0 => Across::InTurn,
-        columns if group_by.is_some() => Across::SortedGroups(columns),
-        // One row of all partitions has no order.
-        _ if aggregates => Across::InTurn,
-        columns => Across::Merged(columns),
-    };
+    let across = across(order.across, group_by.is_some(), aggregates);
     let (projection, columns) = selection.project(group_by.is_some());
     let pk_indexes = match &restrictions.access {
         Access::Keys(keys) => keys.marker_indexes(),
@@ -132,6 +110,40 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
         tables: smallvec![table],
         consistency: select.using.consistency,
     })
+}
+
+fn per_partition_limit(
+    select: &Select,
+    table: &Table,
+    aggregates: bool,
+    is_grouped: bool,
+    binder: &mut Binder<'_>,
+) -> Result<Option<Expr>, QueryError> {
+    let Some(limit) = &select.per_partition_limit else { return Ok(None) };
+    let bound = bind_int(Some(limit), "[per_partition_limit]", table, binder)?;
+    if select.distinct {
+        return Err(QueryError::invalid(
+            "PER PARTITION LIMIT makes no sense with SELECT DISTINCT, which shows one row for each partition: leave one of them out",
+        ));
+    }
+    if aggregates && !is_grouped {
+        let error = QueryError::invalid(
+            "PER PARTITION LIMIT is not allowed with aggregates, which make one row of all partitions: GROUP BY the partition key, or leave it out",
+        );
+        return Err(error.at(limit.span));
+    }
+    Ok(bound)
+}
+
+/// How rows of several partitions come, of which so many columns say the order.
+fn across(ordered_by: usize, is_grouped: bool, aggregates: bool) -> Across {
+    match ordered_by {
+        0 => Across::InTurn,
+        columns if is_grouped => Across::SortedGroups(columns),
+        // One row of all partitions has no order.
+        _ if aggregates => Across::InTurn,
+        columns => Across::Merged(columns),
+    }
 }
 
 fn find_table(select: &Select, context: PlanContext<'_>) -> Result<Arc<Table>, QueryError> {
