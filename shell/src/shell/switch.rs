@@ -10,39 +10,20 @@ use crate::sink::note;
 impl Shell {
     /// Carries out a command that switches a setting or tells it.
     pub(super) fn switch(&mut self, command: Command) -> Result<(), ShellError> {
-        let asks = matches!(
-            command,
-            Command::Consistency(None)
-                | Command::SerialConsistency(None)
-                | Command::Tracing(None)
-                | Command::Paging(None)
-                | Command::Expand(None)
-                | Command::Format(None)
-                | Command::ShowVersion
-                | Command::ShowHost
-                | Command::ConnectionInfo
-                | Command::Settings
-                | Command::CaptureStatus
-        );
+        if let Some(told) = self.setting(&command) {
+            return match self.is_interactive() {
+                true => self.say(&told),
+                false => self.print(&format!("{told}\n")),
+            };
+        }
         let told = match command {
-            Command::Consistency(None) => {
-                format!("Current consistency level is {}.", self.settings.consistency)
-            }
             Command::Consistency(Some(level)) => {
                 self.settings.consistency = level;
                 format!("The consistency level is {level} now.")
             }
-            Command::SerialConsistency(None) => match self.settings.serial_consistency {
-                Some(level) => format!("Current serial consistency level is {level}."),
-                None => "Current serial consistency level is SERIAL, the default.".to_string(),
-            },
             Command::SerialConsistency(Some(level)) => {
                 self.settings.serial_consistency = Some(level);
                 format!("The serial consistency level is {level} now.")
-            }
-            Command::Tracing(None) => {
-                let on = self.settings.tracing;
-                format!("Tracing is currently {}", enabled(on, "TRACING"))
             }
             Command::Tracing(Some(on)) => {
                 self.settings.tracing = on;
@@ -53,22 +34,13 @@ impl Shell {
                 format!("Timing is {}.", on_off(self.settings.timing))
             }
             Command::Paging(paging) => self.page(paging),
-            Command::Expand(None) => self.expanded(),
             Command::Expand(Some(expand)) => self.expand(expand),
             Command::SwitchExpand => self.expand(switched(self.settings.expand)),
-            Command::Format(format) => {
-                self.settings.format = format.unwrap_or(self.settings.format);
-                format!("Results are printed as {}.", self.settings.format.name())
+            Command::Format(Some(format)) => {
+                self.settings.format = format;
+                self.format()
             }
-            Command::ShowVersion => self.version(),
-            Command::ShowHost => self.host(),
-            Command::ConnectionInfo => format!("{}\n{}", self.host(), self.version()),
-            Command::Settings => self.all_settings(),
             Command::ShowSession(id) => return self.show_trace(id),
-            Command::CaptureStatus => match self.sink.file() {
-                Some(path) => format!("Results go to {}.", path.display()),
-                None => "Results go to the terminal.".to_string(),
-            },
             Command::Capture(path) => {
                 let failed =
                     |source| ShellError::File { action: "write", path: path.clone(), source };
@@ -82,10 +54,40 @@ impl Shell {
             // Every other command is carried out before it comes here.
             _ => return Ok(()),
         };
-        if asks && !self.is_interactive() {
-            return self.print(&format!("{told}\n"));
-        }
         self.say(&told)
+    }
+
+    /// What a command that only asks is told.
+    fn setting(&mut self, command: &Command) -> Option<String> {
+        Some(match command {
+            Command::Consistency(None) => {
+                format!("Current consistency level is {}.", self.settings.consistency)
+            }
+            Command::SerialConsistency(None) => match self.settings.serial_consistency {
+                Some(level) => format!("Current serial consistency level is {level}."),
+                None => "Current serial consistency level is SERIAL, the default.".to_string(),
+            },
+            Command::Tracing(None) => {
+                let on = self.settings.tracing;
+                format!("Tracing is currently {}", enabled(on, "TRACING"))
+            }
+            Command::Paging(None) => self.page(None),
+            Command::Expand(None) => self.expanded(),
+            Command::Format(None) => self.format(),
+            Command::ShowVersion => self.version(),
+            Command::ShowHost => self.host(),
+            Command::ConnectionInfo => format!("{}\n{}", self.host(), self.version()),
+            Command::Settings => self.all_settings(),
+            Command::CaptureStatus => match self.sink.file() {
+                Some(path) => format!("Results go to {}.", path.display()),
+                None => "Results go to the terminal.".to_string(),
+            },
+            _ => return None,
+        })
+    }
+
+    fn format(&self) -> String {
+        format!("Results are printed as {}.", self.settings.format.name())
     }
 
     /// All settings, with the commands that change them.
