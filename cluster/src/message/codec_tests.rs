@@ -161,3 +161,13 @@ fn a_row_that_is_none_is_refused_before_it_is_a_message() {
     let error = decode(&bytes).unwrap_err();
     assert!(matches!(error, MessageError::Mutation(_)), "{error}");
 }
+
+/// What fuzzing starts from is what it says it is: else it would begin with what is refused at once.
+#[test]
+fn the_seeds_of_fuzzing_are_messages() {
+    for seed in ["write", "read", "pages"] {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fuzz/corpus/peer");
+        let bytes = std::fs::read(format!("{root}/seed-{seed}")).unwrap();
+        decode(&bytes[1..]).unwrap_or_else(|error| panic!("{seed}: {error}"));
+    }
+}

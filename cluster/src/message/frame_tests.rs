@@ -120,3 +120,17 @@ fn a_message_that_is_too_long_is_refused_by_its_sender() {
     assert_eq!(long, Err(FrameError::TooLong(MOST_PAYLOAD + 1)));
     assert!(encode(1, |out| out.resize(HEADER + MOST_PAYLOAD, 0)).is_ok());
 }
+
+#[test]
+fn a_frame_is_the_bytes_that_are_documented() {
+    let payload = b"abc";
+    let mut expected = Vec::new();
+    expected.put_u32_le(3);
+    expected.put_u8(1);
+    expected.put_u64_le(0x0102_0304_0506_0708);
+    expected.put_u32_le(crc32fast::hash(payload));
+    let sum = crc32fast::hash(&expected);
+    expected.put_u32_le(sum);
+    expected.extend_from_slice(payload);
+    assert_eq!(frame_of(0x0102_0304_0506_0708, payload), expected);
+}

@@ -9,6 +9,8 @@
 //! 1 and 2 speak 1, 2 and 3 speak 2; 1 and 3 refuse each other
 //! ```
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -80,6 +82,14 @@ impl<'a> Outgoing<'a> {
     /// Which connections it leaves on.
     pub fn class(&self) -> Class {
         self.class
+    }
+
+    /// How long somebody waits for it; `None`: as long as it takes.
+    pub fn time_left(&self) -> Option<Duration> {
+        match self.message {
+            Message::Request { time_left, .. } => Some(Duration::from_micros((*time_left).into())),
+            Message::Response { .. } | Message::Peer { .. } => None,
+        }
     }
 
     /// Its frame in one version.

@@ -20,6 +20,8 @@ pub struct LinkFigures {
     pub bytes_received: AtomicU64,
     /// Messages that were not sent because too much waited already.
     pub refused_full: AtomicU64,
+    /// Requests that were not sent because nobody waited for them any more.
+    pub expired: AtomicU64,
     /// Messages that were lost with the connection that they waited for.
     pub lost: AtomicU64,
 }
@@ -29,10 +31,6 @@ impl LinkFigures {
         self.messages_sent.fetch_add(messages as u64, Relaxed);
         self.bytes_sent.fetch_add(bytes as u64, Relaxed);
         self.writes.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn count_full(&self) {
-        self.refused_full.fetch_add(1, Relaxed);
     }
 }
 

@@ -118,11 +118,10 @@ pub(super) async fn run(
 
 /// Takes a connection out of the table.
 pub(super) fn over(shared: &Shared, connection: &Arc<Connection>, reason: &str) {
-    let lost = connection.outbox.close();
-    connection.figures.lost.fetch_add(lost as u64, Relaxed);
+    connection.outbox.close();
     shared.table.remove(connection, &*shared.handler);
     let (peer, class) = (&connection.peer, connection.class);
-    tracing::debug!(node = %peer.host_id, address = %peer.address, %class, lost, "connection over: {reason}");
+    tracing::debug!(node = %peer.host_id, address = %peer.address, %class, "connection over: {reason}");
 }
 
 /// Passes on what comes, until nothing more can. Returns why.

@@ -14,8 +14,8 @@
 //!                              reader: frames -> message(2, Normal, epoch, message), in order
 //! silence, or an error         link: over -> table: no connection -> link_lost(2, Normal), dial: again, later
 //! ```
-//! What was in the outbox of a connection that ends is lost, and counted; nothing is sent twice. Whoever needs an answer
-//! asks again. There is no task for a message: a connection has two.
+//! What was in the outbox of a connection that ends is lost, and counted; nothing is sent twice. A request for which nobody
+//! waits any more is not sent. Whoever needs an answer asks again. There is no task for a message: a connection has two.
 //!
 //! Nobody is asked who they are, beyond the greeting: whoever reaches the port is believed. TLS belongs between the TCP
 //! connection and the greeting, in [`link::Stream`]'s place.
@@ -35,7 +35,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tholos_cluster::message::frame::FrameError;
@@ -227,12 +227,10 @@ impl Peers {
             return Err(NotSent::NotConnected(to));
         };
         let frame = outgoing.frame(&self.shared.wire, link.version)?;
-        match link.outbox.push(frame) {
+        let expires = outgoing.time_left().map(|left| Instant::now() + left);
+        match link.outbox.push(frame, expires) {
             true => Ok(()),
-            false => {
-                link.figures.count_full();
-                Err(NotSent::Full(to))
-            }
+            false => Err(NotSent::Full(to)),
         }
     }
 

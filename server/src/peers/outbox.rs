@@ -1,10 +1,15 @@
 //! What waits to be written to a connection.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use super::figures::LinkFigures;
 
 /// How much may wait. What is being written counts until it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +24,15 @@ pub struct Bounds {
 #[derive(Debug)]
 pub(super) struct Outbox {
     bounds: Bounds,
+    figures: Arc<LinkFigures>,
     queue: Mutex<Queue>,
     filled: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    frames: VecDeque<Bytes>,
+    /// Each with the time from which on nobody waits for it.
+    frames: VecDeque<(Bytes, Option<Instant>)>,
     /// Of the frames, and of those that were taken and are not written.
     bytes: usize,
     messages: usize,
@@ -34,19 +41,20 @@ struct Queue {
 }
 
 impl Outbox {
-    pub(super) fn new(bounds: Bounds) -> Outbox {
-        Outbox { bounds, queue: Mutex::default(), filled: Notify::new() }
+    pub(super) fn new(bounds: Bounds, figures: Arc<LinkFigures>) -> Outbox {
+        Outbox { bounds, figures, queue: Mutex::default(), filled: Notify::new() }
     }
 
-    /// Whether there is room for a frame; then it will be written, unless the connection ends.
-    pub(super) fn push(&self, frame: Bytes) -> bool {
+    /// Whether there is room for a frame; then it will be written, unless the connection ends, or its time.
+    pub(super) fn push(&self, frame: Bytes, expires: Option<Instant>) -> bool {
         let mut queue = self.queue.lock();
         let bytes = queue.bytes.saturating_add(frame.len());
         let has_room = queue.messages < self.bounds.messages && bytes <= self.bounds.bytes;
         if queue.is_closed || !(has_room || queue.messages == 0) {
+            self.figures.refused_full.fetch_add(1, Relaxed);
             return false;
         }
-        queue.put(frame);
+        queue.put(frame, expires);
         drop(queue);
         self.filled.notify_one();
         true
@@ -56,7 +64,7 @@ impl Outbox {
     pub(super) fn push_if_empty(&self, frame: impl FnOnce() -> Bytes) {
         let mut queue = self.queue.lock();
         if queue.messages == 0 && !queue.is_closed {
-            queue.put(frame());
+            queue.put(frame(), None);
             drop(queue);
             self.filled.notify_one();
         }
@@ -73,10 +81,19 @@ impl Outbox {
         }
     }
 
-    /// Takes all that there is.
+    /// Takes all that somebody still waits for. Whether there is any.
     pub(super) fn take_now(&self, into: &mut Vec<Bytes>) -> bool {
-        let mut queue = self.queue.lock();
-        into.extend(queue.frames.drain(..));
+        let queue = &mut *self.queue.lock();
+        let now = (!queue.frames.is_empty()).then(Instant::now);
+        for (frame, expires) in queue.frames.drain(..) {
+            if expires.is_some_and(|expires| Some(expires) <= now) {
+                queue.bytes -= frame.len();
+                queue.messages -= 1;
+                self.figures.expired.fetch_add(1, Relaxed);
+            } else {
+                into.push(frame);
+            }
+        }
         !into.is_empty()
     }
 
@@ -87,12 +104,13 @@ impl Outbox {
         queue.bytes -= bytes;
     }
 
-    /// Takes nothing any more. Returns how many frames are not written.
-    pub(super) fn close(&self) -> usize {
+    /// Takes nothing any more: what is not written is lost.
+    pub(super) fn close(&self) {
         let mut queue = self.queue.lock();
         queue.is_closed = true;
         queue.frames.clear();
-        std::mem::take(&mut queue.messages)
+        let lost = std::mem::take(&mut queue.messages);
+        self.figures.lost.fetch_add(lost as u64, Relaxed);
     }
 
     /// Bytes that wait.
@@ -102,16 +120,27 @@ impl Outbox {
 }
 
 impl Queue {
-    fn put(&mut self, frame: Bytes) {
+    fn put(&mut self, frame: Bytes, expires: Option<Instant>) {
         self.bytes += frame.len();
         self.messages += 1;
-        self.frames.push_back(frame);
+        self.frames.push_back((frame, expires));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
+
     use super::*;
+
+    fn outbox(bytes: usize, messages: usize) -> Outbox {
+        Outbox::new(Bounds { bytes, messages }, Arc::default())
+    }
+
+    fn get(counter: &AtomicU64) -> u64 {
+        counter.load(Relaxed)
+    }
 
     fn frame(len: usize) -> Bytes {
         Bytes::from(vec![0; len])
@@ -119,27 +148,45 @@ mod tests {
 
     #[test]
     fn it_is_bounded_by_bytes_and_number_until_what_was_taken_is_written() {
-        let outbox = Outbox::new(Bounds { bytes: 100, messages: 3 });
-        assert!(outbox.push(frame(60)));
-        assert!(!outbox.push(frame(41)), "too many bytes");
-        assert!(outbox.push(frame(40)));
+        let outbox = outbox(100, 3);
+        assert!(outbox.push(frame(60), None));
+        assert!(!outbox.push(frame(41), None), "too many bytes");
+        assert!(outbox.push(frame(40), None));
         let mut taken = Vec::new();
         assert!(outbox.take_now(&mut taken));
-        assert!(!outbox.push(frame(1)), "they are not written yet");
+        assert!(!outbox.push(frame(1), None), "they are not written yet");
         outbox.written(1, 60);
-        assert!(outbox.push(frame(1)) && outbox.push(frame(1)));
-        assert!(!outbox.push(frame(1)), "too many");
+        assert!(outbox.push(frame(1), None) && outbox.push(frame(1), None));
+        assert!(!outbox.push(frame(1), None), "too many");
         assert_eq!(outbox.bytes(), 42);
-        assert_eq!(outbox.close(), 3);
-        assert!(!outbox.push(frame(1)), "closed");
+        outbox.close();
+        assert_eq!((get(&outbox.figures.lost), get(&outbox.figures.refused_full)), (3, 3));
+        assert!(!outbox.push(frame(1), None), "closed");
     }
 
     #[test]
     fn a_message_beyond_the_bound_goes_alone() {
-        let outbox = Outbox::new(Bounds { bytes: 10, messages: 3 });
-        assert!(outbox.push(frame(50)));
-        assert!(!outbox.push(frame(1)));
+        let outbox = outbox(10, 3);
+        assert!(outbox.push(frame(50), None));
+        assert!(!outbox.push(frame(1), None));
         outbox.push_if_empty(|| frame(1));
         assert_eq!(outbox.bytes(), 50);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_written() {
+        let outbox = outbox(100, 3);
+        let (past, later) = (Instant::now(), Instant::now() + Duration::from_secs(3600));
+        for expires in [Some(past), Some(later), None] {
+            assert!(outbox.push(frame(30), expires));
+        }
+        let mut taken = Vec::new();
+        assert!(outbox.take_now(&mut taken));
+        assert_eq!((taken.len(), outbox.bytes(), get(&outbox.figures.expired)), (2, 60, 1));
+        outbox.written(2, 60);
+        assert!(outbox.push(frame(30), Some(past)));
+        taken.clear();
+        assert!(!outbox.take_now(&mut taken), "there is nothing to write");
+        assert_eq!((outbox.bytes(), get(&outbox.figures.expired)), (0, 2));
     }
 }

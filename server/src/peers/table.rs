@@ -85,7 +85,7 @@ impl Table {
         }
         let figures = Arc::clone(&slot.figures);
         figures.connections.fetch_add(1, Relaxed);
-        let outbox = Outbox::new(bounds);
+        let outbox = Outbox::new(bounds, Arc::clone(&figures));
         let connection = Arc::new(Connection::new((peer, class, version), origin, outbox, figures));
         slot.current = Some(Arc::clone(&connection));
         node.address = connection.peer.address;

@@ -5,6 +5,7 @@ use std::io;
 use bytes::BytesMut;
 use tholos_cluster::message::frame;
 use tholos_cluster::message::hello::Greeting;
+use tholos_cluster::message::{Request, RequestId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -130,6 +131,14 @@ async fn who_does_not_read_fills_its_outbox_and_no_more() {
     let link = links.iter().find(|link| link.class == Class::Normal).unwrap();
     assert!(link.queued <= bounds.bytes, "{link:?}");
     assert!(get(&link.figures.refused_full) >= 50);
+    // A request that waits behind it all, and for which nobody waits when its turn comes.
+    let request = Message::Request {
+        id: RequestId { operation: 1, part: 0 },
+        time_left: 0,
+        request: Request::Write([].into()),
+    };
+    let late = peer.peers.try_send(STRANGER, &mut Outgoing::new(9, Class::Normal, &request));
+    assert_eq!(late, Ok(()));
     // It reads at last: everything that was taken comes, and there is room again.
     let (mut buffer, mut came) = (BytesMut::new(), 0);
     while came < sent {
@@ -140,6 +149,7 @@ async fn who_does_not_read_fills_its_outbox_and_no_more() {
         }
     }
     assert_eq!(send(), Ok(()));
+    assert_eq!(get(&link.figures.expired), 1);
 }
 
 #[tokio::test]
