@@ -1,6 +1,7 @@
 //! The ring: which node has which keys, how many of them must answer, and how they are asked.
 //!
 //! - [`ring`]: nodes, their tokens, data centres and racks.
+//! - [`allocation`]: the tokens of a new node.
 //! - [`placement`]: from a keyspace's replication and a ring to the replicas of every token.
 //! - [`consistency`]: one predicate for all consistency levels.
 //! - [`metadata`]: what all nodes agree on, one value per epoch: the ring, the placements, the schema.
@@ -13,6 +14,7 @@
 //! Invariant: no clock, no randomness of its own, no network and no async runtime in this crate: all of it is an
 //! argument. It uses storage's model and never its engine; files it has by storage's `fs`.
 
+pub mod allocation;
 pub mod consistency;
 pub mod hints;
 pub mod membership;

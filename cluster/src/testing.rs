@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tholos_grammar::token::Token;
 use uuid::Uuid;
 
-use crate::ring::{Node, Ring};
+use crate::ring::{Node, Ring, Weight};
 
 /// A node of that number, in a data centre, with one token.
 pub(crate) fn node(number: u16, data_center: impl Into<String>, token: i64) -> Node {
@@ -14,6 +14,7 @@ pub(crate) fn node(number: u16, data_center: impl Into<String>, token: i64) -> N
         address: ([127, 0, 0, 1], number).into(),
         data_center: data_center.into(),
         rack: "r".to_string(),
+        weight: Weight::ONE,
         tokens: vec![Token(token)],
     }
 }

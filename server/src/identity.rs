@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tholos_cluster::ring::{TOKENS_PER_NODE, allocate_tokens};
+use tholos_cluster::allocation::evenly_spaced;
+use tholos_cluster::ring::TOKENS_PER_NODE;
 use tholos_grammar::token::Token;
 use tholos_storage::StorageError;
 use tholos_storage::fs::Fs;
@@ -172,10 +173,8 @@ impl Identity {
             let (high, low) = (random(), random());
             uuid::Builder::from_random_bytes(*Uuid::from_u64_pair(high, low).as_bytes()).into_uuid()
         };
-        let mut tokens: Vec<i64> = allocate_tokens(&[], TOKENS_PER_NODE, random())
-            .into_iter()
-            .map(|token| token.0)
-            .collect();
+        let mut tokens: Vec<i64> =
+            evenly_spaced(TOKENS_PER_NODE, random()).into_iter().map(|token| token.0).collect();
         tokens.sort_unstable();
         Identity { host_id, tokens, cluster_name: cluster_name.to_string() }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tholos_cluster::message::Message;
 use tholos_cluster::metadata::ClusterMetadata;
-use tholos_cluster::ring::{Node, Ring};
+use tholos_cluster::ring::{Node, Ring, Weight};
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::header::Version;
@@ -121,6 +121,7 @@ impl Bench {
             address: ([127, 0, 0, 1], 7000).into(),
             data_center: "dc1".to_string(),
             rack: "rack1".to_string(),
+            weight: Weight::ONE,
             tokens: vec![Token(0)],
         };
         let ring = Arc::new(Ring::new(vec![node]).unwrap());

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use tholos_cluster::metadata::ClusterMetadata;
-use tholos_cluster::ring::{Node as RingNode, Ring, RingError};
+use tholos_cluster::ring::{Node as RingNode, Ring, RingError, Weight};
 use tholos_storage::StorageError;
 use tholos_storage::commitlog::{CommitLogOptions, SyncMode};
 use tholos_storage::engine::{Clock, Engine, EngineOptions, Expected};
@@ -145,6 +145,7 @@ impl Node {
             address: native_address,
             data_center: config.data_center.clone(),
             rack: config.rack.clone(),
+            weight: Weight::ONE,
             tokens: identity.ring_tokens(),
         };
         let ring = Arc::new(Ring::new([vec![this], others].concat())?);

@@ -13,7 +13,7 @@ use proptest::test_runner::{RngSeed, TestRunner};
 use tholos_cluster::placement::{Placement, Replication};
 use tholos_cluster::request::range::RangeRead;
 use tholos_cluster::request::read::{Effect, Effects, Input, Part, ReadContext, Rows as Fetches};
-use tholos_cluster::ring::{Node, NodeIndex, Ring};
+use tholos_cluster::ring::{Node, NodeIndex, Ring, Weight};
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::token::Token;
 use tholos_storage::model::entry::Direction;
@@ -192,6 +192,7 @@ impl Replicas {
             address: ([127, 0, 0, 1], 7000 + index as u16).into(),
             data_center: "dc1".to_string(),
             rack: "r1".to_string(),
+            weight: Weight::ONE,
             tokens: (0..3).map(|at| Token((at * 5 + index as i64 - 7) * (1 << 59))).collect(),
         };
         let ring = Arc::new(Ring::new((0..count).map(member).collect()).unwrap());
