@@ -5,6 +5,7 @@
 //! - [`placement`]: from a keyspace's replication and a ring to the replicas of every token.
 //! - [`consistency`]: one predicate for all consistency levels.
 //! - [`metadata`]: what all nodes agree on, one value per epoch: the ring, the placements, the schema.
+//! - [`paxos`]: agreement on a value among nodes of which a minority may be dead.
 //! - [`message`]: what nodes say to each other.
 //! - [`request`]: requests on their way to replicas, as machines without I/O.
 //! - [`membership`]: who of the nodes is alive, and what each says of itself.
@@ -20,6 +21,7 @@ pub mod hints;
 pub mod membership;
 pub mod message;
 pub mod metadata;
+pub mod paxos;
 pub mod placement;
 mod planted;
 pub mod random;

@@ -36,6 +36,11 @@ impl SplitMix64 {
         ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
     }
 
+    /// True that often of a hundred times.
+    pub fn percent(&mut self, often: u64) -> bool {
+        self.below(100) < often
+    }
+
     /// Moves up to `count` elements, chosen evenly, to the front, and returns them.
     pub fn choose<'a, T>(&mut self, from: &'a mut [T], count: usize) -> &'a [T] {
         let count = count.min(from.len());

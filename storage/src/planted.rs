@@ -32,6 +32,20 @@ pub enum Planted {
     TrustWhatIsRead,
     /// The log goes on after a failed sync as if it had not failed.
     RetryFailedSync,
+    /// Paxos: an acceptor does not know after a restart what it promised.
+    ForgetPromise,
+    /// Paxos: an acceptor does not say what it accepted when it promises.
+    ForgetAccepted,
+    /// Paxos: an acceptor answers before its state is durable.
+    AnswerBeforeSync,
+    /// Paxos: one acceptor is enough to decide.
+    MinorityDecides,
+    /// Metadata log: who proposes an entry is told that it is decided when it is proposed.
+    AnswerBeforeDecided,
+    /// Metadata log: a ballot counts for members that did not promise it.
+    KeepBallotTooLong,
+    /// Metadata log: a snapshot counts whatever its epoch.
+    OlderSnapshotReplaces,
     /// A hint that there is no room for is forgotten.
     HintLostOnOverflow,
     /// A start does not look into the hints that the last run was writing when it ended.
