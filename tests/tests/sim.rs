@@ -3,12 +3,17 @@
 //! `.ci/run` runs more of them with the program `sim`; `THOLOS_SIM_SEEDS` sets how many are run here.
 
 use tholos_storage::planted::{Planted, plant};
-use tholos_tests::sim::{Report, STATEMENTS, run};
+use tholos_tests::sim::{self, Report, STATEMENTS};
 
 /// Seeds that are run here, so many unless it is said otherwise.
 fn seeds() -> std::ops::Range<u64> {
     let given = std::env::var("THOLOS_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
     0..given.unwrap_or(40)
+}
+
+/// A history of one node.
+fn run(seed: u64, statements: u64, keeps_lines: bool) -> Report {
+    sim::run(seed, 1, statements, keeps_lines)
 }
 
 fn told(report: &Report) -> String {
@@ -28,6 +33,19 @@ fn every_answer_is_what_it_must_be() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(reports.iter().all(|report| report.statements >= STATEMENTS));
     assert!(reports.iter().any(|report| report.faults > 0), "nothing went wrong on the disk");
+}
+
+#[test]
+fn several_nodes_answer_as_their_levels_promise() {
+    let histories = || seeds().map(|seed| sim::run(seed, 3 + (seed % 3) as u8, STATEMENTS, false));
+    let reports: Vec<Report> = histories().collect();
+    let wrong: Vec<String> =
+        reports.iter().filter(|report| report.violation.is_some()).map(told).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(reports.iter().all(|report| report.statements >= STATEMENTS && report.faults > 0));
+    for (once, again) in reports.iter().zip(histories()) {
+        assert_eq!(once.hash, again.hash, "seed {}", once.seed);
+    }
 }
 
 #[test]

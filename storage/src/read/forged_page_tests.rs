@@ -44,7 +44,8 @@ fn an_answer_is_cut_where_one_can_go_on() {
     };
     use Direction::{Forward, Reverse};
     let [first, row, last] = ROWS;
-    let cases: [(&[u8], &[u8], bool, [bool; 2]); 12] = [
+    type Case<'a> = (&'a [u8], &'a [u8], bool, [bool; 2]);
+    let cases: [Case<'_>; 12] = [
         (first, last, false, [true, true]),
         // All of it, but there is more that was asked for.
         (first, last, true, [true, true]),
