@@ -286,6 +286,25 @@ mod tests {
         assert_eq!(a.own().generation, u64::MAX);
     }
 
+    #[test]
+    fn no_answer_is_longer_than_a_message_may_be() {
+        const NODES: usize = 1_000;
+        let mut a = node(0, NODES);
+        let late = NodeState { generation: u64::MAX - 1, version: 9, changed: 9, info: info(9) };
+        let digest = |number, generation| Digest { host: host(number), generation, version: 0 };
+        let news = (1..NODES).filter_map(|number| late.news_for(&digest(number, 0)));
+        a.apply(news.collect());
+        // Every other one is known better here than there, the rest are known better there.
+        let generation = |number: usize| if number % 2 == 0 { 0 } else { u64::MAX };
+        let digests = (1..NODES).map(|number| digest(number, generation(number))).collect();
+        let ack = a.ack(digests, &mut SplitMix64::new(1));
+        let mut bytes = Vec::new();
+        ack.encode(&mut bytes);
+        assert!(bytes.len() <= MAX_BYTES, "{} bytes", bytes.len());
+        let Message::Ack { updates, wanted } = ack else { panic!("{ack:?}") };
+        assert!(updates.len() > 50 && wanted.len() == MAX_WANTED);
+    }
+
     /// More than fits into one message: everything arrives all the same, in a few rounds.
     #[test]
     fn a_large_ring_is_told_in_parts() {
