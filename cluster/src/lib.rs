@@ -4,7 +4,7 @@
 //! - [`allocation`]: the tokens of a new node.
 //! - [`placement`]: from a keyspace's replication and a ring to the replicas of every token.
 //! - [`consistency`]: one predicate for all consistency levels.
-//! - [`metadata`]: what all nodes agree on, one value per epoch: the ring, the placements, the schema.
+//! - [`metadata`]: what all nodes agree on, one value per epoch: the ring, the placements, the schema; and how they do.
 //! - [`paxos`]: agreement on a value among nodes of which a minority may be dead.
 //! - [`message`]: what nodes say to each other.
 //! - [`request`]: requests on their way to replicas, as machines without I/O.

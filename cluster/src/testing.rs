@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use tholos_grammar::name::Name;
 use tholos_grammar::token::Token;
+use tholos_storage::schema::SchemaChange;
 use uuid::Uuid;
 
+use crate::metadata::entry::NodeDescription;
 use crate::ring::{Node, Ring, Weight};
 
 /// A node of that number, in a data centre, with one token.
@@ -16,6 +19,23 @@ pub(crate) fn node(number: u16, data_center: impl Into<String>, token: i64) -> N
         rack: "r".to_string(),
         weight: Weight::ONE,
         tokens: vec![Token(token)],
+    }
+}
+
+/// A node of that number before it has tokens.
+pub(crate) fn description(number: u16) -> NodeDescription {
+    let Node { host_id, address, data_center, rack, .. } = node(number, "dc1", 0);
+    NodeDescription { host_id, address, data_center, rack, weight: 1 }
+}
+
+/// A change that makes a keyspace.
+pub(crate) fn keyspace(name: &str, factor: &str) -> SchemaChange {
+    let option = |key: &str, value: &str| (key.to_string(), value.to_string());
+    SchemaChange::PutKeyspace {
+        name: Name::exact(name),
+        replication: [option("class", "SimpleStrategy"), option("replication_factor", factor)]
+            .into(),
+        durable_writes: true,
     }
 }
 

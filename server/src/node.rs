@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use tholos_cluster::metadata::{ClusterMetadata, Entry, MetadataError};
+use tholos_cluster::metadata::ClusterMetadata;
+use tholos_cluster::metadata::entry::{Entry, MetadataError};
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::response::event::{Event, SchemaChange as SchemaChangeEvent};
 use tholos_storage::StorageError;
@@ -222,9 +223,8 @@ impl Node {
         if changes.is_empty() {
             return Ok(Altered { told, kept });
         }
-        let entry = Entry::Schema(changes);
+        let entry = Entry::Schema { base: before.catalogue.schema.epoch, changes: changes.clone() };
         let cluster = before.cluster.after(&entry).map_err(refused)?;
-        let Entry::Schema(changes) = entry;
         let Difference { dropped, created, altered } =
             Difference::between(&before.catalogue.schema, cluster.schema(), &changes);
         for table in &dropped {
@@ -443,7 +443,7 @@ fn tables(schema: &Schema) -> Vec<TableOf> {
 fn refused(error: MetadataError) -> QueryError {
     match error {
         MetadataError::Schema(error) => QueryError::invalid(error.to_string()),
-        MetadataError::Replication { .. } => QueryError::Config(error.to_string()),
+        error => QueryError::Config(error.to_string()),
     }
 }
 

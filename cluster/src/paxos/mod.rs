@@ -33,7 +33,9 @@ use uuid::Uuid;
 /// Who proposes, and which of its attempts it is. A higher one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ballot {
-    /// Microseconds by the proposer's clock, or more when others are ahead.
+    /// Microseconds by the proposer's clock, or more when others are ahead. What is read from bytes is below 2^62, so that
+    /// there is always a higher one.
+    #[serde(deserialize_with = "bounded")]
     pub time: i64,
     /// The proposer.
     pub node: Uuid,
@@ -45,6 +47,13 @@ impl Ballot {
         let least = seen.map_or(i64::MIN, |ballot| ballot.time.saturating_add(1));
         Ballot { time: now.max(least), node }
     }
+}
+
+fn bounded<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let time = i64::deserialize(deserializer)?;
+    let is_bounded = time < 1 << 62;
+    let error = || serde::de::Error::custom("a ballot's time is out of bounds");
+    is_bounded.then_some(time).ok_or_else(error)
 }
 
 /// What a proposer asks of an acceptor.

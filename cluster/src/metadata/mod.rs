@@ -1,55 +1,44 @@
 //! What all nodes of a cluster agree on: who they are, who has which keys, and the schema. One immutable value per epoch.
 //!
 //! It changes by [`Entry`]s alone, pure functions from one value to the next: the same entries in the same order give the
-//! same value everywhere, whoever applies them. Who orders them is somebody else's: a node alone does, by its journal.
+//! same value everywhere, whoever applies them. Who orders them is the [`log`]; a node alone does by its journal.
+//!
+//! - [`entry`]: the steps; [`state`]: the value, the same on every node; [`members`]: who decides.
+//! - [`log`]: how nodes come to the same entries in the same order.
+//! - [`record`]: all of it as bytes.
 //!
 //! ```text
 //! epoch 7, ring of one, {zoo: RF 1}  --Schema([PutKeyspace moon, RF 3])-->  epoch 8, placements of zoo and moon
 //! ```
 
+pub mod entry;
+pub mod log;
+pub mod members;
+pub mod record;
+pub mod state;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tholos_grammar::name::Name;
-use tholos_storage::schema::error::SchemaError;
-use tholos_storage::schema::{Schema, SchemaChange};
+use tholos_storage::schema::Schema;
+use uuid::Uuid;
 
-use crate::placement::{Placement, Placements, ReplicationError};
+use self::entry::{Entry, MetadataError};
+use self::state::{ClusterIdentity, ClusterState};
+use crate::placement::{Placement, Placements};
 use crate::ring::{NodeIndex, Ring};
 
 /// The metadata of a cluster at one epoch, as one of its nodes sees it.
 #[derive(Clone, Debug)]
 pub struct ClusterMetadata {
     local: NodeIndex,
-    ring: Arc<Ring>,
+    state: Arc<ClusterState>,
     placements: Placements,
-    schema: Arc<Schema>,
-}
-
-/// One step of the metadata.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Entry {
-    /// The changes of one schema statement: all of them or none.
-    Schema(Vec<SchemaChange>),
-}
-
-/// Why an entry does not fit.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MetadataError {
-    /// It leaves the schema inconsistent.
-    #[error(transparent)]
-    Schema(#[from] SchemaError),
-    /// A keyspace's replication can't be understood.
-    #[error("keyspace {keyspace}: {error}")]
-    Replication {
-        /// The keyspace.
-        keyspace: Name,
-        /// Why.
-        error: ReplicationError,
-    },
 }
 
 impl ClusterMetadata {
-    /// The metadata of a ring with that schema, as `local` of its nodes sees it.
+    /// The metadata of a ring with that schema, as `local` of its nodes sees it. Nobody agreed on it yet: its epoch is 0.
     ///
     /// # Errors
     /// A keyspace's replication can't be understood.
@@ -58,13 +47,37 @@ impl ClusterMetadata {
         local: NodeIndex,
         schema: Arc<Schema>,
     ) -> Result<ClusterMetadata, MetadataError> {
-        let placements = placements(&ring, local, &schema)?;
-        Ok(ClusterMetadata { local, ring, placements, schema })
+        let cluster = ClusterIdentity { id: Uuid::nil(), name: String::new() };
+        let state = ClusterState { epoch: 0, cluster, members: BTreeSet::new(), ring, schema };
+        ClusterMetadata::placed(local, Arc::new(state))
     }
 
-    /// How many changes led here.
+    /// What was agreed on, as the node of that host id sees it.
+    ///
+    /// # Errors
+    /// It is not among the nodes; a keyspace's replication can't be understood.
+    pub fn of(state: Arc<ClusterState>, host: Uuid) -> Result<ClusterMetadata, MetadataError> {
+        let mut nodes = (0..).zip(state.ring.nodes());
+        let local = nodes.find(|(_, node)| node.host_id == host).map(|(index, _)| index);
+        ClusterMetadata::placed(local.ok_or(MetadataError::UnknownNode(host))?, state)
+    }
+
+    fn placed(
+        local: NodeIndex,
+        state: Arc<ClusterState>,
+    ) -> Result<ClusterMetadata, MetadataError> {
+        let placements = placements(&state.ring, local, &state.schema)?;
+        Ok(ClusterMetadata { local, state, placements })
+    }
+
+    /// How many entries led here.
     pub fn epoch(&self) -> u64 {
-        self.schema.epoch
+        self.state.epoch
+    }
+
+    /// What all nodes agree on.
+    pub fn state(&self) -> &Arc<ClusterState> {
+        &self.state
     }
 
     /// Which of the nodes sees it so.
@@ -74,12 +87,12 @@ impl ClusterMetadata {
 
     /// The nodes and their tokens.
     pub fn ring(&self) -> &Arc<Ring> {
-        &self.ring
+        &self.state.ring
     }
 
     /// The schema.
     pub fn schema(&self) -> &Arc<Schema> {
-        &self.schema
+        &self.state.schema
     }
 
     /// Who has the keys of a keyspace. One that is not in the schema is a system keyspace: on this node alone.
@@ -92,22 +105,29 @@ impl ClusterMetadata {
     /// # Errors
     /// The entry does not fit; this value stays as it is.
     pub fn after(&self, entry: &Entry) -> Result<ClusterMetadata, MetadataError> {
-        let Entry::Schema(changes) = entry;
-        let Some((first, rest)) = changes.split_first() else { return Ok(self.clone()) };
-        let apply = |schema: Schema, change| schema.apply(change);
-        let schema = rest.iter().try_fold(self.schema.apply(first)?, apply)?;
-        changes.iter().try_for_each(|change| change.check_types(&schema))?;
-        let places = |change: &SchemaChange| {
-            matches!(change, SchemaChange::PutKeyspace { .. } | SchemaChange::DropKeyspace(_))
-        };
-        // Most statements are about tables, which leave the placements as they are.
-        let placements = match changes.iter().any(places) {
-            true => placements(&self.ring, self.local, &schema)?,
-            false => self.placements.clone(),
-        };
-        let (local, ring) = (self.local, Arc::clone(&self.ring));
-        Ok(ClusterMetadata { local, ring, placements, schema: Arc::new(schema) })
+        self.with(Arc::new(self.state.after(entry)?))
     }
+
+    /// The metadata of a later value. What is the same is shared.
+    ///
+    /// # Errors
+    /// A keyspace's replication can't be understood.
+    pub fn with(&self, state: Arc<ClusterState>) -> Result<ClusterMetadata, MetadataError> {
+        // Most entries are about tables, which leave the placements as they are. Nodes keep their numbers.
+        let stay = Arc::ptr_eq(&self.state.ring, &state.ring)
+            && same_replication(&self.state.schema, &state.schema);
+        if !stay {
+            return ClusterMetadata::placed(self.local, state);
+        }
+        Ok(ClusterMetadata { local: self.local, state, placements: self.placements.clone() })
+    }
+}
+
+fn same_replication(one: &Schema, other: &Schema) -> bool {
+    one.keyspaces.len() == other.keyspaces.len()
+        && one.keyspaces.iter().zip(&other.keyspaces).all(|((name, one), (other_name, other))| {
+            name == other_name && (Arc::ptr_eq(one, other) || one.replication == other.replication)
+        })
 }
 
 fn placements(
@@ -126,8 +146,11 @@ fn placements(
 mod tests {
     use tholos_grammar::token::Token;
 
+    use tholos_storage::schema::SchemaChange;
+    use tholos_storage::schema::error::SchemaError;
+
     use super::*;
-    use crate::testing::node;
+    use crate::testing::{keyspace, node};
 
     fn metadata() -> ClusterMetadata {
         let node = |number: u16| node(number, "dc1", i64::from(number) * 100);
@@ -135,25 +158,19 @@ mod tests {
         ClusterMetadata::new(ring, 0, Arc::default()).unwrap()
     }
 
-    fn keyspace(name: &str, factor: &str) -> SchemaChange {
-        let option = |key: &str, value: &str| (key.to_string(), value.to_string());
-        SchemaChange::PutKeyspace {
-            name: Name::exact(name),
-            replication: [option("class", "SimpleStrategy"), option("replication_factor", factor)]
-                .into(),
-            durable_writes: true,
-        }
+    fn schema(base: u64, changes: Vec<SchemaChange>) -> Entry {
+        Entry::Schema { base, changes }
     }
 
     #[test]
     fn a_keyspace_is_placed_with_the_entry_that_makes_it() {
         let before = metadata();
-        let entry = Entry::Schema(vec![keyspace("a", "1"), keyspace("b", "3")]);
+        let entry = schema(0, vec![keyspace("a", "1"), keyspace("b", "3")]);
         let after = before.after(&entry).unwrap();
-        assert_eq!((before.epoch(), after.epoch()), (0, 2));
+        assert_eq!((before.epoch(), after.epoch()), (0, 1));
         assert_eq!(after.placement("a").replicas(Token(50)), [0]);
         assert_eq!(after.placement("b").replicas(Token(50)).len(), 3);
-        let dropped = after.after(&Entry::Schema(vec![SchemaChange::DropKeyspace("b".into())]));
+        let dropped = after.after(&schema(2, vec![SchemaChange::DropKeyspace("b".into())]));
         let dropped = dropped.unwrap();
         assert!(!dropped.schema().keyspaces.contains_key("b"));
         assert_eq!(dropped.placement("b").factor(), 1, "as of one that was never there");
@@ -163,9 +180,9 @@ mod tests {
     fn an_entry_that_does_not_fit_changes_nothing() {
         let before = metadata();
         let missing = SchemaChange::DropKeyspace("c".into());
-        let refused = before.after(&Entry::Schema(vec![keyspace("a", "1"), missing]));
+        let refused = before.after(&schema(0, vec![keyspace("a", "1"), missing]));
         assert!(matches!(refused, Err(MetadataError::Schema(SchemaError::NoKeyspace(_)))));
-        let refused = before.after(&Entry::Schema(vec![keyspace("a", "many")]));
+        let refused = before.after(&schema(0, vec![keyspace("a", "many")]));
         let message = refused.unwrap_err().to_string();
         assert!(message.starts_with("keyspace a: replication option"), "{message}");
         assert_eq!((before.epoch(), before.schema().keyspaces.len()), (0, 0));
@@ -174,8 +191,8 @@ mod tests {
     #[test]
     fn the_same_entries_give_the_same_value_on_every_node() {
         let entries = [
-            Entry::Schema(vec![keyspace("a", "2")]),
-            Entry::Schema(vec![keyspace("b", "1"), SchemaChange::DropKeyspace("a".into())]),
+            schema(0, vec![keyspace("a", "2")]),
+            schema(1, vec![keyspace("b", "1"), SchemaChange::DropKeyspace("a".into())]),
         ];
         let ring = Arc::clone(metadata().ring());
         let on = |local| {
