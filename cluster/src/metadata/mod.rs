@@ -4,6 +4,7 @@
 //! same value everywhere, whoever applies them. Who orders them is the [`log`]; a node alone does by its journal.
 //!
 //! - [`entry`]: the steps; [`state`]: the value, the same on every node; [`members`]: who decides.
+//! - [`genesis`]: the beginning of a cluster.
 //! - [`log`]: how nodes come to the same entries in the same order.
 //! - [`record`]: all of it as bytes.
 //!
@@ -12,6 +13,7 @@
 //! ```
 
 pub mod entry;
+pub mod genesis;
 pub mod log;
 pub mod members;
 pub mod record;
