@@ -147,12 +147,11 @@ fn placements(
 #[cfg(test)]
 mod tests {
     use tholos_grammar::token::Token;
-
     use tholos_storage::schema::SchemaChange;
     use tholos_storage::schema::error::SchemaError;
 
     use super::*;
-    use crate::testing::{keyspace, node};
+    use crate::testing::{description, keyspace, node};
 
     fn metadata() -> ClusterMetadata {
         let node = |number: u16| node(number, "dc1", i64::from(number) * 100);
@@ -188,6 +187,25 @@ mod tests {
         let message = refused.unwrap_err().to_string();
         assert!(message.starts_with("keyspace a: replication option"), "{message}");
         assert_eq!((before.epoch(), before.schema().keyspaces.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_was_agreed_on_is_seen_by_its_nodes_and_shares_what_stays() {
+        let nodes = [1, 2, 3].map(description);
+        let cluster = ClusterIdentity { id: Uuid::from_u128(9), name: "zoo".to_string() };
+        let first = ClusterState::first(cluster, &nodes[..2], Arc::default()).unwrap();
+        let stranger = ClusterMetadata::of(Arc::new(first.clone()), nodes[2].host_id);
+        assert_eq!(stranger.unwrap_err(), MetadataError::UnknownNode(nodes[2].host_id));
+        let one = ClusterMetadata::of(Arc::new(first), nodes[1].host_id).unwrap();
+        let more = one.after(&Entry::Register(nodes[2].clone())).unwrap();
+        let made = more.after(&schema(0, vec![keyspace("a", "2"), keyspace("b", "1")])).unwrap();
+        let other = made.after(&schema(2, vec![keyspace("b", "1")])).unwrap();
+        assert!(Arc::ptr_eq(made.placement("a"), other.placement("a")), "nothing moves");
+        let wider = other.after(&schema(3, vec![keyspace("b", "3")])).unwrap();
+        assert_eq!(wider.placement("b").replicas(Token(5)).len(), 3);
+        let dropped = wider.after(&schema(4, vec![SchemaChange::DropKeyspace("a".into())]));
+        assert_eq!(dropped.unwrap().placement("a").factor(), 1);
+        assert_eq!((one.epoch(), wider.epoch()), (1, 5));
     }
 
     #[test]

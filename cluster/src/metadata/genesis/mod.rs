@@ -26,8 +26,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use self::message::list;
 pub use self::message::{
     Body, Effect, Founding, GenesisError, GenesisOptions, Input, Message, Record,
@@ -35,7 +33,7 @@ pub use self::message::{
 use super::entry::NodeDescription;
 use super::state::{ClusterIdentity, ClusterState};
 use crate::paxos::{
-    Acceptor, AcceptorState, Ballot, Gate, Outcome, Proposer, Reply, Request, majority,
+    Acceptor, AcceptorState, Ballot, Gate, Outcome, Proposer, Reply, Request, Unsynced, majority,
 };
 use crate::planted::planted;
 
@@ -317,12 +315,7 @@ impl Genesis {
         self.hold_reply(from, unsynced, out);
     }
 
-    fn hold_reply(
-        &mut self,
-        to: SocketAddr,
-        reply: crate::paxos::Unsynced<Founding>,
-        out: &mut Vec<Effect>,
-    ) {
+    fn hold_reply(&mut self, to: SocketAddr, reply: Unsynced<Founding>, out: &mut Vec<Effect>) {
         let GenesisOptions { cluster_name, seeds, .. } = self.options.clone();
         let (from, kept_seeds) = (self.me(), seeds.clone());
         let wrap = |reply| {

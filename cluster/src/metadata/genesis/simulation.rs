@@ -3,11 +3,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use tholos_storage::planted::{Planted, plant};
+use uuid::Uuid;
+
 use super::*;
 use crate::metadata::record::{decode, encode};
 use crate::paxos::Ticket;
-use crate::planted::{Planted, plant};
-use crate::testing::{Chance, description};
+use crate::random::SplitMix64;
+use crate::testing::description;
 
 #[derive(Default)]
 struct Machine {
@@ -21,7 +24,7 @@ struct Machine {
 }
 
 struct World {
-    chance: Chance,
+    chance: SplitMix64,
     now: i64,
     /// Microseconds that a step takes at most: the more, the slower are network and disks beside the nodes' patience.
     pace: u64,
@@ -44,7 +47,7 @@ fn options(number: u16, seeds: u16) -> GenesisOptions {
 
 impl World {
     fn new(seed: u64) -> World {
-        let mut chance = Chance(seed);
+        let mut chance = SplitMix64::new(seed);
         let seeds = 1 + chance.below(5) as u16;
         let nodes = (1..=seeds + 1).map(|it| (description(it).address, Machine::default()));
         World {
