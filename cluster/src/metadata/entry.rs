@@ -18,8 +18,8 @@ use crate::ring::{RingError, Weight};
 pub enum Entry {
     /// The changes of one schema statement: all of them or none.
     Schema {
-        /// The epoch of the schema that the statement was planned for. On another one it could undo what it does not know of:
-        /// its changes are whole objects.
+        /// The epoch of the schema that the statement was planned for. On another one it could undo what it does not know
+        /// of: its changes are whole objects.
         base: u64,
         /// What changes.
         changes: Vec<SchemaChange>,

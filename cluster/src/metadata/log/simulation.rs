@@ -415,7 +415,7 @@ fn broken_rules_are_found() {
     ];
     for bug in bugs {
         plant(Some(bug));
-        let found = (0..1_000).find_map(|seed| history(seed).err().map(|what| (seed, what)));
+        let found = (0..3_000).find_map(|seed| history(seed).err().map(|what| (seed, what)));
         plant(None);
         println!("{bug:?}: {found:?}");
         assert!(found.is_some(), "{bug:?} is not found");
