@@ -13,7 +13,7 @@ pub const MAX_MEMBERS: usize = 7;
 /// survive no more failures. As many as possible: where all nodes are members, the side of a cut with most nodes decides.
 pub fn member_count(nodes: usize) -> usize {
     let bounded = nodes.clamp(1, MAX_MEMBERS);
-    bounded - usize::from(bounded % 2 == 0)
+    bounded - usize::from(bounded.is_multiple_of(2))
 }
 
 /// The members, with further ones until there are as many as the cluster should have. Who is one stays one. Each further

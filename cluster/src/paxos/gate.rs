@@ -11,8 +11,8 @@ pub type Ticket = u64;
 ///
 /// ```text
 /// persist() -> 1   hold(a)   persist() -> 2   hold(b)
-/// persisted(1)     next() -> a, then nothing
-/// persisted(2)     next() -> b
+/// persisted(1)     release() -> a, then nothing
+/// persisted(2)     release() -> b
 /// ```
 #[derive(Clone, Debug)]
 pub struct Gate<T> {
@@ -45,7 +45,7 @@ impl<T> Gate<T> {
     }
 
     /// The next of what may go.
-    pub fn next(&mut self) -> Option<T> {
+    pub fn release(&mut self) -> Option<T> {
         let may_go = self.held.front().is_some_and(|(ticket, _)| *ticket <= self.durable);
         if may_go { self.held.pop_front().map(|(_, what)| what) } else { None }
     }

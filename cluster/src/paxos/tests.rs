@@ -75,7 +75,7 @@ impl World {
     }
 
     fn send(&mut self, from: Node) {
-        while let Some((to, message)) = self.nodes[from].gate.next() {
+        while let Some((to, message)) = self.nodes[from].gate.release() {
             self.network.push((from, to, message));
         }
     }
@@ -195,10 +195,10 @@ fn answer(acceptor: &mut Acceptor<Value>, request: Request<Value>) -> (Option<Re
     let mut gate = Gate::new();
     let persist = acceptor.on(request).hold(&mut gate, |reply| reply);
     if let Some((ticket, _)) = &persist {
-        assert_eq!(gate.next(), None, "before it is durable");
+        assert_eq!(gate.release(), None, "before it is durable");
         gate.persisted(*ticket);
     }
-    (gate.next(), persist.is_some())
+    (gate.release(), persist.is_some())
 }
 
 #[test]

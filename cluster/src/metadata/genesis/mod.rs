@@ -146,7 +146,7 @@ impl Genesis {
             Input::Persisted(ticket) => self.gate.persisted(ticket),
             Input::Tick => self.on_tick(now, bits, out),
         }
-        while let Some(effect) = self.gate.next() {
+        while let Some(effect) = self.gate.release() {
             match effect {
                 Effect::Send(to, message) if to == self.me() => {
                     self.on_message(now, bits, message, out);

@@ -194,7 +194,7 @@ impl MetadataLog {
         // What is released may be for this node itself, and lead to more.
         loop {
             self.propose_next(now, out);
-            let Some(held) = self.gate.next() else { break };
+            let Some(held) = self.gate.release() else { break };
             match held {
                 Held::Send(to, message) if to == self.me => {
                     self.on_message(now, bits, to, message, out);
