@@ -99,7 +99,7 @@ pub fn required(level: Consistency, placement: &Placement) -> u32 {
         Consistency::LocalQuorum | Consistency::LocalSerial => quorum(local_factor(placement)),
         Consistency::EachQuorum if placement.counts_by_data_center() => {
             let named = placement.data_centers().iter().filter(|dc| dc.factor > 0);
-            named.map(|dc| quorum(dc.factor)).sum::<u32>().max(1)
+            named.fold(0_u32, |sum, dc| sum.saturating_add(quorum(dc.factor))).max(1)
         }
         Consistency::EachQuorum => quorum(all),
     }

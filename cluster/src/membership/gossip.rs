@@ -295,7 +295,7 @@ mod tests {
         let news = (1..NODES).filter_map(|number| late.news_for(&digest(number, 0)));
         a.apply(news.collect());
         // Every other one is known better here than there, the rest are known better there.
-        let generation = |number: usize| if number % 2 == 0 { 0 } else { u64::MAX };
+        let generation = |number: usize| if number.is_multiple_of(2) { 0 } else { u64::MAX };
         let digests = (1..NODES).map(|number| digest(number, generation(number))).collect();
         let ack = a.ack(digests, &mut SplitMix64::new(1));
         let mut bytes = Vec::new();
@@ -312,7 +312,7 @@ mod tests {
         let random = &mut SplitMix64::new(1);
         let (mut a, mut b) = (node(0, NODES), node(1, NODES));
         for number in 2..NODES {
-            let knows = if number % 2 == 0 { &mut a } else { &mut b };
+            let knows = if number.is_multiple_of(2) { &mut a } else { &mut b };
             knows.apply(node(number, NODES).news_for(&[knows.digest(host(number))]));
         }
         let mut rounds = 0;

@@ -136,7 +136,7 @@ impl World {
     fn crash(&mut self, at: Node) {
         let arrived = self.pick(self.nodes[at].writing.len() + 1);
         let node = &mut self.nodes[at];
-        let durable = node.writing.drain(..arrived).last();
+        let durable = node.writing.drain(..arrived).next_back();
         let durable = durable.map_or_else(|| node.durable.clone(), |(_, state)| state);
         *node = Machine::start(durable);
     }

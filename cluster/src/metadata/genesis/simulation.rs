@@ -67,7 +67,7 @@ impl World {
         let metadata_arrived = self.chance.percent(50);
         let Some(node) = self.nodes.get_mut(&at) else { return };
         if node.genesis.take().is_some() {
-            let kept = node.writing.drain(..).take(arrived).last().map(|(_, record)| record);
+            let kept = node.writing.drain(..).take(arrived).next_back().map(|(_, record)| record);
             node.kept = kept.or(node.kept.take());
             node.metadata =
                 node.metadata.take().or(node.formed.take().filter(|_| metadata_arrived));

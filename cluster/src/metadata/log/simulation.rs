@@ -223,7 +223,7 @@ impl World {
         let node = &mut self.nodes[at];
         let Some(log) = &node.log else { return Ok(()) };
         node.disk = log.checkpoint().to_vec();
-        let last = node.writing.drain(..).last();
+        let last = node.writing.drain(..).next_back();
         last.map_or(Ok(()), |(ticket, _)| self.input(at, Input::Persisted(ticket)))
     }
 
