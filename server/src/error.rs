@@ -12,7 +12,6 @@ use tholos_grammar::protocol::response::error::{
     ErrorKind, ErrorMessage, FailureReason, Failures, WriteType,
 };
 use tholos_grammar::span::Span;
-use tholos_grammar::token::Token;
 use tholos_parser::{Class, ParseError};
 use tholos_storage::StorageError;
 
@@ -72,10 +71,6 @@ pub enum QueryError {
     /// 0x1001: too much work; nothing was done.
     #[error("{0}")]
     Overloaded(String),
-    /// Nothing was done: the request is to be carried out elsewhere or later. Inside a request only: sessions make it a
-    /// step of its own, and no client sees it.
-    #[error("{}", .0.refusal())]
-    PutOff(PutOff),
     /// 0x1003: TRUNCATE failed.
     #[error("{0}")]
     Truncate(String),
@@ -121,51 +116,6 @@ pub enum QueryError {
     Internal(String),
 }
 
-/// Why a request, of which nothing was done, is to be carried out elsewhere or later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PutOff {
-    /// It has to wait for the disk.
-    Disk,
-    /// It is too long for a thread that serves connections.
-    Long,
-    /// Memory is full of what is to be flushed.
-    NoRoom,
-    /// There is no memory for it unpacked, or for its answer, beside others of its client.
-    NoMemory,
-    /// Another request has a lock that it needs.
-    Locked(Token),
-}
-
-impl PutOff {
-    /// What a client is told whose request was put off for as long as it may take.
-    pub fn refusal(self) -> &'static str {
-        match self {
-            PutOff::Disk | PutOff::Long => {
-                "no thread was free for the request within the time it may take: nothing was done; send less at a time"
-            }
-            PutOff::NoRoom => {
-                "flushes do not keep up with writes, and there was no room within the time the request may take: nothing was written; slow down and send it again"
-            }
-            PutOff::NoMemory => {
-                "there is no memory for this request and its answer now (memory.requests_mib): nothing was done; read in pages, send less at a time, or try again later"
-            }
-            PutOff::Locked(_) => {
-                "other requests changed the same partition for as long as the request may take: nothing was written; send fewer changes of one partition at a time"
-            }
-        }
-    }
-}
-
-impl From<StorageError> for QueryError {
-    fn from(error: StorageError) -> Self {
-        match error {
-            StorageError::WouldWait { .. } => QueryError::PutOff(PutOff::Disk),
-            StorageError::WouldTakeLong => QueryError::PutOff(PutOff::Long),
-            error => QueryError::Storage(error),
-        }
-    }
-}
-
 impl QueryError {
     /// Shorthand for [`QueryError::Invalid`].
     pub fn invalid(message: impl Into<String>) -> Self {
@@ -177,7 +127,6 @@ impl QueryError {
     pub fn at(self, at: Span) -> Self {
         match self {
             located @ QueryError::Located { .. } => located,
-            put_off @ QueryError::PutOff(_) => put_off,
             error if at.is_empty() => error,
             error => QueryError::Located { at, error: Box::new(error) },
         }
@@ -248,15 +197,6 @@ impl QueryError {
         };
         QueryError::Replicas { error, advice, refusals }
     }
-
-    /// The error of a request that can't be done all over elsewhere any more.
-    #[must_use]
-    pub(crate) fn of_resumed(self) -> QueryError {
-        match self {
-            QueryError::PutOff(why) => QueryError::Overloaded(why.refusal().to_string()),
-            error => error,
-        }
-    }
 }
 
 /// What was being done when an error came up: some error codes tell reads and writes apart.
@@ -297,7 +237,7 @@ impl QueryError {
             QueryError::Replicas { error, refusals, .. } => {
                 return ErrorMessage::new(replicas_kind(error, refusals, write), self.to_string());
             }
-            QueryError::Overloaded(_) | QueryError::PutOff(_) => ErrorKind::Overloaded,
+            QueryError::Overloaded(_) => ErrorKind::Overloaded,
             QueryError::Truncate(_) => ErrorKind::Truncate,
             QueryError::ReadTimeout(_) => {
                 ErrorKind::ReadTimeout { consistency, received, required, data_present: false }
@@ -337,9 +277,7 @@ impl QueryError {
             | QueryError::Unprepared { .. }
             | QueryError::Function { .. }
             | QueryError::Protocol(_) => Outcome::ClientError,
-            QueryError::Unavailable { .. } | QueryError::Overloaded(_) | QueryError::PutOff(_) => {
-                Outcome::Unavailable
-            }
+            QueryError::Unavailable { .. } | QueryError::Overloaded(_) => Outcome::Unavailable,
             QueryError::ReadTimeout(_)
             | QueryError::WriteTimeout(_)
             | QueryError::Replicas { error: RequestError::Timeout { .. }, .. } => Outcome::Timeout,

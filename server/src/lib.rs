@@ -5,7 +5,8 @@
 //! - [`query`]: bind and plan, pure functions over a catalogue; only executing touches storage.
 //! - [`execute`]: the context of one request, and the way from a plan to whoever has the keys; [`network`]: the way to
 //!   other nodes; [`work`]: what waits.
-//! - [`error`]: what a statement can fail with, mapped once to the protocol's error codes.
+//! - [`error`]: what a statement can fail with, mapped once to the protocol's error codes; [`halt`]: and why else it may
+//!   have no result yet.
 //! - [`system`]: the system keyspaces, made up at each read.
 //! - [`peers`]: connections to other nodes.
 
@@ -20,6 +21,7 @@ mod descriptors;
 pub mod error;
 pub mod events;
 pub mod execute;
+pub mod halt;
 pub mod identity;
 mod load;
 pub mod metrics;

@@ -34,6 +34,7 @@ use crate::execute::select::fetched::Fetched;
 use crate::execute::select::{PageBudget, Round, select_within};
 use crate::execute::tombstones::TombstoneRead;
 use crate::execute::{ExecuteContext, RequestWatch, modify};
+use crate::halt::Halt;
 use crate::network::{Alone, Network};
 use crate::query::catalogue::Catalogue;
 use crate::query::context::PlanContext;
@@ -204,12 +205,14 @@ impl Bench {
             Plan::Modify(plan) => {
                 return self
                     .with(&[], None, None, |cx| modify::modify(cx, plan, None))
-                    .map(is_written);
+                    .map(is_written)
+                    .map_err(Halt::refused);
             }
             Plan::Batch(plan) => {
                 return self
                     .with(&[], None, None, |cx| modify::batch(cx, plan, None))
-                    .map(is_written);
+                    .map(is_written)
+                    .map_err(Halt::refused);
             }
             other => panic!("not for tests: {other:?}"),
         };
@@ -282,7 +285,9 @@ impl Bench {
         Self::shown(planned, |plan, out, writer| {
             self.with(values, page_size, paging_state, |cx| {
                 let (nothing, level) = (Fetched::new(0), Consistency::One);
-                match select_within(cx, plan, level, budget, (&nothing, None), out, writer)? {
+                let nothing = (&nothing, None);
+                let round = select_within(cx, plan, level, budget, nothing, out, writer);
+                match round.map_err(Halt::refused)? {
                     Round::Done(state) => Ok(state),
                     Round::Needs(commands, _) => panic!("{commands:?}"),
                 }

@@ -15,6 +15,7 @@ use tholos_grammar::name::Name;
 use tholos_grammar::types::CqlType;
 use tholos_grammar::value::Value;
 use tholos_server::error::QueryError;
+use tholos_server::halt::Halt;
 use tholos_server::query::batch;
 use tholos_server::query::catalogue::Catalogue;
 use tholos_server::query::context::PlanContext;
@@ -134,11 +135,14 @@ impl Fixture {
         let made: Vec<Mutation> = match plan {
             Plan::Modify(plan) => {
                 let request = WriteRequest { values: &[], call, timestamp: TIME.micros };
-                mutations(plan, request, &mut ListPaths::default(), &Nothing)?.into_vec()
+                let made = mutations(plan, request, &mut ListPaths::default(), &Nothing);
+                made.map_err(Halt::refused)?.into_vec()
             }
             Plan::Batch(plan) => {
-                let timestamp = plan.timestamp(&[], call)?.unwrap_or(TIME.micros);
-                batch::merged(&batch::items(plan, &[]), call, timestamp, &Nothing)?
+                let timestamp = plan.timestamp(&[], call).map_err(Halt::refused)?;
+                let timestamp = timestamp.unwrap_or(TIME.micros);
+                batch::merged(&batch::items(plan, &[]), call, timestamp, &Nothing)
+                    .map_err(Halt::refused)?
             }
             _ => return Err("this writes nothing".into()),
         };

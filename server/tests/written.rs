@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use tholos_grammar::types::{CqlType, Native};
 use tholos_grammar::value::Value;
 use tholos_server::error::QueryError;
+use tholos_server::halt::Halt;
 use tholos_server::query::catalogue::Catalogue;
 use tholos_server::query::context::PlanContext;
 use tholos_server::query::ddl::{self, DdlContext};
@@ -264,7 +265,8 @@ fn written(write: &Write, catalogue: &Catalogue) -> Result<Option<Row>, Box<dyn 
         .collect();
     let call = CallContext { time: TIME, random: &NoBits, timestamps: &TimestampWatch::default() };
     let request = WriteRequest { values: &values, call, timestamp: TIME.micros };
-    let made = mutations(&plan, request, &mut ListPaths::default(), &Nothing)?;
+    let made = mutations(&plan, request, &mut ListPaths::default(), &Nothing);
+    let made = made.map_err(Halt::refused)?;
     match made.as_slice() {
         [] => Ok(None),
         [one] => match one.updates.as_slice() {

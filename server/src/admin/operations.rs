@@ -140,7 +140,7 @@ async fn remove(
     headers: HeaderMap,
 ) -> Response {
     run(&admin, &headers, move |node| {
-        node.engine().delete_snapshot(&name)?;
+        node.engine().delete_snapshot(&name).map_err(QueryError::Storage)?;
         Ok(Json::Null)
     })
     .await
@@ -163,7 +163,7 @@ async fn verify(State(admin): State<Arc<Admin>>, headers: HeaderMap, body: Bytes
             match node.engine().verify_file(table, number) {
                 Ok(found) => damaged += found.map_or(0, |found| found.len()),
                 Err(StorageError::UnknownTable(_)) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(QueryError::Storage(error)),
             }
         }
         Ok(json!({ "damaged": damaged }))
@@ -173,7 +173,7 @@ async fn verify(State(admin): State<Arc<Admin>>, headers: HeaderMap, body: Bytes
 
 /// The snapshots of a node.
 pub(crate) fn snapshots(node: &Node) -> Result<Json, QueryError> {
-    let snapshots = node.engine().snapshots()?.into_iter();
+    let snapshots = node.engine().snapshots().map_err(QueryError::Storage)?.into_iter();
     Ok(snapshots
         .map(|(name, snapshot)| match snapshot {
             Ok(snapshot) => snapshot_json(&snapshot),

@@ -22,7 +22,8 @@ use tholos_grammar::protocol::response::supported::Supported;
 use uuid::Uuid;
 
 use super::Connection;
-use crate::error::{PutOff, QueryError};
+use crate::error::QueryError;
+use crate::halt::PutOff;
 use crate::metrics::{Outcome, RequestKind};
 use crate::node::{Client, Node, Traced};
 use crate::session::Session;

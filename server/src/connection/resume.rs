@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::Connection;
 use super::elsewhere::is_heavy;
 use super::reading::TURN_TIME;
-use crate::error::{PutOff, QueryError};
+use crate::error::QueryError;
+use crate::halt::PutOff;
 use crate::metrics::RequestKind;
 use crate::session::Session;
 use crate::session::step::{Continuation, Failure, Operation, Outcome};
@@ -57,7 +58,7 @@ impl Connection {
             let Poll::Ready(durable) = self.node.engine().poll_durable(position, cx) else { break };
             released = true;
             if let Some(held) = self.work.durable.pop() {
-                self.resume(held, durable.map(|()| Outcome::Written).map_err(QueryError::from));
+                self.resume(held, durable.map(|()| Outcome::Written).map_err(QueryError::Storage));
             }
         }
         released
@@ -139,8 +140,7 @@ impl Connection {
 
     fn refuse_put_off(&mut self, why: PutOff, kind: RequestKind, request: &Deferred) {
         let Some(version) = self.session.as_ref().map(Session::version) else { return };
-        let error = QueryError::Overloaded(why.refusal().to_string());
-        let failure = Failure { kind, ..Failure::other(error) };
+        let failure = Failure { kind, ..Failure::other(why.refused()) };
         let (stream, started) = (request.header.stream, request.started);
         self.fail(version, stream, &Extras::default(), &failure, started);
     }

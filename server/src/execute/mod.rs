@@ -38,6 +38,7 @@ use crate::config::BatchLimits;
 use crate::error::QueryError;
 use crate::execute::locks::PartitionLocks;
 use crate::execute::tombstones::TombstoneRead;
+use crate::halt::Halt;
 use crate::network::Network;
 use crate::query::catalogue::Catalogue;
 use crate::query::functions::{CallContext, Random};
@@ -116,7 +117,7 @@ impl<'a> ExecuteContext<'a> {
     ///
     /// # Errors
     /// Storage's; nothing was written.
-    pub fn write(&self, mutation: &Mutation) -> Result<LogPosition, QueryError> {
+    pub fn write(&self, mutation: &Mutation) -> Result<LogPosition, Halt> {
         Ok(self.engine.apply(mutation)?)
     }
 
@@ -130,7 +131,7 @@ impl<'a> ExecuteContext<'a> {
         token: Token,
         level: Consistency,
         row: RowKey<'_>,
-    ) -> Result<Found, QueryError> {
+    ) -> Result<Found, Halt> {
         if self.read_path(keyspace, Some(token), level)? == Path::Replicas {
             return Ok(Found::Unknown);
         }
@@ -154,7 +155,7 @@ impl<'a> ExecuteContext<'a> {
         token: Option<Token>,
         level: Consistency,
         range: KeyRange<'_>,
-    ) -> Result<Option<LiveRows>, QueryError> {
+    ) -> Result<Option<LiveRows>, Halt> {
         if self.read_path(keyspace, token, level)? == Path::Replicas {
             return Ok(None);
         }

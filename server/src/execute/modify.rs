@@ -32,10 +32,11 @@ use tholos_storage::model::{Seconds, Timestamp};
 use tholos_storage::read::run::MergedRun;
 use tholos_storage::schema::{Table, TableId};
 
-use crate::error::{PutOff, QueryError};
+use crate::error::QueryError;
 use crate::execute::locks::PartitionGuard;
 use crate::execute::select::FETCH_BYTES;
 use crate::execute::{ExecuteContext, Found, RowKey};
+use crate::halt::{Halt, PutOff};
 use crate::query::batch::{self, BatchItem, BatchPlan};
 use crate::query::modify::ModifyPlan;
 use crate::query::modify::elements::{ListPaths, unreadable};
@@ -96,7 +97,7 @@ pub fn modify(
     cx: &ExecuteContext<'_>,
     plan: &ModifyPlan,
     held: Option<Held>,
-) -> Result<Modified, QueryError> {
+) -> Result<Modified, Halt> {
     let timestamp = default_timestamp(cx)?;
     let consistency = plan.attributes.consistency.unwrap_or(cx.options.consistency);
     let item = BatchItem { plan, values: cx.values };
@@ -118,7 +119,7 @@ pub fn batch(
     cx: &ExecuteContext<'_>,
     plan: &BatchPlan,
     held: Option<Held>,
-) -> Result<Modified, QueryError> {
+) -> Result<Modified, Halt> {
     let timestamp = match plan.timestamp(cx.values, cx.call())? {
         Some(timestamp) => timestamp,
         None => default_timestamp(cx)?,
@@ -137,7 +138,7 @@ pub fn batch_of(
     kind: BatchKind,
     items: &[BatchItem<'_>],
     held: Option<Held>,
-) -> Result<Modified, QueryError> {
+) -> Result<Modified, Halt> {
     batch::check_kind(kind, items.iter().map(|item| item.plan))?;
     write_batch(cx, kind, items, default_timestamp(cx)?, cx.options.consistency, held)
 }
@@ -150,7 +151,7 @@ fn write_batch(
     timestamp: Timestamp,
     consistency: Consistency,
     held: Option<Held>,
-) -> Result<Modified, QueryError> {
+) -> Result<Modified, Halt> {
     let (held, wanted) = read_needed(cx, items, consistency, held)?;
     if !wanted.is_empty() {
         return Ok(Modified::Needs(wanted, held));
@@ -172,7 +173,7 @@ fn write<'k>(
     cx: &ExecuteContext<'_>,
     consistency: Consistency,
     mutations: impl Iterator<Item = (Mutation, &'k Name)>,
-) -> Result<Written, QueryError> {
+) -> Result<Written, Halt> {
     let mut own = SmallVec::<[Mutation; 1]>::new();
     let mut others = Groups::default();
     for (mutation, keyspace) in mutations {
@@ -236,7 +237,7 @@ fn needed_by<'i>(
     cx: &ExecuteContext<'_>,
     items: &[BatchItem<'i>],
     consistency: Consistency,
-) -> Result<Vec<(&'i Table, NeededRow)>, QueryError> {
+) -> Result<Vec<(&'i Table, NeededRow)>, Halt> {
     let mut all = Vec::new();
     for item in items {
         let rows = needed(item.plan, item.values, cx.call())?;
@@ -275,14 +276,14 @@ fn check_counters(
 fn lock(
     cx: &ExecuteContext<'_>,
     needed: &[(&Table, NeededRow)],
-) -> Result<Option<PartitionGuard>, QueryError> {
+) -> Result<Option<PartitionGuard>, Halt> {
     if needed.is_empty() {
         return Ok(None);
     }
     let token = |(_, row): &(&Table, NeededRow)| Token(token_of(&row.partition));
     let tokens: SmallVec<[Token; 4]> = needed.iter().map(token).collect();
     let locked = cx.locks.try_lock(&tokens);
-    locked.map(Some).map_err(|token| QueryError::PutOff(PutOff::Locked(token)))
+    locked.map(Some).map_err(|token| PutOff::Locked(token).into())
 }
 
 /// What the statements of a request must know, by table and full key.
@@ -296,7 +297,7 @@ fn read_needed(
     items: &[BatchItem<'_>],
     consistency: Consistency,
     held: Option<Held>,
-) -> Result<(Held, Vec<Wanted>), QueryError> {
+) -> Result<(Held, Vec<Wanted>), Halt> {
     let needed = needed_by(cx, items, consistency)?;
     let mut held = match held {
         Some(held) => held,
@@ -355,12 +356,7 @@ impl Held {
     ///
     /// # Errors
     /// A row that does not decode.
-    pub fn take(
-        &mut self,
-        wanted: &Wanted,
-        runs: &[MergedRun],
-        now: Seconds,
-    ) -> Result<(), QueryError> {
+    pub fn take(&mut self, wanted: &Wanted, runs: &[MergedRun], now: Seconds) -> Result<(), Halt> {
         let Wanted { command, .. } = wanted;
         // One run for each of the first intervals.
         for (interval, run) in command.intervals.iter().zip(runs) {

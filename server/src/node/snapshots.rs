@@ -87,7 +87,7 @@ impl Node {
         if schema.keyspaces.is_empty() {
             return Err(QueryError::invalid(format!("there is no {} here", which.describe())));
         }
-        Ok(self.engine().snapshot(name.unwrap_or(&now), schema)?)
+        self.engine().snapshot(name.unwrap_or(&now), schema).map_err(QueryError::Storage)
     }
 
     /// Empties a table, after a snapshot of it if those are taken.
@@ -102,7 +102,7 @@ impl Node {
         let metadata = self.metadata.load_full();
         let kept = self.keep(&metadata.catalogue.schema, "truncated", table);
         let kept = kept.map_err(QueryError::Truncate)?;
-        self.engine().truncate(table.id)?;
+        self.engine().truncate(table.id).map_err(QueryError::Storage)?;
         Ok(kept)
     }
 
@@ -187,11 +187,12 @@ impl Node {
     /// The directory is no whole snapshot, or a table of another shape is in the way: nothing was changed. After errors
     /// of the disk some tables may be back already; the restore can be repeated.
     pub fn restore(&self, dir: &Path, which: Which<'_>) -> Result<Vec<Restored>, QueryError> {
-        let snapshot = snapshot::read(&*self.fs, dir)?;
+        let snapshot = snapshot::read(&*self.fs, dir).map_err(QueryError::Storage)?;
         let mut chosen = Vec::new();
         for table in snapshot.tables.iter().filter(|table| which.has(&table.keyspace, &table.name))
         {
-            chosen.push((table, snapshot::table_files(&*self.fs, dir, table)?));
+            let files = snapshot::table_files(&*self.fs, dir, table);
+            chosen.push((table, files.map_err(QueryError::Storage)?));
         }
         if chosen.is_empty() {
             let what = which.describe();
@@ -227,7 +228,7 @@ impl Node {
             self.metadata().catalogue.table(&table.keyspace, &table.name).map(|table| table.id);
         let gone = || QueryError::invalid(format!("{name} was dropped while it was restored"));
         let id = here.ok_or_else(gone)?;
-        let files = self.engine().ingest(id, files)?;
+        let files = self.engine().ingest(id, files).map_err(QueryError::Storage)?;
         let created = created.iter().any(|created| created.id == id);
         Ok(Restored { table: name, files, created })
     }

@@ -18,6 +18,7 @@ use tholos_storage::model::row::RowBuilder;
 use tholos_storage::schema::{Table, TableId};
 
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::column::ColumnSpec;
 use crate::query::expression::Binder;
 use crate::query::functions::CallContext;
@@ -131,7 +132,7 @@ impl BatchPlan {
         &self,
         values: &[Bound<'_>],
         call: CallContext<'_>,
-    ) -> Result<Option<Timestamp>, QueryError> {
+    ) -> Result<Option<Timestamp>, Halt> {
         self.attributes.check_timeout(values, call)?;
         self.attributes.timestamp(values, call)
     }
@@ -149,7 +150,7 @@ pub fn merged(
     call: CallContext<'_>,
     timestamp: Timestamp,
     existing: &dyn Existing,
-) -> Result<Vec<Mutation>, QueryError> {
+) -> Result<Vec<Mutation>, Halt> {
     let mut all: Vec<Mutation> = Vec::with_capacity(items.len());
     let mut paths = ListPaths::default();
     let mut counted = Counted { existing, rows: BTreeMap::new() };

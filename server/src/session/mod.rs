@@ -35,11 +35,13 @@ use self::bind::bind_values;
 use self::statement::{BatchRun, Done, Ran, Run};
 use self::step::{
     Answer, Continuation, Failure, Operation, Outcome, ReadOperation, Step, Steps, WriteOperation,
+    halted,
 };
 use self::suspended::{OwnedRequest, Suspended};
 use crate::budget::Credit;
 use crate::error::{Attempt, QueryError};
 use crate::execute::modify::Written;
+use crate::halt::Halt;
 use crate::metrics::RequestKind;
 use crate::node::{Metadata, Node};
 use crate::prepared::{Prepared, Ready, Standing, StatementId, wire};
@@ -164,7 +166,7 @@ impl Session {
         let deadline = Some(self.node.deadline(started));
         let ready = match Ready::plan(query.text, keyspace, &metadata.catalogue, deadline) {
             Ok(ready) => Arc::new(ready),
-            Err(error) => return Failure::other(error).step(),
+            Err(error) => return Err(Failure::other(error)),
         };
         let keyspace = keyspace.cloned();
         let version = self.version;
@@ -191,7 +193,7 @@ impl Session {
         let (prepared, ready) =
             match cache.prepare(prepare.text, keyspace, &metadata.catalogue, deadline) {
                 Ok(prepared) => prepared,
-                Err(error) => return Failure { kind, attempt, error }.step(),
+                Err(error) => return Err(Failure { kind, attempt, error }),
             };
         if prepared.changed_at() > self.began_at {
             if self.prepared_again.len() >= MAX_PREPARED_AGAIN {
@@ -260,7 +262,7 @@ impl Session {
         let kind = RequestKind::Batch;
         match self.run_batch(batch, attempt, started) {
             Ok(ran) => Ok(self.ran(ran, (kind, attempt), started, out)),
-            Err(error) => Failure { kind, attempt, error }.step(),
+            Err(halt) => halted(halt, kind, attempt),
         }
     }
 
@@ -328,9 +330,10 @@ impl Session {
         };
         match run(out) {
             Ok(ran) => Ok(self.ran(ran, (kind, attempt), started, out)),
-            Err(error) => {
+            Err(halt) => {
                 out.truncate(start);
-                Err(Failure { kind, attempt, error: error.of_resumed() })
+                // Other nodes did their part: it can't be done all over.
+                Err(Failure { kind, attempt, error: halt.refused() })
             }
         }
     }
@@ -338,7 +341,7 @@ impl Session {
     /// What a statement is to be answered with; nothing is in the buffer if it failed.
     fn answer(
         &mut self,
-        ran: Result<Ran, QueryError>,
+        ran: Result<Ran, Halt>,
         (kind, attempt): (RequestKind, Attempt),
         started: Instant,
         start: usize,
@@ -346,9 +349,9 @@ impl Session {
     ) -> Steps {
         match ran {
             Ok(ran) => Ok(self.ran(ran, (kind, attempt), started, out)),
-            Err(error) => {
+            Err(halt) => {
                 out.truncate(start);
-                Failure { kind, attempt, error }.step()
+                halted(halt, kind, attempt)
             }
         }
     }
@@ -398,7 +401,7 @@ impl Session {
         batch: &Batch<'_>,
         attempt: Attempt,
         started: Instant,
-    ) -> Result<Ran, QueryError> {
+    ) -> Result<Ran, Halt> {
         let metadata = self.node.metadata();
         let own = batch.keyspace.map(Name::exact);
         let keyspace = own.as_ref().or(self.keyspace.as_ref());

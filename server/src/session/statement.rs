@@ -25,11 +25,12 @@ use uuid::Uuid;
 use super::bind::bind_values;
 use super::suspended::{OwnedOptions, OwnedRequest, OwnedValues, RowsSoFar, Stage, Suspended};
 use crate::budget::Credit;
-use crate::error::{At, Attempt, PutOff, QueryError};
+use crate::error::{At, Attempt, QueryError};
 use crate::execute::modify::{Held, Modified, Wanted, Written};
 use crate::execute::select::fetched::Fetched;
 use crate::execute::select::{FETCH_BYTES, Round, select};
 use crate::execute::{self, ExecuteContext, RequestWatch};
+use crate::halt::{Halt, PutOff};
 use crate::metrics::RequestKind;
 use crate::node::{Altered, Metadata, Node};
 use crate::prepared::Ready;
@@ -52,7 +53,7 @@ pub(super) struct Run<'a> {
     ready: &'a Arc<Ready>,
     keyspace: Option<&'a Name>,
     started: Instant,
-    /// This thread may wait for the disk. If not, it serves other clients too: what would wait fails instead, before
+    /// This thread may wait for the disk. If not, it serves other clients too: what would wait is put off instead, before
     /// anything is done.
     pub(super) may_wait: bool,
     /// What the answer may take of memory is taken here as it grows.
@@ -141,25 +142,19 @@ impl<'a> Run<'a> {
         &self,
         parameters: &QueryParameters<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Ran, QueryError> {
+    ) -> Result<Ran, Halt> {
         match &self.ready.planned.plan {
             // These read all they need before they write anything, so that they can be done all over elsewhere.
             Plan::Select(_) | Plan::Modify(_) | Plan::Batch(_) if !self.may_wait => {
                 without_waiting(|| self.carry_out(parameters, out))
             }
             // These wait for the disk whatever it does.
-            Plan::Schema(_) | Plan::Truncate(_) if !self.may_wait => {
-                Err(QueryError::PutOff(PutOff::Disk))
-            }
+            Plan::Schema(_) | Plan::Truncate(_) if !self.may_wait => Err(PutOff::Disk.into()),
             _ => self.carry_out(parameters, out),
         }
     }
 
-    fn carry_out(
-        &self,
-        parameters: &QueryParameters<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<Ran, QueryError> {
+    fn carry_out(&self, parameters: &QueryParameters<'_>, out: &mut Vec<u8>) -> Result<Ran, Halt> {
         let planned = &self.ready.planned;
         let values = bind_values(parameters.values, &planned.markers)?;
         let options = RequestOptions {
@@ -183,7 +178,7 @@ impl<'a> Run<'a> {
         time: RequestTime,
         stage: Option<Stage>,
         out: &mut Vec<u8>,
-    ) -> Result<Ran, QueryError> {
+    ) -> Result<Ran, Halt> {
         let watch = RequestWatch { room: self.room.clone(), ..watch(self.node) };
         let cx = context(self.node, self.metadata, options, values, time, self.started, &watch);
         let done = match &self.ready.planned.plan {
@@ -218,7 +213,7 @@ impl<'a> Run<'a> {
         plan: &SelectPlan,
         stage: Option<Stage>,
         out: &mut Vec<u8>,
-    ) -> Result<Ran, QueryError> {
+    ) -> Result<Ran, Halt> {
         let consistency = cx.options.consistency;
         let Some(Stage::Rows(rows)) = stage else {
             let start = out.len();
@@ -400,13 +395,13 @@ impl BatchRun<'_> {
         options: &RequestOptions<'_>,
         time: RequestTime,
         stage: Option<Stage>,
-    ) -> Result<Ran, QueryError> {
+    ) -> Result<Ran, Halt> {
         let mut items = SmallVec::<[BatchItem<'_>; 8]>::with_capacity(statements.len());
         for (ready, values) in statements {
             let Plan::Modify(plan) = &ready.planned.plan else {
                 return Err(QueryError::invalid(
                     "a batch takes INSERT, UPDATE and DELETE only: send other statements by themselves",
-                ));
+                ).into());
             };
             items.push(BatchItem { plan, values: values.as_slice() });
         }
@@ -462,9 +457,9 @@ fn written_warnings(node: &Node, watch: &RequestWatch) -> Vec<String> {
 }
 
 /// Refuses a write as a whole, before anything of it is done, while memory is full. Its timestamp outlives a restart.
-fn admit(node: &Node, time: RequestTime) -> Result<(), QueryError> {
+fn admit(node: &Node, time: RequestTime) -> Result<(), Halt> {
     node.clock().cover(time.micros);
-    if node.engine().admits_writes() { Ok(()) } else { Err(QueryError::PutOff(PutOff::NoRoom)) }
+    if node.engine().admits_writes() { Ok(()) } else { Err(PutOff::NoRoom.into()) }
 }
 
 /// The time of a request that begins.

@@ -10,8 +10,9 @@ use tholos_grammar::protocol::response::error::ErrorMessage;
 use tholos_storage::commitlog::LogPosition;
 
 use super::suspended::Suspended;
-use crate::error::{Attempt, PutOff, QueryError};
+use crate::error::{Attempt, QueryError};
 use crate::execute::modify::{Replicated, Wanted};
+use crate::halt::{Halt, PutOff};
 use crate::metrics;
 use crate::metrics::RequestKind;
 
@@ -125,6 +126,14 @@ impl Continuation {
     }
 }
 
+/// The step of a request that has no result.
+pub(super) fn halted(halt: Halt, kind: RequestKind, attempt: Attempt) -> Steps {
+    match halt {
+        Halt::Failed(error) => Err(Failure { kind, attempt, error }),
+        Halt::PutOff(why) => Ok(Step::PutOff { why, kind }),
+    }
+}
+
 /// A request that failed.
 #[derive(Debug)]
 pub struct Failure {
@@ -137,14 +146,6 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The request's step: a failure, unless it was put off.
-    pub(super) fn step(self) -> Steps {
-        match self.error {
-            QueryError::PutOff(why) => Ok(Step::PutOff { why, kind: self.kind }),
-            _ => Err(self),
-        }
-    }
-
     /// Something that is neither a read nor a write of data failed.
     pub fn other(error: QueryError) -> Failure {
         Failure { kind: RequestKind::Other, attempt: Attempt::OTHER, error }

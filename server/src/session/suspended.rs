@@ -9,10 +9,11 @@ use tholos_grammar::consistency::Consistency;
 use tholos_grammar::name::Name;
 use tholos_grammar::protocol::response::rows_writer::RowsWriter;
 
-use crate::error::{Attempt, QueryError};
+use crate::error::Attempt;
 use crate::execute::modify::{Held, Wanted};
 use crate::execute::select::fetched::Fetched;
 use crate::execute::select::{SoFar, take_fetched};
+use crate::halt::Halt;
 use crate::metrics::RequestKind;
 use crate::node::Metadata;
 use crate::prepared::Ready;
@@ -89,7 +90,7 @@ impl Stage {
         reads: &[Wanted],
         came: Vec<Rows>,
         time: RequestTime,
-    ) -> Result<(), QueryError> {
+    ) -> Result<(), Halt> {
         match self {
             Stage::Rows(rows) => {
                 let runs = came.into_iter().flat_map(|rows| rows.runs);

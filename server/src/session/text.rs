@@ -60,7 +60,8 @@ impl Session {
         let started = self.node.clock().instant();
         let steps = match self.query(&query, started, &mut body) {
             Ok(Step::Wait(Operation::Durable(position), continuation)) => {
-                let durable = self.node.engine().wait_durable(position).map_err(QueryError::from);
+                let durable =
+                    self.node.engine().wait_durable(position).map_err(QueryError::Storage);
                 self.resume(continuation, durable.map(|()| Outcome::Written), &mut body)
             }
             steps => steps,
@@ -71,7 +72,7 @@ impl Session {
                 let what = format!("nobody is here to ask other nodes: {operation:?}");
                 return Err(QueryError::Internal(what));
             }
-            Step::PutOff { why, .. } => return Err(QueryError::PutOff(why)),
+            Step::PutOff { why, .. } => return Err(why.refused()),
         };
         let result = QueryResult::decode(&mut body.as_slice(), self.version)
             .map_err(|error| QueryError::Internal(format!("own answer not readable: {error}")))?;

@@ -24,8 +24,9 @@ use tholos_storage::memtable::Memtable;
 use tholos_storage::schema::Table;
 
 use self::info::SystemTables;
-use crate::error::{PutOff, QueryError};
+use crate::error::QueryError;
 use crate::execute::ExecuteContext;
+use crate::halt::{Halt, PutOff};
 use crate::query::catalogue::Catalogue;
 use crate::query::keys;
 
@@ -73,22 +74,22 @@ pub fn rows(
     table: &Table,
     cx: &ExecuteContext<'_>,
     wanted: &Wanted,
-) -> Result<Arc<Memtable>, QueryError> {
+) -> Result<Arc<Memtable>, Halt> {
     let keyspace = table.keyspace.as_str();
     if keyspace != definitions::SYSTEM_SCHEMA && keyspace != definitions::SYSTEM_VIRTUAL_SCHEMA {
-        return make(table, cx, wanted).map(Arc::new);
+        return Ok(Arc::new(make(table, cx, wanted)?));
     }
     if let Some(made) = cx.catalogue.rows_made(table.id) {
         return Ok(made);
     }
     if wanted.partitions.is_some() {
-        return make(table, cx, wanted).map(Arc::new);
+        return Ok(Arc::new(make(table, cx, wanted)?));
     }
     let tables = cx.catalogue.schema.keyspaces.values().map(|keyspace| keyspace.tables.size());
     if tables.sum::<usize>() > MANY_TABLES && !may_wait() {
-        return Err(QueryError::PutOff(PutOff::Long));
+        return Err(PutOff::Long.into());
     }
-    cx.catalogue.rows(table.id, || make(table, cx, wanted))
+    Ok(cx.catalogue.rows(table.id, || make(table, cx, wanted))?)
 }
 
 fn make(table: &Table, cx: &ExecuteContext<'_>, wanted: &Wanted) -> Result<Memtable, QueryError> {

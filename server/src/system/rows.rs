@@ -62,7 +62,7 @@ impl<'t> TableRows<'t> {
             Mutation { table: self.table.id, partition, updates: SmallVec::from_iter([update]) };
         match self.memtable.apply(&mutation, || Ok(())) {
             Ok(_) => Ok(()),
-            Err(NotApplied::Failed(error)) => Err(error.into()),
+            Err(NotApplied::Failed(error)) => Err(QueryError::Storage(error)),
             Err(NotApplied::Frozen) => Err(self.defect("its rows are frozen")),
         }
     }

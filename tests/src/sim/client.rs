@@ -13,7 +13,8 @@ use tholos_grammar::protocol::request::query::Query;
 use tholos_grammar::protocol::response::result::QueryResult;
 use tholos_grammar::protocol::values::ValueList;
 use tholos_server::clock::{ManualWall, Wall};
-use tholos_server::error::{PutOff, QueryError};
+use tholos_server::error::QueryError;
+use tholos_server::halt::{Halt, PutOff};
 use tholos_server::node::Node;
 use tholos_server::session::Session;
 use tholos_server::session::step::{Continuation, Operation, Outcome, Step, Steps};
@@ -105,7 +106,7 @@ impl Client {
     fn run(
         &mut self,
         request: impl Fn(&mut Session, &mut Vec<u8>) -> Steps,
-    ) -> Result<Answer, QueryError> {
+    ) -> Result<Answer, Halt> {
         let mut body = Vec::new();
         self.begin();
         let mut step = request(&mut self.session, &mut body);
@@ -115,15 +116,16 @@ impl Client {
             step = request(&mut self.session.twin(), &mut body);
         }
         match step.map_err(|failure| failure.error)? {
-            Step::Answer(_) => decode(&body, self.version),
+            Step::Answer(_) => Ok(decode(&body, self.version)?),
             Step::Wait(Operation::Durable(position), continuation) => {
                 self.waiting.push((position, continuation));
                 Ok(Answer::Written)
             }
             Step::Wait(operation, _) => {
-                Err(QueryError::Internal(format!("there is one node alone: {operation:?}")))
+                let what = format!("there is one node alone: {operation:?}");
+                Err(QueryError::Internal(what).into())
             }
-            Step::PutOff { why, .. } => Err(QueryError::PutOff(why)),
+            Step::PutOff { why, .. } => Err(why.into()),
         }
     }
 
@@ -160,7 +162,7 @@ impl Client {
         form: Form,
         asked: &Asked,
         age: u64,
-    ) -> Result<Answer, QueryError> {
+    ) -> Result<Answer, Halt> {
         let bound = text.bound();
         match form {
             Form::Plain => self.query(&text.plain, &ValueList::positional(), asked),
@@ -169,12 +171,7 @@ impl Client {
         }
     }
 
-    fn query(
-        &mut self,
-        text: &str,
-        values: &ValueList,
-        asked: &Asked,
-    ) -> Result<Answer, QueryError> {
+    fn query(&mut self, text: &str, values: &ValueList, asked: &Asked) -> Result<Answer, Halt> {
         let query = Query { text, parameters: parameters(values, asked) };
         self.run(|session, out| session.query(&query, session.node().clock().instant(), out))
     }
@@ -185,7 +182,7 @@ impl Client {
         values: &ValueList,
         asked: &Asked,
         age: u64,
-    ) -> Result<Answer, QueryError> {
+    ) -> Result<Answer, Halt> {
         loop {
             let prepared = self.prepare(text, age)?;
             let parameters = QueryParameters { skip_metadata: true, ..parameters(values, asked) };
@@ -194,7 +191,7 @@ impl Client {
             match self.run(|session, out| {
                 session.execute(&execute, session.node().clock().instant(), out)
             }) {
-                Err(QueryError::Unprepared { .. }) if prepared.age < age => {
+                Err(Halt::Failed(QueryError::Unprepared { .. })) if prepared.age < age => {
                     self.prepared.remove(text);
                 }
                 answer => return answer,
@@ -225,7 +222,7 @@ impl Client {
         statements: &[(Text, Form)],
         consistency: Consistency,
         age: u64,
-    ) -> Result<Answer, QueryError> {
+    ) -> Result<Answer, Halt> {
         let values: Vec<ValueList> = statements
             .iter()
             .map(|(text, form)| match form {
@@ -264,7 +261,7 @@ impl Client {
                 .run(|session, out| session.batch(&batch, session.node().clock().instant(), out));
             let is_old = ids.iter().flatten().any(|prepared| prepared.age < age);
             match outcome {
-                Err(QueryError::Unprepared { id }) if is_old => {
+                Err(Halt::Failed(QueryError::Unprepared { id })) if is_old => {
                     self.prepared.retain(|_, prepared| prepared.id != id);
                 }
                 outcome => return outcome,

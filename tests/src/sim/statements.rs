@@ -2,7 +2,8 @@
 
 use tholos_grammar::consistency::Consistency;
 use tholos_grammar::protocol::request::batch::BatchKind;
-use tholos_server::error::{PutOff, QueryError};
+use tholos_server::error::QueryError;
+use tholos_server::halt::{Halt, PutOff};
 
 use super::client::{Answer, Asked, Form, RowBytes};
 use super::generate;
@@ -46,12 +47,7 @@ impl World {
     }
 
     /// Sends one statement as it is. `Err` is what the node says, not a violation.
-    fn send(
-        &mut self,
-        text: &Text,
-        form: Form,
-        asked: &Asked,
-    ) -> (Result<Answer, QueryError>, Moment) {
+    fn send(&mut self, text: &Text, form: Form, asked: &Asked) -> (Result<Answer, Halt>, Moment) {
         let client = self.random.below(self.clients.len() as u64) as usize;
         let age = self.age;
         let cold = self.clients[client].cold;
@@ -90,7 +86,7 @@ impl World {
         &mut self,
         what: &str,
         consistency: Consistency,
-        answer: Result<Answer, QueryError>,
+        answer: Result<Answer, Halt>,
     ) -> Outcome<Option<bool>> {
         match answer {
             Ok(_) if consistency == Consistency::Two => {
@@ -98,20 +94,20 @@ impl World {
             }
             Ok(Answer::Rows(..)) => violation(format!("rows for {what}")),
             Ok(_) => Ok(Some(true)),
-            Err(QueryError::Unavailable { required: 2, alive: 1, .. })
+            Err(Halt::Failed(QueryError::Unavailable { required: 2, alive: 1, .. }))
                 if consistency == Consistency::Two =>
             {
                 Ok(Some(false))
             }
-            Err(QueryError::PutOff(PutOff::NoRoom)) => {
+            Err(Halt::PutOff(PutOff::NoRoom)) => {
                 self.faults += 1;
                 match self.background()? {
                     false if self.trouble.is_some() || self.is_halfway => Ok(Some(false)),
                     _ => Ok(None),
                 }
             }
-            Err(QueryError::Storage(_)) if self.trouble.is_some() => Ok(Some(false)),
-            Err(error) => violation(format!("{what}: {error}")),
+            Err(Halt::Failed(QueryError::Storage(_))) if self.trouble.is_some() => Ok(Some(false)),
+            Err(halt) => violation(format!("{what}: {}", halt.refused())),
         }
     }
 
@@ -120,7 +116,7 @@ impl World {
         what: &str,
         form: Form,
         level: Consistency,
-        answer: &Result<Answer, QueryError>,
+        answer: &Result<Answer, Halt>,
     ) {
         let answer = match answer {
             Ok(Answer::Written) => "written".to_string(),
@@ -129,7 +125,8 @@ impl World {
                 let more = if state.is_some() { " and more" } else { "" };
                 format!("{} rows{more} {}", rows.len(), show(rows))
             }
-            Err(error) => format!("refused: {error}"),
+            Err(Halt::Failed(error)) => format!("refused: {error}"),
+            Err(Halt::PutOff(why)) => format!("refused: {}", why.refused()),
         };
         self.note(format!("{form:?} {level} {what} => {answer}"));
     }
@@ -267,13 +264,13 @@ impl World {
             Ok(Answer::Rows(rows, state)) if consistency != Consistency::Two => {
                 Ok(Some(((rows, state), moment.now)))
             }
-            Err(QueryError::Unavailable { required: 2, alive: 1, .. })
+            Err(Halt::Failed(QueryError::Unavailable { required: 2, alive: 1, .. }))
                 if consistency == Consistency::Two =>
             {
                 Ok(None)
             }
-            Err(QueryError::Storage(_)) if self.trouble.is_some() => Ok(None),
-            Err(error) => violation(format!("{}: {error}", text.plain)),
+            Err(Halt::Failed(QueryError::Storage(_))) if self.trouble.is_some() => Ok(None),
+            Err(halt) => violation(format!("{}: {}", text.plain, halt.refused())),
             Ok(other) => violation(format!("{}: {other:?} at {consistency}", text.plain)),
         }
     }

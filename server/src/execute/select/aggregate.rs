@@ -8,6 +8,7 @@ use tholos_grammar::value::compare::compare;
 use super::project;
 use super::row::RowView;
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::expression::{Aggregate, AggregateFunction, Expr};
 use crate::query::functions::Sum;
 use crate::query::restriction::evaluate::Evaluator;
@@ -41,7 +42,7 @@ impl Gathered {
         aggregate: &Aggregate,
         row: &RowView<'_>,
         evaluator: Evaluator<'_>,
-    ) -> Result<(), QueryError> {
+    ) -> Result<(), Halt> {
         match (self, &aggregate.argument) {
             (Gathered::First(Some(_)), _) => Ok(()),
             (Gathered::First(first), Some(of)) => {
@@ -54,7 +55,7 @@ impl Gathered {
                 Ok(())
             }
             (gathered, Some(of)) => match project::evaluate(of, row, evaluator)? {
-                Some(value) => gathered.add_value(aggregate.function, value, of),
+                Some(value) => Ok(gathered.add_value(aggregate.function, value, of)?),
                 None => Ok(()),
             },
             (_, None) => Ok(()),

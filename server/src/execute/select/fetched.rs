@@ -20,8 +20,8 @@ use tholos_storage::model::read::KeyInterval;
 use tholos_storage::read::live::LiveRows;
 use tholos_storage::read::run::MergedRun;
 
-use crate::error::QueryError;
 use crate::execute::Found;
+use crate::halt::Halt;
 
 /// Runs are let go of when they take more than this, and each partition's more than one; what is still needed of them is
 /// fetched again.
@@ -84,7 +84,7 @@ impl Fetched {
         upper: &[u8],
         direction: Direction,
         now: Seconds,
-    ) -> Result<Option<LiveRows>, QueryError> {
+    ) -> Result<Option<LiveRows>, Halt> {
         let all = || self.runs.iter().rev();
         let before = |bound: &[u8]| {
             let end = (std::ops::Bound::Unbounded, std::ops::Bound::Included(bound));
@@ -107,7 +107,7 @@ impl Fetched {
     }
 
     /// The row, or static row, of a full key.
-    pub(super) fn row(&self, key: &[u8], now: Seconds) -> Result<Found, QueryError> {
+    pub(super) fn row(&self, key: &[u8], now: Seconds) -> Result<Found, Halt> {
         let before = (std::ops::Bound::Unbounded, std::ops::Bound::Included(key));
         let mut asked = self.runs.range::<[u8], _>(before).rev().take(RUNS_ASKED);
         match asked.find(|(_, run)| run.covers(key)) {

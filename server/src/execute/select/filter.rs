@@ -12,6 +12,7 @@ use tholos_grammar::value::compare::compare;
 
 use super::row::RowView;
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::restriction::evaluate::{Evaluator, Values};
 use crate::query::restriction::{Operator, Test};
 use crate::query::select::plan::{Filter, SelectPlan};
@@ -54,7 +55,7 @@ enum Known<'a> {
 pub(super) fn conditions<'a>(
     plan: &'a SelectPlan,
     evaluator: Evaluator<'a>,
-) -> Result<Vec<Condition<'a>>, QueryError> {
+) -> Result<Vec<Condition<'a>>, Halt> {
     plan.filters.iter().map(|filter| condition(filter, &plan.slots, evaluator)).collect()
 }
 
@@ -62,7 +63,7 @@ fn condition<'a>(
     filter: &'a Filter,
     slots: &'a [Slot],
     evaluator: Evaluator<'a>,
-) -> Result<Condition<'a>, QueryError> {
+) -> Result<Condition<'a>, Halt> {
     let slot = |at: usize| filter.slots.get(at).and_then(|slot| slots.get(*slot));
     let name = |at: usize| slot(at).map(|slot| slot.name.as_str()).unwrap_or_default();
     let width = filter.slots.len();

@@ -21,6 +21,7 @@ use super::source::RowSource;
 use super::walk::Walk;
 use crate::error::QueryError;
 use crate::execute::paging::PagingState;
+use crate::halt::Halt;
 use crate::query::intervals::Interval;
 use crate::query::keys;
 
@@ -69,7 +70,7 @@ impl Walk<'_, '_> {
         intervals: &[Interval],
         columns: usize,
         page: &mut Page<'_>,
-    ) -> Result<bool, QueryError> {
+    ) -> Result<bool, Halt> {
         let mut lanes = self.lanes(prefixes, intervals, columns, page)?;
         if !self.wants.borrow().is_empty() {
             page.resume_at(self.resume.clone());
@@ -116,7 +117,7 @@ impl Walk<'_, '_> {
         intervals: &[Interval],
         columns: usize,
         page: &mut Page<'_>,
-    ) -> Result<Vec<Lane>, QueryError> {
+    ) -> Result<Vec<Lane>, Halt> {
         let last = self.resumed_at(prefixes)?;
         let mut lanes = Vec::with_capacity(prefixes.len());
         for (place, prefix) in prefixes.iter().enumerate() {
@@ -220,7 +221,7 @@ impl Walk<'_, '_> {
         lane: &mut Lane,
         shown_first: bool,
         page: &Page<'_>,
-    ) -> Result<bool, QueryError> {
+    ) -> Result<bool, Halt> {
         if !self.shows_static_only() {
             return Ok(true);
         }
@@ -254,7 +255,7 @@ impl Walk<'_, '_> {
         prefix: &[u8],
         interval: Interval,
         page: &Page<'_>,
-    ) -> Result<Option<bool>, QueryError> {
+    ) -> Result<Option<bool>, Halt> {
         let mut behind = self.start_position().to_vec();
         while let Some((lower, upper)) = self.bounds(prefix, &interval, Some(&behind)) {
             let rows = self.source.scan_partition(prefix, &lower, &upper, self.direction())?;
@@ -273,12 +274,7 @@ impl Walk<'_, '_> {
     }
 
     /// Moves a lane to its next row, or to where the page has to end; says whether there is either.
-    fn advance(
-        &self,
-        lane: &mut Lane,
-        columns: usize,
-        page: &mut Page<'_>,
-    ) -> Result<bool, QueryError> {
+    fn advance(&self, lane: &mut Lane, columns: usize, page: &mut Page<'_>) -> Result<bool, Halt> {
         if !self.step_lane(lane, page)? {
             return Ok(false);
         }
@@ -288,7 +284,7 @@ impl Walk<'_, '_> {
         Ok(true)
     }
 
-    fn step_lane(&self, lane: &mut Lane, page: &mut Page<'_>) -> Result<bool, QueryError> {
+    fn step_lane(&self, lane: &mut Lane, page: &mut Page<'_>) -> Result<bool, Halt> {
         loop {
             if let Some(rows) = &mut lane.rows {
                 while self.step(rows, page)? {

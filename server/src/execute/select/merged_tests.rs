@@ -28,6 +28,7 @@ use super::fetched::Fetched;
 use super::model_tests::{Query, queries};
 use super::{PageBudget, Round, select_within, take_fetched};
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::plan::{Plan, Planned};
 use crate::query::select::plan::Across;
 use crate::testing::{Bench, Rows};
@@ -260,8 +261,8 @@ impl Replicas {
                 let round = self.coordinator.with(&[], page_size, state, |cx| {
                     let from = (&fetched, so_far.take());
                     select_within(cx, plan, Consistency::All, budget, from, out, writer)
-                })?;
-                match round {
+                });
+                match round.map_err(Halt::refused)? {
                     Round::Done(state) => return Ok(state),
                     Round::Needs(commands, rest) => {
                         assert!(!commands.is_empty());

@@ -57,6 +57,7 @@ use crate::error::QueryError;
 use crate::execute::paging::{PagingState, fingerprint};
 use crate::execute::tombstones::{TombstoneRead, partition_text};
 use crate::execute::{ExecuteContext, Found};
+use crate::halt::Halt;
 use crate::query::expression::{Evaluated, Expr};
 use crate::query::restriction::evaluate::Evaluator;
 use crate::query::restriction::keys::LongKeys;
@@ -113,7 +114,7 @@ pub fn select(
     (fetched, so_far): (&Fetched, Option<Box<SoFar>>),
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
-) -> Result<Round, QueryError> {
+) -> Result<Round, Halt> {
     select_within(cx, plan, consistency, PAGE_BUDGET, (fetched, so_far), out, writer)
 }
 
@@ -129,7 +130,7 @@ pub fn select_within(
     (fetched, so_far): (&Fetched, Option<Box<SoFar>>),
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
-) -> Result<Round, QueryError> {
+) -> Result<Round, Halt> {
     if plan.virtual_table {
         let memtable = crate::system::rows(&plan.table, cx, &wanted(cx, plan)?)?;
         let source = RowSource::Memory { memtable, now: cx.time.seconds };
@@ -146,7 +147,7 @@ pub fn select_within(
 }
 
 /// Which rows of a virtual table the statement reads at most.
-fn wanted(cx: &ExecuteContext<'_>, plan: &SelectPlan) -> Result<Wanted, QueryError> {
+fn wanted(cx: &ExecuteContext<'_>, plan: &SelectPlan) -> Result<Wanted, Halt> {
     let Access::Keys(keys) = &plan.access else { return Ok(Wanted::default()) };
     let evaluator = Evaluator { values: cx.values, context: cx.call() };
     let first_key = match (keys.columns.first(), plan.table.partition_key.first()) {
@@ -178,7 +179,7 @@ pub fn select_from(
     budget: PageBudget,
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
-) -> Result<Option<Vec<u8>>, QueryError> {
+) -> Result<Option<Vec<u8>>, Halt> {
     let source = RowSource::Memory { memtable: Arc::new(memtable), now: cx.time.seconds };
     run(cx, plan, &source, budget, out, writer)
 }
@@ -233,10 +234,12 @@ fn run(
     budget: PageBudget,
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
-) -> Result<Option<Vec<u8>>, QueryError> {
+) -> Result<Option<Vec<u8>>, Halt> {
     match run_from(cx, plan, source, None, budget, out, writer)? {
         Ran::Done(state) => Ok(state),
-        Ran::Wants(..) => Err(QueryError::Internal("what is here was to be fetched".to_string())),
+        Ran::Wants(..) => {
+            Err(QueryError::Internal("what is here was to be fetched".to_string()).into())
+        }
     }
 }
 
@@ -248,7 +251,7 @@ fn run_from(
     budget: PageBudget,
     out: &mut Vec<u8>,
     writer: &mut RowsWriter,
-) -> Result<Ran, QueryError> {
+) -> Result<Ran, Halt> {
     let evaluator = Evaluator { values: cx.values, context: cx.call() };
     let mut resume = match cx.options.paging_state {
         Some(bytes) => Some(PagingState::decode(bytes, fingerprint(plan, cx.values))?),
@@ -296,7 +299,7 @@ fn walk_rows(
     walk: &Walk<'_, '_>,
     evaluator: Evaluator<'_>,
     page: &mut Page<'_>,
-) -> Result<bool, QueryError> {
+) -> Result<bool, Halt> {
     let plan = walk.plan;
     match &plan.access {
         Access::Keys(keys) => {
@@ -325,7 +328,7 @@ fn walk_row(
     keys: &PartitionKeys,
     evaluator: Evaluator<'_>,
     page: &mut Page<'_>,
-) -> Result<Option<bool>, QueryError> {
+) -> Result<Option<bool>, Halt> {
     let plan = walk.plan;
     let shows_static =
         page.layout.needs_static() || !(plan.restricts_rows || plan.table.statics.is_empty());
@@ -361,7 +364,7 @@ fn limits(
     page: Option<u32>,
     one_row: bool,
     resume: Option<&PagingState>,
-) -> Result<Limits, QueryError> {
+) -> Result<Limits, Halt> {
     let total = limit(plan.limit.as_ref(), "LIMIT", evaluator)?;
     let per_partition = limit(plan.per_partition_limit.as_ref(), "PER PARTITION LIMIT", evaluator)?;
     // An aggregate over everything is one row whatever the limits are.
@@ -371,7 +374,7 @@ fn limits(
     if matches!(plan.across, Across::Merged(_)) && per_partition.is_some() && page.is_some() {
         return Err(QueryError::invalid(
             "Cannot page queries with ORDER BY, an IN restriction on the partition key and PER PARTITION LIMIT: leave one of them out, or disable paging for this query",
-        ));
+        ).into());
     }
     let total = match resume {
         Some(state) => state.remaining.or(total),
@@ -380,16 +383,12 @@ fn limits(
     Ok(Limits { page, total, per_partition })
 }
 
-fn limit(
-    expr: Option<&Expr>,
-    what: &str,
-    evaluator: Evaluator<'_>,
-) -> Result<Option<u32>, QueryError> {
+fn limit(expr: Option<&Expr>, what: &str, evaluator: Evaluator<'_>) -> Result<Option<u32>, Halt> {
     let Some(expr) = expr else { return Ok(None) };
     match expr.evaluate(evaluator.values, evaluator.context)? {
         Evaluated::Unset => Ok(None),
         Evaluated::Null => {
-            Err(QueryError::invalid(format!("{what} is null: bind a number above 0")))
+            Err(QueryError::invalid(format!("{what} is null: bind a number above 0")).into())
         }
         Evaluated::Bytes(bytes) => {
             let number = bytes.as_ref().try_into().map(i32::from_be_bytes).unwrap_or(0);
@@ -397,14 +396,15 @@ fn limit(
                 Ok(number) if number > 0 => Ok(Some(number)),
                 _ => Err(QueryError::invalid(format!(
                     "{what} must be strictly positive, not {number}"
-                ))),
+                ))
+                .into()),
             }
         }
     }
 }
 
 /// The time that USING TIMEOUT allows. It shortens what the node allows, and never lengthens it.
-fn span(expr: &Expr, evaluator: Evaluator<'_>) -> Result<Duration, QueryError> {
+fn span(expr: &Expr, evaluator: Evaluator<'_>) -> Result<Duration, Halt> {
     let bytes = evaluator.value(expr, "USING TIMEOUT")?;
     if let Ok(Value::Duration(span)) = Value::decode(&expr.cql_type, &bytes)
         && span.months == 0
@@ -419,5 +419,6 @@ fn span(expr: &Expr, evaluator: Evaluator<'_>) -> Result<Duration, QueryError> {
     }
     Err(QueryError::invalid(
         "USING TIMEOUT takes a positive duration without months, such as 500ms or 2s",
-    ))
+    )
+    .into())
 }

@@ -22,9 +22,10 @@ use super::row::{ClusteringValues, Layout, Partition, RowView};
 use super::sorted::SortedGroups;
 use crate::budget::Credit;
 use crate::clock::Deadline;
-use crate::error::{PutOff, QueryError};
+use crate::error::QueryError;
 use crate::execute::RequestWatch;
 use crate::execute::paging::{PagingState, fingerprint};
+use crate::halt::{Halt, PutOff};
 use crate::query::expression::{Aggregate, Expr, ExprKind};
 use crate::query::restriction::evaluate::Evaluator;
 use crate::query::select::plan::{Across, Projection, SelectPlan};
@@ -219,7 +220,7 @@ impl<'a> Page<'a> {
         partition: &Partition,
         position: &[u8],
         row: Option<RowRef<'_>>,
-    ) -> Result<Flow, QueryError> {
+    ) -> Result<Flow, Halt> {
         self.visited = self.visited.wrapping_add(1);
         if self.visited.is_multiple_of(ROWS_PER_LOOK_AT_CLOCK) {
             self.check_deadline()?;
@@ -238,7 +239,7 @@ impl<'a> Page<'a> {
         position: &[u8],
         clustering: &ClusteringValues,
         row: Option<RowRef<'_>>,
-    ) -> Result<Flow, QueryError> {
+    ) -> Result<Flow, Halt> {
         let plan = self.plan;
         let view = RowView::open(plan, &self.layout, partition, clustering, row, self.now)?;
         for condition in &self.conditions {
@@ -273,7 +274,7 @@ impl<'a> Page<'a> {
             }
             Projection::Aggregates { .. } => {}
         }
-        self.count_row(&partition.prefix, position)
+        Ok(self.count_row(&partition.prefix, position))
     }
 
     /// How far a walk that has come so far may go before the next look at the clock; nothing, if the page is to end here.
@@ -300,17 +301,13 @@ impl<'a> Page<'a> {
     ///
     /// # Errors
     /// [`PutOff::Long`] when this thread has to serve others.
-    pub(super) fn note_walk(
-        &mut self,
-        from: &ReadBudget,
-        to: &ReadBudget,
-    ) -> Result<(), QueryError> {
+    pub(super) fn note_walk(&mut self, from: &ReadBudget, to: &ReadBudget) -> Result<(), Halt> {
         let walked = &mut self.effort.walked;
         walked.entries += to.entries - from.entries;
         walked.tombstones += to.tombstones - from.tombstones;
         walked.bytes += to.bytes - from.bytes;
         if self.effort.inline && INLINE_BUDGET.is_spent(&self.effort.walked) {
-            return Err(QueryError::PutOff(PutOff::Long));
+            return Err(PutOff::Long.into());
         }
         Ok(())
     }
@@ -319,7 +316,7 @@ impl<'a> Page<'a> {
     ///
     /// # Errors
     /// [`PutOff::Long`] when this thread has to serve others; a timeout.
-    pub(super) fn note_lookup(&mut self) -> Result<(), QueryError> {
+    pub(super) fn note_lookup(&mut self) -> Result<(), Halt> {
         let before = self.effort.walked;
         let after = ReadBudget { entries: before.entries + 1, ..before };
         if after.entries.is_multiple_of(u64::from(ROWS_PER_LOOK_AT_CLOCK)) {
@@ -362,12 +359,12 @@ impl<'a> Page<'a> {
     }
 
     /// Sees to it that there is memory for what is written.
-    fn check_room(&mut self) -> Result<(), QueryError> {
+    fn check_room(&mut self) -> Result<(), Halt> {
         if self.out.len() <= self.room { Ok(()) } else { self.more_room() }
     }
 
     #[cold]
-    fn more_room(&mut self) -> Result<(), QueryError> {
+    fn more_room(&mut self) -> Result<(), Halt> {
         let length = self.out.len() - self.begins;
         if length > MOST_RESULT_BYTES {
             let table = &self.plan.table;
@@ -376,16 +373,16 @@ impl<'a> Page<'a> {
                 table.keyspace,
                 table.name,
                 MOST_RESULT_BYTES >> 20
-            )));
+            )).into());
         }
         if self.effort.inline {
-            return Err(QueryError::PutOff(PutOff::Long));
+            return Err(PutOff::Long.into());
         }
         let more = (self.out.len() - self.room).max(length / 4).max(ROOM_STEP);
         if let Some(credit) = &self.credit
             && !credit.lock().grow(more)
         {
-            return Err(QueryError::PutOff(PutOff::NoMemory));
+            return Err(PutOff::NoMemory.into());
         }
         if length > LARGE && self.out.capacity() < ROOM {
             self.out.reserve(ROOM - self.out.len());
@@ -395,20 +392,20 @@ impl<'a> Page<'a> {
     }
 
     /// Counts a row that was written, and says whether another may be.
-    fn count_row(&mut self, partition: &[u8], position: &[u8]) -> Result<Flow, QueryError> {
+    fn count_row(&mut self, partition: &[u8], position: &[u8]) -> Flow {
         self.writer.end_row();
         self.rows += 1;
         for left in [&mut self.limits.total, &mut self.left_in_partition].into_iter().flatten() {
             *left = left.saturating_sub(1);
         }
         if self.limits.total == Some(0) {
-            return Ok(Flow::Stop);
+            return Flow::Stop;
         }
         if self.limits.page.is_some_and(|page| self.rows >= page) {
             self.full = Some(self.state(partition, position, true, self.left_in_partition));
         }
         let partition_done = self.plan.distinct || self.left_in_partition == Some(0);
-        Ok(if partition_done { Flow::SkipPartition } else { Flow::Continue })
+        if partition_done { Flow::SkipPartition } else { Flow::Continue }
     }
 
     fn state(
@@ -440,7 +437,7 @@ impl<'a> Page<'a> {
         partition: &Partition,
         position: &[u8],
         first: &[u8],
-    ) -> Result<Flow, QueryError> {
+    ) -> Result<Flow, Halt> {
         let key = match &self.plan.group_by {
             Some(groups) => group_key(groups, view, self.evaluator)?,
             None => Vec::new(),
@@ -480,7 +477,7 @@ impl<'a> Page<'a> {
     }
 
     /// Writes the group that was gathered.
-    fn end_group(&mut self) -> Result<Flow, QueryError> {
+    fn end_group(&mut self) -> Result<Flow, Halt> {
         let Some(group) = self.group.take() else { return Ok(Flow::Continue) };
         let Projection::Aggregates { aggregates, items } = &self.plan.projection else {
             return Ok(Flow::Continue);
@@ -517,7 +514,7 @@ impl<'a> Page<'a> {
     }
 
     /// Ends the page after the last row; `stopped` says that there may be more rows, which are not wanted here.
-    pub(super) fn finish(mut self, stopped: bool) -> Result<Option<PagingState>, QueryError> {
+    pub(super) fn finish(mut self, stopped: bool) -> Result<Option<PagingState>, Halt> {
         if let Projection::Aggregates { aggregates, .. } = &self.plan.projection
             && !stopped
         {
@@ -543,7 +540,7 @@ impl<'a> Page<'a> {
     }
 
     /// Puts groups that were written as they ended in order, and leaves out those beyond the limit.
-    fn write_sorted(&mut self, sorted: SortedGroups) -> Result<(), QueryError> {
+    fn write_sorted(&mut self, sorted: SortedGroups) -> Result<(), Halt> {
         let unsorted = self.begins..self.out.len();
         for group in sorted.in_order(self.plan.direction, self.limits.total) {
             self.out.extend_from_within(group);
@@ -563,7 +560,7 @@ fn group_key<'x, 'r: 'x>(
     groups: &'x [Expr],
     view: &RowView<'r>,
     evaluator: Evaluator<'x>,
-) -> Result<Vec<u8>, QueryError> {
+) -> Result<Vec<u8>, Halt> {
     let mut key = Vec::new();
     for group in groups {
         let value = match group.kind {

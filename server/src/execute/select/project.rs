@@ -9,6 +9,7 @@ use tholos_storage::model::row::CellRef;
 
 use super::row::RowView;
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::expression::row::{Cells, Row};
 use crate::query::expression::{CellFact, Evaluated, Expr};
 use crate::query::restriction::evaluate::Evaluator;
@@ -18,12 +19,13 @@ pub(super) fn evaluate<'x, R: Row<'x>>(
     expr: &'x Expr,
     row: &R,
     evaluator: Evaluator<'x>,
-) -> Result<Option<Cow<'x, [u8]>>, QueryError> {
+) -> Result<Option<Cow<'x, [u8]>>, Halt> {
     match expr.evaluate_over(row, evaluator.values, evaluator.context)? {
         Evaluated::Bytes(bytes) => Ok(Some(bytes)),
         Evaluated::Null => Ok(None),
         Evaluated::Unset => {
-            Err(QueryError::invalid("a value in the select list is not set: bind a value, or null"))
+            Err(QueryError::invalid("a value in the select list is not set: bind a value, or null")
+                .into())
         }
     }
 }

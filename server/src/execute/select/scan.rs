@@ -12,6 +12,7 @@ use super::row::{Partition, StaticRow};
 use super::walk::{Walk, Walked, partition_len};
 use crate::error::QueryError;
 use crate::execute::paging::{PagingState, elsewhere};
+use crate::halt::Halt;
 use crate::query::modify::elements::unreadable;
 
 /// How many unwanted rows of a partition are walked over before a new walk is opened behind it.
@@ -24,7 +25,7 @@ impl Walk<'_, '_> {
         lower: &[u8],
         upper: &[u8],
         page: &mut Page<'_>,
-    ) -> Result<bool, QueryError> {
+    ) -> Result<bool, Halt> {
         let mut current: Option<Current> = None;
         let mut start = lower.to_vec();
         let mut inside = None;
@@ -127,7 +128,7 @@ impl Walk<'_, '_> {
         &self,
         state: &PagingState,
         page: &Page<'_>,
-    ) -> Result<Option<Current>, QueryError> {
+    ) -> Result<Option<Current>, Halt> {
         let Some(mut partition) = self.open(&state.partition, page)? else { return Ok(None) };
         if self.shows_static_only()
             && partition.static_row.is_none()
@@ -165,12 +166,13 @@ impl Walk<'_, '_> {
     }
 
     /// Shows the static row of a partition that had nothing else; says whether that stops the walk.
-    fn ends_partition(&self, last: &mut Current, page: &mut Page<'_>) -> Result<bool, QueryError> {
+    fn ends_partition(&self, last: &mut Current, page: &mut Page<'_>) -> Result<bool, Halt> {
         match self.static_only(&mut last.partition, last.saw_row, page)? {
             Walked::Flow(flow) => Ok(flow == Flow::Stop),
             Walked::Unknown => Err(QueryError::Internal(
                 "a walk passed a partition whose static row was not fetched".to_string(),
-            )),
+            )
+            .into()),
         }
     }
 
@@ -180,7 +182,7 @@ impl Walk<'_, '_> {
         current: Option<Current>,
         upper: &[u8],
         page: &mut Page<'_>,
-    ) -> Result<bool, QueryError> {
+    ) -> Result<bool, Halt> {
         let Some(key) = self.spent_at(rows) else {
             let Some(mut last) = current else { return Ok(false) };
             return self.ends_partition(&mut last, page);

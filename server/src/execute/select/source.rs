@@ -17,8 +17,8 @@ use tholos_storage::read::source::Source;
 use tholos_storage::schema::TableId;
 
 use super::fetched::Fetched;
-use crate::error::QueryError;
 use crate::execute::{ExecuteContext, Found, KeyRange, RowKey};
+use crate::halt::Halt;
 
 /// Rows of one table, for one request.
 pub(super) enum RowSource<'a, 'c> {
@@ -43,12 +43,12 @@ impl RowSource<'_, '_> {
         lower: &[u8],
         upper: &[u8],
         direction: Direction,
-    ) -> Result<Option<LiveRows>, QueryError> {
+    ) -> Result<Option<LiveRows>, Halt> {
         self.open(Some(partition), lower, upper, direction)
     }
 
     /// Walks the keys `lower..upper`; an empty `upper` is the table's end. `None` as there.
-    pub(super) fn scan(&self, lower: &[u8], upper: &[u8]) -> Result<Option<LiveRows>, QueryError> {
+    pub(super) fn scan(&self, lower: &[u8], upper: &[u8]) -> Result<Option<LiveRows>, Halt> {
         self.open(None, lower, upper, Direction::Forward)
     }
 
@@ -58,7 +58,7 @@ impl RowSource<'_, '_> {
         lower: &[u8],
         upper: &[u8],
         direction: Direction,
-    ) -> Result<Option<LiveRows>, QueryError> {
+    ) -> Result<Option<LiveRows>, Halt> {
         match self {
             RowSource::Table { cx, keyspace, table, consistency, fetched } => {
                 let token = partition.map(|prefix| Token(token_of(prefix)));
@@ -83,7 +83,7 @@ impl RowSource<'_, '_> {
         key: &[u8],
         partition_len: usize,
         columns: &[ColumnId],
-    ) -> Result<Found, QueryError> {
+    ) -> Result<Found, Halt> {
         match self {
             RowSource::Table { cx, keyspace, table, consistency, fetched } => {
                 let token = Token(token_of(key));

@@ -26,6 +26,7 @@ use super::source::RowSource;
 use crate::error::QueryError;
 use crate::execute::Found;
 use crate::execute::paging::{PagingState, elsewhere};
+use crate::halt::Halt;
 use crate::query::intervals::Interval;
 use crate::query::keys;
 use crate::query::select::plan::SelectPlan;
@@ -90,7 +91,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    pub(super) fn read_static(&self, prefix: &[u8], page: &Page<'_>) -> Result<Found, QueryError> {
+    pub(super) fn read_static(&self, prefix: &[u8], page: &Page<'_>) -> Result<Found, Halt> {
         let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(prefix);
         key.push(STATIC);
         self.source.row(&key, prefix.len(), page.layout.static_columns())
@@ -101,7 +102,7 @@ impl Walk<'_, '_> {
         &self,
         partition: &mut Partition,
         page: &Page<'_>,
-    ) -> Result<bool, QueryError> {
+    ) -> Result<bool, Halt> {
         match self.read_static(&partition.prefix, page)? {
             Found::Row(row) => partition.static_row = Some(StaticRow::Point(row)),
             Found::Absent => {}
@@ -111,11 +112,7 @@ impl Walk<'_, '_> {
     }
 
     /// A partition with its static row, if that is asked for; `None` if it is still to be fetched.
-    pub(super) fn open(
-        &self,
-        prefix: &[u8],
-        page: &Page<'_>,
-    ) -> Result<Option<Partition>, QueryError> {
+    pub(super) fn open(&self, prefix: &[u8], page: &Page<'_>) -> Result<Option<Partition>, Halt> {
         let mut partition = Partition::open(prefix, &page.layout, &self.plan.table)?;
         let is_known = !page.layout.needs_static() || self.fill_static(&mut partition, page)?;
         Ok(is_known.then_some(partition))
@@ -210,7 +207,7 @@ impl Walk<'_, '_> {
         intervals: &[Interval],
         points: bool,
         page: &mut Page<'_>,
-    ) -> Result<bool, QueryError> {
+    ) -> Result<bool, Halt> {
         let first = self.resumed_at(prefixes)?;
         for (place, prefix) in prefixes.iter().enumerate().skip(first) {
             let resume = self.resume.as_ref().filter(|_| place == first);
@@ -262,7 +259,7 @@ impl Walk<'_, '_> {
         partition: &mut Partition,
         saw_row: bool,
         page: &mut Page<'_>,
-    ) -> Result<Walked, QueryError> {
+    ) -> Result<Walked, Halt> {
         if saw_row || !self.shows_static_only() {
             return Ok(Walked::Flow(Flow::Continue));
         }
@@ -283,7 +280,7 @@ impl Walk<'_, '_> {
         intervals: &[Interval],
         progress: &mut Progress,
         page: &mut Page<'_>,
-    ) -> Result<Walked, QueryError> {
+    ) -> Result<Walked, Halt> {
         let prefix_len = partition.prefix.len();
         let mut key: SmallVec<[u8; 96]> = SmallVec::new();
         for interval in self.in_direction(intervals) {
@@ -338,7 +335,7 @@ impl Walk<'_, '_> {
         intervals: &[Interval],
         progress: &mut Progress,
         page: &mut Page<'_>,
-    ) -> Result<Walked, QueryError> {
+    ) -> Result<Walked, Halt> {
         let prefix = &partition.prefix;
         for interval in self.in_direction(intervals) {
             let Some((lower, upper)) = self.bounds(prefix, interval, self.begun(&progress.behind))
@@ -378,11 +375,7 @@ impl Walk<'_, '_> {
 
     /// Moves to the next live row; says whether there is one. Without one, either the walk is over or the page is to end
     /// where it is: see [`spent_at`](Self::spent_at).
-    pub(super) fn step(
-        &self,
-        rows: &mut LiveRows,
-        page: &mut Page<'_>,
-    ) -> Result<bool, QueryError> {
+    pub(super) fn step(&self, rows: &mut LiveRows, page: &mut Page<'_>) -> Result<bool, Halt> {
         loop {
             let before = rows.walked();
             let allowance = page.allowance(&before, &self.budget);

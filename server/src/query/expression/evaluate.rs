@@ -13,7 +13,8 @@ use tholos_storage::fs::nowait::may_wait;
 
 use super::row::{Cells, NoRow, Row};
 use super::{Evaluated, Expr, ExprKind, OfCells, Part};
-use crate::error::{PutOff, QueryError};
+use crate::error::QueryError;
+use crate::halt::{Halt, PutOff};
 use crate::query::functions::{CallContext, Function};
 use crate::query::keys;
 use crate::query::values::Bound;
@@ -58,7 +59,7 @@ impl Expr {
         &'v self,
         values: &'v [Bound<'v>],
         context: CallContext<'_>,
-    ) -> Result<Evaluated<'v>, QueryError> {
+    ) -> Result<Evaluated<'v>, Halt> {
         self.evaluate_over(&NoRow, values, context)
     }
 
@@ -71,7 +72,7 @@ impl Expr {
         row: &R,
         values: &'v [Bound<'v>],
         context: CallContext<'_>,
-    ) -> Result<Evaluated<'v>, QueryError> {
+    ) -> Result<Evaluated<'v>, Halt> {
         let evaluation =
             Evaluation { row, values, context, made: &Cell::new(0), nulls: R::IS_SHOWN };
         evaluation.value(self)
@@ -79,11 +80,11 @@ impl Expr {
 }
 
 impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
-    fn value(self, expr: &'v Expr) -> Result<Evaluated<'v>, QueryError> {
+    fn value(self, expr: &'v Expr) -> Result<Evaluated<'v>, Halt> {
         match &expr.kind {
             ExprKind::Constant(None) => Ok(Evaluated::Null),
             ExprKind::Constant(Some(bytes)) => Ok(Evaluated::Bytes(Cow::Borrowed(bytes))),
-            ExprKind::Marker { index, name } => self.bound(expr, *index, name),
+            ExprKind::Marker { index, name } => Ok(self.bound(expr, *index, name)?),
             ExprKind::Column(slot) => Ok(self.row.column(*slot)?.into()),
             ExprKind::Call { function, arguments } => self.call(function, arguments),
             ExprKind::OfCells(of) => self.of_cells(of),
@@ -112,7 +113,7 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
             }
             ExprKind::Gathered(number) => Ok(self.row.gathered(*number)?.into()),
             ExprKind::Aggregate(_) => {
-                Err(QueryError::Internal("an aggregate was not gathered".to_string()))
+                Err(QueryError::Internal("an aggregate was not gathered".to_string()).into())
             }
             _ => {
                 let made = self.compose(expr)?;
@@ -122,31 +123,31 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
         }
     }
 
-    fn count(self, bytes: usize) -> Result<(), QueryError> {
+    fn count(self, bytes: usize) -> Result<(), Halt> {
         let made = self.made.get().saturating_add(bytes);
         self.made.set(made);
         if made > MAX_MADE_INLINE && !may_wait() {
-            return Err(QueryError::PutOff(PutOff::Long));
+            return Err(PutOff::Long.into());
         }
         if made > MAX_MADE_BYTES {
             return Err(QueryError::invalid(format!(
                 "an expression makes values of more than {} MiB in all: nest fewer functions in it, or select less",
                 MAX_MADE_BYTES >> 20
-            )));
+            )).into());
         }
         Ok(())
     }
 
     /// The value of a part: null is none, and not set is an error.
-    fn present(self, expr: &'v Expr) -> Result<Option<Cow<'v, [u8]>>, QueryError> {
+    fn present(self, expr: &'v Expr) -> Result<Option<Cow<'v, [u8]>>, Halt> {
         match self.value(expr)? {
             Evaluated::Bytes(bytes) => Ok(Some(bytes)),
             Evaluated::Null => Ok(None),
-            Evaluated::Unset => Err(unset_inside("an expression")),
+            Evaluated::Unset => Err(unset_inside("an expression").into()),
         }
     }
 
-    fn bound_of(self, end: Option<&'v Expr>) -> Result<Option<Cow<'v, [u8]>>, QueryError> {
+    fn bound_of(self, end: Option<&'v Expr>) -> Result<Option<Cow<'v, [u8]>>, Halt> {
         end.map_or(Ok(None), |end| self.present(end))
     }
 
@@ -175,11 +176,7 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
         }
     }
 
-    fn call(
-        self,
-        function: &'v Function,
-        arguments: &'v [Expr],
-    ) -> Result<Evaluated<'v>, QueryError> {
+    fn call(self, function: &'v Function, arguments: &'v [Expr]) -> Result<Evaluated<'v>, Halt> {
         let mut evaluated = SmallVec::<[Option<Cow<'_, [u8]>>; 4]>::new();
         for argument in arguments {
             evaluated.push(match self.value(argument)? {
@@ -189,7 +186,8 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
                     return Err(QueryError::invalid(format!(
                         "an argument of {}() is not set: bind a value, or null",
                         function.name
-                    )));
+                    ))
+                    .into());
                 }
             });
         }
@@ -200,8 +198,8 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
         Ok(made.map(Cow::Owned).into())
     }
 
-    fn of_cells(self, of: &'v OfCells) -> Result<Evaluated<'v>, QueryError> {
-        let path = |key: &'v Expr| -> Result<Option<keys::Component>, QueryError> {
+    fn of_cells(self, of: &'v OfCells) -> Result<Evaluated<'v>, Halt> {
+        let path = |key: &'v Expr| -> Result<Option<keys::Component>, Halt> {
             let Some(bytes) = self.present(key)? else { return Ok(None) };
             let mut path = keys::Component::new();
             keys::encode_element(&key.cql_type, &bytes, &mut path)?;
@@ -222,7 +220,7 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
         Ok(self.row.cells(of.fact, of.slot, &cells)?.into())
     }
 
-    fn token_of(self, values: &'v [Expr]) -> Result<Evaluated<'v>, QueryError> {
+    fn token_of(self, values: &'v [Expr]) -> Result<Evaluated<'v>, Halt> {
         let mut components = Vec::with_capacity(values.len());
         for value in values {
             match self.present(value)? {
@@ -235,7 +233,7 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
     }
 
     /// Encodes a collection, tuple, user type or vector from its parts.
-    fn compose(self, expr: &'v Expr) -> Result<Vec<u8>, QueryError> {
+    fn compose(self, expr: &'v Expr) -> Result<Vec<u8>, Halt> {
         let mut out = Vec::new();
         match &expr.kind {
             ExprKind::List(items) => self.collect(items, &mut out)?,
@@ -256,7 +254,9 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
             ExprKind::Tuple(fields) | ExprKind::Udt(fields) => {
                 for field in fields {
                     let value = match self.value(field)? {
-                        Evaluated::Unset => return Err(unset_inside("a tuple or user type")),
+                        Evaluated::Unset => {
+                            return Err(unset_inside("a tuple or user type").into());
+                        }
                         Evaluated::Null => None,
                         Evaluated::Bytes(bytes) => Some(bytes),
                     };
@@ -273,13 +273,14 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
                 return Err(QueryError::Internal(format!(
                     "{} is no composite value",
                     expr.cql_type
-                )));
+                ))
+                .into());
             }
         }
         Ok(out)
     }
 
-    fn collect(self, items: &'v [Expr], out: &mut Vec<u8>) -> Result<(), QueryError> {
+    fn collect(self, items: &'v [Expr], out: &mut Vec<u8>) -> Result<(), Halt> {
         let mut writer = CollectionWriter::new(out);
         for item in items {
             let item = self.nullable_part(item, "a collection")?;
@@ -294,16 +295,16 @@ impl<'v, R: Row<'v>> Evaluation<'_, 'v, '_, R> {
     }
 
     /// The bytes of a part that may not be unset, and null only where collections may hold nulls.
-    fn nullable_part(self, expr: &'v Expr, of: &str) -> Result<Option<Cow<'v, [u8]>>, QueryError> {
+    fn nullable_part(self, expr: &'v Expr, of: &str) -> Result<Option<Cow<'v, [u8]>>, Halt> {
         match self.value(expr)? {
             Evaluated::Null if self.nulls => Ok(None),
-            value => present(value, of).map(Some),
+            value => Ok(Some(present(value, of)?)),
         }
     }
 
     /// The bytes of a part that may be neither null nor unset.
-    fn part(self, expr: &'v Expr, of: &str) -> Result<Cow<'v, [u8]>, QueryError> {
-        present(self.value(expr)?, of)
+    fn part(self, expr: &'v Expr, of: &str) -> Result<Cow<'v, [u8]>, Halt> {
+        Ok(present(self.value(expr)?, of)?)
     }
 }
 

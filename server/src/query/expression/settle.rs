@@ -8,6 +8,7 @@ use super::draft::{Draft, DraftKind, OpenCall};
 use super::planner::{Planner, argument_name};
 use super::{Evaluated, Expr, ExprKind, literal};
 use crate::error::{At, QueryError};
+use crate::halt::Halt;
 use crate::query::column::ColumnSpec;
 use crate::query::functions::{self, ArgumentType, CallContext, Function, Random};
 use crate::query::types::assign::assignable;
@@ -323,7 +324,8 @@ fn fold_constant(expr: Expr) -> Result<Expr, QueryError> {
     let time = RequestTime { micros: 0, seconds: 0 };
     let timestamps = &TimestampWatch::default();
     let context = CallContext { time, random: &NoRandom, timestamps };
-    let bytes: Option<Box<[u8]>> = match expr.evaluate(&[], context)? {
+    // Nobody plans where there is no time for it.
+    let bytes: Option<Box<[u8]>> = match expr.evaluate(&[], context).map_err(Halt::refused)? {
         Evaluated::Bytes(bytes) => Some(bytes.into_owned().into()),
         Evaluated::Null | Evaluated::Unset => None,
     };

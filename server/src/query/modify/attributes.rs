@@ -8,6 +8,7 @@ use tholos_storage::model::{CellState, Deletion, Liveness, Seconds, Timestamp};
 use tholos_storage::schema::Table;
 
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::column::ColumnSpec;
 use crate::query::expression::{Binder, Evaluated, Expr};
 use crate::query::functions::CallContext;
@@ -100,7 +101,7 @@ impl Attributes {
         default_timestamp: Timestamp,
         values: &[Bound<'_>],
         context: CallContext<'_>,
-    ) -> Result<WriteTime, QueryError> {
+    ) -> Result<WriteTime, Halt> {
         let timestamp = self.timestamp(values, context)?.unwrap_or(default_timestamp);
         let now = context.time.seconds;
         let ttl = self.ttl(table, values, context)?;
@@ -108,7 +109,7 @@ impl Attributes {
             return Err(QueryError::invalid(format!(
                 "a write to {}.{} with a TTL of {ttl} seconds would expire after 2106-02-07T06:28:13Z, which can't be kept: use a shorter TTL",
                 table.keyspace, table.name
-            )));
+            )).into());
         }
         self.check_timeout(values, context)?;
         Ok(WriteTime { timestamp, ttl, now })
@@ -122,24 +123,29 @@ impl Attributes {
         &self,
         values: &[Bound<'_>],
         context: CallContext<'_>,
-    ) -> Result<Option<Timestamp>, QueryError> {
+    ) -> Result<Option<Timestamp>, Halt> {
         let Some(expr) = &self.timestamp else { return Ok(None) };
         match expr.evaluate(values, context)? {
             Evaluated::Unset => Ok(None),
             Evaluated::Null => Err(QueryError::invalid(
                 "the timestamp of USING TIMESTAMP is null: give microseconds since 1970",
-            )),
+            )
+            .into()),
             Evaluated::Bytes(bytes) => match bytes.as_ref().try_into().map(i64::from_be_bytes) {
                 Ok(Timestamp::MIN) => Err(QueryError::invalid(format!(
                     "timestamp {} is out of bounds: use {} to {}",
                     Timestamp::MIN,
                     Timestamp::MIN + 1,
                     Timestamp::MAX
-                ))),
-                Ok(timestamp) => context.timestamps.check(timestamp, context.time.micros).map(Some),
+                ))
+                .into()),
+                Ok(timestamp) => {
+                    Ok(Some(context.timestamps.check(timestamp, context.time.micros)?))
+                }
                 Err(_) => Err(QueryError::invalid(
                     "the timestamp of USING TIMESTAMP is empty: give microseconds since 1970",
-                )),
+                )
+                .into()),
             },
         }
     }
@@ -150,7 +156,7 @@ impl Attributes {
         table: &Table,
         values: &[Bound<'_>],
         context: CallContext<'_>,
-    ) -> Result<u32, QueryError> {
+    ) -> Result<u32, Halt> {
         let default = u32::try_from(table.options.default_time_to_live).unwrap_or(0);
         let Some(expr) = &self.ttl else { return Ok(default) };
         let ttl = match expr.evaluate(values, context)? {
@@ -162,11 +168,15 @@ impl Attributes {
             Ok(ttl @ 0..=MAX_TTL) => Ok(ttl as u32),
             Ok(ttl) if ttl < 0 => Err(QueryError::invalid(format!(
                 "a TTL must be greater or equal to 0, but was {ttl}"
-            ))),
+            ))
+            .into()),
             Ok(ttl) => Err(QueryError::invalid(format!(
                 "ttl is too large: requested ({ttl}) maximum ({MAX_TTL}), which is 20 years"
-            ))),
-            Err(_) => Err(QueryError::invalid("the TTL of USING TTL is empty: give seconds")),
+            ))
+            .into()),
+            Err(_) => {
+                Err(QueryError::invalid("the TTL of USING TTL is empty: give seconds").into())
+            }
         }
     }
 
@@ -178,7 +188,7 @@ impl Attributes {
         &self,
         values: &[Bound<'_>],
         context: CallContext<'_>,
-    ) -> Result<(), QueryError> {
+    ) -> Result<(), Halt> {
         let Some(expr) = &self.timeout else { return Ok(()) };
         let duration = match expr.evaluate(values, context)? {
             Evaluated::Unset => return Ok(()),
@@ -195,7 +205,7 @@ impl Attributes {
             }
             _ => Err(QueryError::invalid(
                 "the timeout of USING TIMEOUT must be at least 1ms and use no days or months, such as 500ms or 2s",
-            )),
+            ).into()),
         }
     }
 }

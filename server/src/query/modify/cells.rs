@@ -7,6 +7,7 @@ use tholos_storage::model::{CellState, ColumnId, Timestamp};
 use super::elements::{ElementCell, ElementContext, ListPaths, several, unreadable, whole};
 use super::operations::{ColumnWrite, Count, Write};
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::expression::{Evaluated, Expr};
 
 /// Appends what some writes come to; they are sorted by column id.
@@ -18,7 +19,7 @@ pub fn write_columns<'v>(
     writes: &'v [ColumnWrite],
     paths: &mut ListPaths,
     context: ElementContext<'_, 'v>,
-) -> Result<(), QueryError> {
+) -> Result<(), Halt> {
     for column in writes {
         match &column.write {
             Write::Value(expr) if column.cql_type.is_multi_cell() => {
@@ -54,7 +55,7 @@ fn write_whole<'v>(
     expr: &'v Expr,
     paths: &mut ListPaths,
     context: ElementContext<'_, 'v>,
-) -> Result<(), QueryError> {
+) -> Result<(), Halt> {
     match expr.evaluate(context.values, context.call)? {
         Evaluated::Unset => {}
         Evaluated::Null => builder.complex_deletion(column.id, context.time.overwrite()),
@@ -107,7 +108,7 @@ fn write_count(
     column: &ColumnWrite,
     counts: &[Count],
     context: ElementContext<'_, '_>,
-) -> Result<(), QueryError> {
+) -> Result<(), Halt> {
     let Some(change) = change(column, counts, context)? else { return Ok(()) };
     let current = match context.existing {
         Some(row) => live_count(row, column.id, context)?,
@@ -121,7 +122,7 @@ fn write_count(
         return Err(QueryError::invalid(format!(
             "counter {} was written at the greatest timestamp there is and can't change any more: delete it and count anew",
             column.name
-        )));
+        )).into());
     };
     let timestamp = context.time.timestamp.max(least);
     builder.cell(CellRef {
@@ -139,7 +140,7 @@ fn change(
     column: &ColumnWrite,
     counts: &[Count],
     context: ElementContext<'_, '_>,
-) -> Result<Option<i64>, QueryError> {
+) -> Result<Option<i64>, Halt> {
     let mut change: Option<i64> = None;
     for Count { by, negative } in counts {
         let by = by.evaluate(context.values, context.call)?;
@@ -150,7 +151,8 @@ fn change(
             return Err(QueryError::invalid(format!(
                 "the change of counter {} is null: counters change by a number",
                 column.name
-            )));
+            ))
+            .into());
         };
         let before = change.unwrap_or(0);
         change = Some(if *negative { before.wrapping_sub(by) } else { before.wrapping_add(by) });

@@ -7,6 +7,7 @@ use tholos_grammar::types::CqlType;
 use tholos_storage::schema::Table;
 
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::expression::{Evaluated, Expr};
 use crate::query::functions::CallContext;
 use crate::query::json::parse::{Json, parse};
@@ -52,13 +53,14 @@ impl InsertDocument {
         &self,
         values: &[Bound<'_>],
         context: CallContext<'_>,
-    ) -> Result<DocumentValues, QueryError> {
+    ) -> Result<DocumentValues, Halt> {
         let text = match self.text.evaluate(values, context)? {
             Evaluated::Bytes(text) => text,
             Evaluated::Null | Evaluated::Unset => {
                 return Err(QueryError::invalid(
                     "the document of INSERT JSON is null or not set: give it a JSON object",
-                ));
+                )
+                .into());
             }
         };
         let text = std::str::from_utf8(&text)
@@ -69,10 +71,11 @@ impl InsertDocument {
                 return Err(QueryError::invalid(format!(
                     "INSERT JSON takes an object with a member for each column, not {}",
                     other.kind()
-                )));
+                ))
+                .into());
             }
             Err(error) => {
-                return Err(QueryError::invalid(format!("the document is no JSON: {error}")));
+                return Err(QueryError::invalid(format!("the document is no JSON: {error}")).into());
             }
         };
         let default = if self.default_unset { DocumentValue::Unset } else { DocumentValue::Null };
@@ -87,7 +90,8 @@ impl InsertDocument {
                 return Err(QueryError::invalid(format!(
                     "JSON values map contains unrecognized column: {name}{}",
                     nearest(&name, known)
-                )));
+                ))
+                .into());
             };
             let bytes = encode(json, ty)
                 .map_err(|error| QueryError::invalid(format!("column {column}: {error}")))?;

@@ -17,6 +17,7 @@ use tholos_storage::model::row::RowItem;
 use super::attributes::WriteTime;
 use super::operations::{ColumnWrite, ElementWrite};
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::expression::{Evaluated, Expr};
 use crate::query::functions::CallContext;
 use crate::query::keys::{encode_element, loses_form};
@@ -73,7 +74,7 @@ pub fn several<'v>(
     writes: &'v [ElementWrite],
     paths: &mut ListPaths,
     context: ElementContext<'_, 'v>,
-) -> Result<Vec<ElementCell<'v>>, QueryError> {
+) -> Result<Vec<ElementCell<'v>>, Halt> {
     let mut cells = Vec::new();
     for write in writes {
         one(column, write, &mut cells, paths, context)?;
@@ -93,7 +94,7 @@ fn one<'v>(
     cells: &mut Vec<ElementCell<'v>>,
     paths: &mut ListPaths,
     context: ElementContext<'_, 'v>,
-) -> Result<(), QueryError> {
+) -> Result<(), Halt> {
     match write {
         ElementWrite::Add(expr) => {
             if let Evaluated::Bytes(bytes) = expr.evaluate(context.values, context.call)? {
@@ -222,7 +223,7 @@ fn push_value<'v>(
     value: &'v Expr,
     cells: &mut Vec<ElementCell<'v>>,
     context: ElementContext<'_, 'v>,
-) -> Result<(), QueryError> {
+) -> Result<(), Halt> {
     match value.evaluate(context.values, context.call)? {
         Evaluated::Unset => {}
         Evaluated::Null => cells.push(deleted(path, context)),
@@ -238,7 +239,7 @@ fn deleted<'v>(path: Path, context: ElementContext<'_, 'v>) -> ElementCell<'v> {
 }
 
 /// Whether an element is named by a marker that is not set: then it is nobody's business.
-fn is_unset(key: &Expr, context: ElementContext<'_, '_>) -> Result<bool, QueryError> {
+fn is_unset(key: &Expr, context: ElementContext<'_, '_>) -> Result<bool, Halt> {
     Ok(key.evaluate(context.values, context.call)? == Evaluated::Unset)
 }
 
@@ -247,17 +248,19 @@ fn key_path(
     column: &ColumnWrite,
     key: &Expr,
     context: ElementContext<'_, '_>,
-) -> Result<Path, QueryError> {
+) -> Result<Path, Halt> {
     match key.evaluate(context.values, context.call)? {
-        Evaluated::Bytes(bytes) => path_of(&key.cql_type, &bytes),
+        Evaluated::Bytes(bytes) => Ok(path_of(&key.cql_type, &bytes)?),
         Evaluated::Unset => Err(QueryError::invalid(format!(
             "the key of an element of {} is not set: bind one",
             column.name
-        ))),
+        ))
+        .into()),
         Evaluated::Null => Err(QueryError::invalid(format!(
             "the key of an element of {} is null: collections have no null keys",
             column.name
-        ))),
+        ))
+        .into()),
     }
 }
 
@@ -273,7 +276,7 @@ fn index_path(
     index: &Expr,
     verb: &str,
     context: ElementContext<'_, '_>,
-) -> Result<Path, QueryError> {
+) -> Result<Path, Halt> {
     let index = match index.evaluate(context.values, context.call)? {
         Evaluated::Bytes(bytes) => bytes.as_ref().try_into().map(i32::from_be_bytes).ok(),
         Evaluated::Null | Evaluated::Unset => None,
@@ -282,14 +285,16 @@ fn index_path(
         return Err(QueryError::invalid(format!(
             "the index of an element of {} is null or not set",
             column.name
-        )));
+        ))
+        .into());
     };
     let elements = list_elements(column, context)?;
     if elements.is_empty() {
         return Err(QueryError::invalid(format!(
             "attempted to {verb} an element of list {}, which is null",
             column.name
-        )));
+        ))
+        .into());
     }
     match usize::try_from(index).ok().and_then(|at| elements.get(at)) {
         Some((path, _)) => Ok(Path::from_slice(path)),
@@ -297,7 +302,8 @@ fn index_path(
             "list index {index} out of bound, list {} has size {}",
             column.name,
             elements.len()
-        ))),
+        ))
+        .into()),
     }
 }
 

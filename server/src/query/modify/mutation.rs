@@ -14,6 +14,7 @@ use super::elements::{ElementContext, ListPaths};
 use super::operations::ColumnWrite;
 use super::{ModifyKind, ModifyPlan};
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::functions::CallContext;
 use crate::query::intervals::Interval;
 use crate::query::keys::{self, MAX_COMBINATIONS, Position};
@@ -64,7 +65,7 @@ pub fn needed(
     plan: &ModifyPlan,
     values: &[Bound<'_>],
     call: CallContext<'_>,
-) -> Result<Vec<NeededRow>, QueryError> {
+) -> Result<Vec<NeededRow>, Halt> {
     let mut needed = Vec::new();
     if !plan.reads() {
         return Ok(needed);
@@ -80,7 +81,7 @@ pub fn needed(
     }
     let partitions = plan.partitions.partitions(&plan.table, evaluator)?;
     if partitions.len().saturating_mul(positions.len()) > MAX_COMBINATIONS {
-        return Err(keys::too_many_combinations());
+        return Err(keys::too_many_combinations().into());
     }
     for partition in partitions {
         let of_partition = |position: &Position| NeededRow {
@@ -104,7 +105,7 @@ pub fn mutations(
     request: WriteRequest<'_>,
     paths: &mut ListPaths,
     existing: &dyn Existing,
-) -> Result<SmallVec<[Mutation; 1]>, QueryError> {
+) -> Result<SmallVec<[Mutation; 1]>, Halt> {
     let WriteRequest { values, call, timestamp } = request;
     let table = &*plan.table;
     let time = plan.attributes.write_time(table, timestamp, values, call)?;
@@ -125,7 +126,7 @@ pub fn mutations(
             None => writer.updates(&partition)?,
         };
         if partition_count.saturating_mul(updates.len()) > MAX_COMBINATIONS {
-            return Err(keys::too_many_combinations());
+            return Err(keys::too_many_combinations().into());
         }
         if shares && shared.is_none() {
             shared = Some(updates.clone());
@@ -146,7 +147,7 @@ struct RowWriter<'p> {
 }
 
 impl RowWriter<'_> {
-    fn updates(&mut self, partition: &[u8]) -> Result<SmallVec<[Update; 1]>, QueryError> {
+    fn updates(&mut self, partition: &[u8]) -> Result<SmallVec<[Update; 1]>, Halt> {
         let plan = self.plan;
         if plan.kind == ModifyKind::DeleteRows {
             return self.deletions();
@@ -171,7 +172,7 @@ impl RowWriter<'_> {
         partition: &[u8],
         inserts: bool,
         updates: &mut SmallVec<[Update; 1]>,
-    ) -> Result<(), QueryError> {
+    ) -> Result<(), Halt> {
         let plan = self.plan;
         let table = &plan.table;
         let has_forms = table.clustering.iter().any(|column| keys::has_forms(&column.cql_type));
@@ -206,7 +207,7 @@ impl RowWriter<'_> {
         position: &[u8],
         inserts: bool,
         written: &[(ColumnId, Vec<u8>)],
-    ) -> Result<RowBuf, QueryError> {
+    ) -> Result<RowBuf, Halt> {
         let existing = match writes.iter().any(ColumnWrite::reads) {
             true => self.existing.row(&self.plan.table, partition, position)?,
             false => None,
@@ -231,7 +232,7 @@ impl RowWriter<'_> {
     }
 
     /// What a DELETE without targets deletes: partitions, rows, or ranges of rows.
-    fn deletions(&self) -> Result<SmallVec<[Update; 1]>, QueryError> {
+    fn deletions(&self) -> Result<SmallVec<[Update; 1]>, Halt> {
         let ModifyPlan { table, clustering, .. } = self.plan;
         let deletion = self.time.deletion();
         if clustering.is_all() {

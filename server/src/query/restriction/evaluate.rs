@@ -9,6 +9,7 @@ use tholos_grammar::value::codec::elements::{Elements, Fields};
 use super::steps::step;
 use super::{Candidates, Tuple};
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::expression::{Evaluated, Expr};
 use crate::query::functions::CallContext;
 use crate::query::values::Bound;
@@ -30,15 +31,17 @@ impl<'a> Evaluator<'a> {
     ///
     /// # Errors
     /// [`QueryError::Invalid`] if it is, and what evaluating fails with.
-    pub fn value(self, expr: &'a Expr, what: &str) -> Result<Cow<'a, [u8]>, QueryError> {
+    pub fn value(self, expr: &'a Expr, what: &str) -> Result<Cow<'a, [u8]>, Halt> {
         step();
         match expr.evaluate(self.values, self.context)? {
             Evaluated::Bytes(bytes) => Ok(bytes),
             Evaluated::Null => {
-                Err(QueryError::invalid(format!("invalid null value for {what}: bind a value")))
+                Err(QueryError::invalid(format!("invalid null value for {what}: bind a value"))
+                    .into())
             }
             Evaluated::Unset => {
-                Err(QueryError::invalid(format!("invalid unset value for {what}: bind a value")))
+                Err(QueryError::invalid(format!("invalid unset value for {what}: bind a value"))
+                    .into())
             }
         }
     }
@@ -52,13 +55,13 @@ impl<'a> Evaluator<'a> {
         tuple: &'a Tuple,
         width: usize,
         name: impl Fn(usize) -> &'n str + Copy,
-    ) -> Result<Values<'a>, QueryError> {
+    ) -> Result<Values<'a>, Halt> {
         match tuple {
             Tuple::Elements(exprs) => {
                 let exprs = exprs.iter().enumerate();
                 exprs.map(|(at, expr)| self.value(expr, name(at))).collect()
             }
-            Tuple::Whole(expr) => fields(&self.value(expr, name(0))?, width, name),
+            Tuple::Whole(expr) => Ok(fields(&self.value(expr, name(0))?, width, name)?),
         }
     }
 
@@ -71,7 +74,7 @@ impl<'a> Evaluator<'a> {
         candidates: &'a Candidates,
         width: usize,
         name: impl Fn(usize) -> &'n str + Copy,
-    ) -> Result<SmallVec<[Values<'a>; 1]>, QueryError> {
+    ) -> Result<SmallVec<[Values<'a>; 1]>, Halt> {
         match candidates {
             Candidates::One(tuple) => Ok(smallvec![self.tuple(tuple, width, name)?]),
             Candidates::Many(tuples) => {

@@ -12,6 +12,7 @@ use super::{
     Candidates, Clustering, PartitionKeys, Points, SliceBound, TokenBound, TokenTerm, Tokens,
 };
 use crate::error::QueryError;
+use crate::halt::Halt;
 use crate::query::intervals::{Interval, around, beyond, intersect};
 use crate::query::keys::{self, MAX_COMBINATIONS, Partition, Position};
 
@@ -40,7 +41,7 @@ impl PartitionKeys {
         &self,
         table: &Table,
         evaluator: Evaluator<'_>,
-    ) -> Result<SmallVec<[Partition; 1]>, QueryError> {
+    ) -> Result<SmallVec<[Partition; 1]>, Halt> {
         let mut partitions: SmallVec<[Partition; 1]> = SmallVec::new();
         for key in combinations(&self.columns, &table.partition_key, evaluator)? {
             partitions.push(keys::encode_partition(table, &borrowed(&key))?);
@@ -66,7 +67,7 @@ impl Clustering {
         &self,
         table: &Table,
         evaluator: Evaluator<'_>,
-    ) -> Result<SmallVec<[Position; 1]>, QueryError> {
+    ) -> Result<SmallVec<[Position; 1]>, Halt> {
         let mut positions = SmallVec::new();
         for row in combinations(&self.points, &table.clustering, evaluator)? {
             positions.push(keys::encode_clustering(table, &borrowed(&row), ROW)?);
@@ -87,7 +88,7 @@ impl Clustering {
         &self,
         table: &Table,
         evaluator: Evaluator<'_>,
-    ) -> Result<Vec<(Position, WrittenKeys)>, QueryError> {
+    ) -> Result<Vec<(Position, WrittenKeys)>, Halt> {
         let mut rows = Vec::new();
         for row in combinations(&self.points, &table.clustering, evaluator)? {
             let position = keys::encode_clustering(table, &borrowed(&row), ROW)?;
@@ -115,7 +116,7 @@ impl Clustering {
         &self,
         table: &Table,
         evaluator: Evaluator<'_>,
-    ) -> Result<Option<Position>, QueryError> {
+    ) -> Result<Option<Position>, Halt> {
         let all_single = self.width() == table.clustering.len()
             && self.points.iter().all(|points| matches!(points.values, Candidates::One(_)));
         if !all_single {
@@ -123,7 +124,7 @@ impl Clustering {
         }
         let combined = combinations(&self.points, &table.clustering, evaluator)?;
         let Some(row) = combined.first().filter(|row| fits(row, None)) else { return Ok(None) };
-        keys::encode_clustering(table, &borrowed(row), ROW).map(Some)
+        Ok(Some(keys::encode_clustering(table, &borrowed(row), ROW)?))
     }
 
     /// The intervals of positions of the rows, ascending and apart: all of a partition's, if nothing is restricted.
@@ -135,7 +136,7 @@ impl Clustering {
         table: &Table,
         evaluator: Evaluator<'_>,
         long: LongKeys,
-    ) -> Result<Vec<Interval>, QueryError> {
+    ) -> Result<Vec<Interval>, Halt> {
         let slice = self.slice_values(table, evaluator)?;
         let mut prefixes: Vec<Vec<u8>> = Vec::new();
         for row in combinations(&self.points, &table.clustering, evaluator)? {
@@ -175,7 +176,7 @@ impl Clustering {
         &'a self,
         table: &'a Table,
         evaluator: Evaluator<'a>,
-    ) -> Result<SmallVec<[BoundValues<'a>; 2]>, QueryError> {
+    ) -> Result<SmallVec<[BoundValues<'a>; 2]>, Halt> {
         let bounds = [(&self.slice.lower, true), (&self.slice.upper, false)];
         let bounds = bounds.into_iter().filter_map(|(bound, above)| Some((bound.as_ref()?, above)));
         bounds
@@ -219,7 +220,7 @@ impl Tokens {
         &self,
         table: &Table,
         evaluator: Evaluator<'_>,
-    ) -> Result<Option<KeyRange>, QueryError> {
+    ) -> Result<Option<KeyRange>, Halt> {
         let TokenBounds { lower, upper } = self.bounds(table, evaluator)?;
         match self {
             Tokens::At(_) if lower.is_some_and(|(token, _)| token == i64::MIN) => Ok(None),
@@ -227,7 +228,7 @@ impl Tokens {
         }
     }
 
-    fn bounds(&self, table: &Table, evaluator: Evaluator<'_>) -> Result<TokenBounds, QueryError> {
+    fn bounds(&self, table: &Table, evaluator: Evaluator<'_>) -> Result<TokenBounds, Halt> {
         let bound = |bound: &Option<TokenBound>| match bound {
             None => Ok(None),
             Some(bound) => bound.token.token(table, evaluator).map(|t| Some((t, bound.inclusive))),
@@ -245,7 +246,7 @@ impl Tokens {
 }
 
 impl TokenTerm {
-    fn token(&self, table: &Table, evaluator: Evaluator<'_>) -> Result<i64, QueryError> {
+    fn token(&self, table: &Table, evaluator: Evaluator<'_>) -> Result<i64, Halt> {
         match self {
             TokenTerm::Number(expr) => {
                 let bytes = evaluator.value(expr, "token()")?;
@@ -259,7 +260,7 @@ impl TokenTerm {
                 let exprs = exprs.iter().zip(&table.partition_key);
                 let values: Values<'_> = exprs
                     .map(|(expr, column)| evaluator.value(expr, column.name.as_str()))
-                    .collect::<Result<_, _>>()?;
+                    .collect::<Result<_, Halt>>()?;
                 Ok(keys::token(&borrowed(&values))?.0)
             }
         }
@@ -291,7 +292,7 @@ fn combinations<'a>(
     points: &'a [Points],
     key: &'a [Column],
     evaluator: Evaluator<'a>,
-) -> Result<SmallVec<[Values<'a>; 1]>, QueryError> {
+) -> Result<SmallVec<[Values<'a>; 1]>, Halt> {
     let mut combined: SmallVec<[Values<'a>; 1]> = smallvec![Values::new()];
     for points in points {
         let columns = key.get(points.columns.clone()).unwrap_or_default();
@@ -306,7 +307,7 @@ fn combinations<'a>(
             continue;
         }
         if combined.len().saturating_mul(candidates.len()) > MAX_COMBINATIONS {
-            return Err(keys::too_many_combinations());
+            return Err(keys::too_many_combinations().into());
         }
         let product = combined.iter().flat_map(|values| {
             candidates.iter().map(|candidate| values.iter().chain(candidate).cloned().collect())
