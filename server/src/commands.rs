@@ -8,7 +8,7 @@ mod snapshot;
 pub mod sstable;
 pub(crate) mod target;
 mod text;
-mod verify;
+pub(crate) mod verify;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! Who this node is and what it must not forget: its host id and tokens, chosen at the first start and kept ever after;
-//! that its first start is over; and a time that its clock is not to be behind of.
+//! that its first start is over; which system tables it has made; and a time that its clock is not to be behind of.
 //!
 //! A journal of its own, of JSON records that each say everything ([`NodeRecord`]): the last one counts. A data directory
 //! belongs to the node that made it: the tokens say which data is in it, so they never change by themselves.
@@ -7,6 +7,7 @@
 //! The journal is the first file of a new data directory. Until the record says that the first start is over, nothing was
 //! ever written here, and what is missing is made; from then on it is lost (see [`crate::presence`]).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use tholos_storage::StorageError;
 use tholos_storage::fs::Fs;
 use tholos_storage::journal::{Journal, JournalFormat, read_file, read_records};
 use tholos_storage::model::Timestamp;
+use tholos_storage::schema::TableId;
 use uuid::Uuid;
 
 /// The journal's file in the data directory.
@@ -51,6 +53,10 @@ pub struct NodeRecord {
     /// No timestamp above this was given out, in microseconds since 1970.
     #[serde(default)]
     pub clock_ceiling: Timestamp,
+    /// Stored system tables that were made: what is not there of them from now on was lost. A table that a later release
+    /// brings is made at its first start.
+    #[serde(default)]
+    pub system_tables: BTreeSet<TableId>,
 }
 
 fn yes() -> bool {
@@ -92,7 +98,7 @@ impl NodeStore {
                     dir = %dir.display(), host_id = %identity.host_id,
                     "there is no node in this directory yet: a new one begins here"
                 );
-                let record = NodeRecord { identity, established: false, clock_ceiling: 0 };
+                let record = NodeRecord::first(identity);
                 journal.append(&encode(&record)?)?;
                 record
             }
@@ -105,15 +111,16 @@ impl NodeStore {
         &self.record
     }
 
-    /// Makes it say that the first start is over.
+    /// Makes it say that the first start is over, and that these system tables are there.
     ///
     /// # Errors
     /// It can't be written.
-    pub fn establish(&mut self) -> Result<(), StorageError> {
-        if self.record.established {
+    pub fn establish(&mut self, system_tables: &BTreeSet<TableId>) -> Result<(), StorageError> {
+        if self.record.established && self.record.system_tables.is_superset(system_tables) {
             return Ok(());
         }
-        self.write(NodeRecord { established: true, ..self.record.clone() })
+        let system_tables = &self.record.system_tables | system_tables;
+        self.write(NodeRecord { established: true, system_tables, ..self.record.clone() })
     }
 
     /// Makes it say that no timestamp above this was given out.
@@ -160,6 +167,18 @@ fn decode(path: &Path, offset: u64, record: &[u8]) -> Result<NodeRecord, Storage
 fn encode(record: &NodeRecord) -> Result<Vec<u8>, StorageError> {
     serde_json::to_vec(record)
         .map_err(|error| StorageError::Unusable(format!("the node's record: {error}")))
+}
+
+impl NodeRecord {
+    /// That of a node whose first start has begun.
+    fn first(identity: Identity) -> NodeRecord {
+        NodeRecord {
+            identity,
+            established: false,
+            clock_ceiling: 0,
+            system_tables: BTreeSet::new(),
+        }
+    }
 }
 
 impl Identity {
@@ -229,13 +248,15 @@ mod tests {
         let fs = memory();
         let mut store = open(&fs, "a", 1).unwrap();
         assert!(!store.record().established);
-        store.establish().unwrap();
+        let tables: BTreeSet<TableId> = [1, 2].map(|id| TableId(Uuid::from_u128(id))).into();
+        store.establish(&tables).unwrap();
         for micros in 0..1000 {
             store.keep_clock(micros).unwrap();
         }
         assert!(store.journal.bytes() < 2 * MAX_JOURNAL_BYTES);
         let record = store.record().clone();
         assert!(record.established && record.clock_ceiling == 999);
+        assert_eq!(record.system_tables, tables);
         drop(store);
         assert_eq!(open(&fs, "a", 1).unwrap().record, record);
         assert_eq!(read(&*fs, Path::new("/data")).unwrap(), Some(record));
@@ -249,6 +270,21 @@ mod tests {
         let path = Path::new("/data").join(FILE);
         Journal::create(Arc::clone(&fs), &path, FORMAT, [bytes.as_slice()]).unwrap();
         let record = open(&fs, "a", 1).unwrap().record;
-        assert_eq!(record, NodeRecord { identity, established: true, clock_ceiling: 0 });
+        assert_eq!(record, NodeRecord { established: true, ..NodeRecord::first(identity) });
+    }
+
+    #[test]
+    fn system_tables_of_a_later_release_are_added_once() {
+        let fs = memory();
+        let mut store = open(&fs, "a", 1).unwrap();
+        let id = |number| TableId(Uuid::from_u128(number));
+        store.establish(&[id(1)].into()).unwrap();
+        store.establish(&[id(1), id(2)].into()).unwrap();
+        let bytes = store.journal.bytes();
+        // That of an earlier release again.
+        store.establish(&[id(1)].into()).unwrap();
+        assert_eq!(store.journal.bytes(), bytes, "it says so already");
+        drop(store);
+        assert_eq!(open(&fs, "a", 1).unwrap().record.system_tables, [id(1), id(2)].into());
     }
 }

@@ -7,7 +7,7 @@
 //!   other nodes; [`work`]: what waits.
 //! - [`error`]: what a statement can fail with, mapped once to the protocol's error codes; [`halt`]: and why else it may
 //!   have no result yet.
-//! - [`system`]: the system keyspaces, made up at each read.
+//! - [`system`]: the system keyspaces, of which most tables are made up at each read.
 //! - [`peers`]: connections to other nodes.
 
 pub mod admin;

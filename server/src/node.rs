@@ -298,6 +298,8 @@ impl std::fmt::Debug for Node {
 impl Gauges for Node {
     fn sample(&self) -> Sample {
         let stats = self.engine().stats();
+        let keyspaces = &self.metadata().catalogue.schema.keyspaces;
+        let users_tables: usize = keyspaces.values().map(|keyspace| keyspace.tables.size()).sum();
         let files = || stats.tables.iter().flat_map(|table| &table.files);
         let sum = |of: fn(&tholos_storage::engine::TableStats) -> u64| {
             stats.tables.iter().map(of).sum::<u64>()
@@ -356,7 +358,7 @@ impl Gauges for Node {
                 "Requests refused at once, as overloaded, because too many came.",
                 self.load.refused(),
             ),
-            gauge("tables", "Tables of users.", stats.tables.len() as u64),
+            gauge("tables", "Tables of users.", users_tables as u64),
             gauge("prepared_statements", "Prepared statements.", self.prepared.len() as u64),
             gauge("prepared_bytes", "Bytes of prepared statements.", self.prepared.bytes()),
             gauge("schema_epoch", "Schema changes ever.", self.metadata().catalogue.schema.epoch),

@@ -36,6 +36,7 @@ use crate::execute::tombstones::TombstoneRead;
 use crate::execute::{ExecuteContext, RequestWatch, modify};
 use crate::halt::Halt;
 use crate::network::{Alone, Network};
+use crate::node::table_settings;
 use crate::query::catalogue::Catalogue;
 use crate::query::context::PlanContext;
 use crate::query::ddl::{self, DdlContext};
@@ -45,6 +46,7 @@ use crate::query::planner::plan;
 use crate::query::select::plan::SelectPlan;
 use crate::query::values::{Bound, BoundValues, RequestOptions, RequestTime};
 use crate::system::info::{ClientInfo, LocalInfo, PeerInfo, PreparedInfo, SystemTables};
+use crate::system::schema::{stored_schema, system_schema};
 
 /// A node's worth of tables.
 pub(crate) struct Bench {
@@ -116,7 +118,8 @@ impl Bench {
         options.background = BackgroundDriver::Caller;
         let now = Arc::new(AtomicI64::new(1_000_000));
         let clock = Arc::new(BenchClock(Arc::clone(&now)));
-        let engine = Engine::open(Arc::new(MemoryFs::new()), clock, options, []).unwrap();
+        let stored = table_settings(&stored_schema());
+        let engine = Engine::open(Arc::new(MemoryFs::new()), clock, options, stored).unwrap();
         let node = Node {
             host_id: Uuid::from_u128(1),
             address: ([127, 0, 0, 1], 7000).into(),
@@ -126,7 +129,7 @@ impl Bench {
             tokens: vec![Token(0)],
         };
         let ring = Arc::new(Ring::new(vec![node]).unwrap());
-        let system = Arc::new(crate::system::schema::system_schema());
+        let system = Arc::new(system_schema());
         let catalogue = Catalogue::new(Arc::new(Schema::default()), system);
         let mut bench = Bench {
             engine,

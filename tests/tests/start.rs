@@ -74,7 +74,11 @@ fn stopped_with_data(data: &Path) {
 }
 
 fn table_dir(data: &Path, table: &str) -> PathBuf {
-    let keyspace = data.join("storage/data/zoo");
+    dir_of(data, "zoo", table)
+}
+
+fn dir_of(data: &Path, keyspace: &str, table: &str) -> PathBuf {
+    let keyspace = data.join("storage/data").join(keyspace);
     let mut dirs = fs::read_dir(keyspace).expect("a keyspace").map(|dir| dir.expect("dir").path());
     dirs.find(|dir| dir.to_string_lossy().contains(&format!("/{table}-"))).expect("a table")
 }
@@ -137,6 +141,7 @@ fn a_start_refuses_what_is_missing_and_goes_on_when_it_is_back() {
     let data = dir.path().join("data");
     stopped_with_data(&data);
     let animals = table_dir(&data, "animals");
+    let system = dir_of(&data, "system", "paxos");
     let segment = fs::read_dir(data.join("storage/commitlog")).expect("a log");
     let segment = segment.map(|entry| entry.expect("entry").path());
     let segment = segment.filter(|path| path.extension().is_some_and(|it| it == "log")).min();
@@ -147,6 +152,9 @@ fn a_start_refuses_what_is_missing_and_goes_on_when_it_is_back() {
         data.join("storage"),
         data.join("storage/data"),
         data.join("storage/data/zoo"),
+        data.join("storage/data/system"),
+        system.clone(),
+        system.join("manifest"),
         animals.clone(),
         animals.join("manifest"),
         data.join("storage/commitlog"),

@@ -26,6 +26,7 @@ use super::text::{damage_text, full_name, hex, seconds_text};
 use super::{FAILED, failed};
 use crate::cli::SstableCommand;
 use crate::schema_store;
+use crate::system::schema::stored_schema;
 
 /// Why a file could not be shown to its end.
 #[derive(Debug, thiserror::Error)]
@@ -156,7 +157,7 @@ fn table_of(fs: &dyn Fs, path: &Path) -> Option<Arc<Table>> {
         Ok(snapshot) => Arc::new(snapshot.schema),
         Err(_) => schema_store::read(fs, root.parent()?.parent()?).ok()?.schema,
     };
-    find_table(&schema, id)
+    find_table(&schema, id).or_else(|| find_table(&stored_schema(), id))
 }
 
 fn find_table(schema: &Schema, id: Uuid) -> Option<Arc<Table>> {

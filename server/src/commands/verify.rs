@@ -24,6 +24,7 @@ use crate::node::table_settings;
 use crate::presence::STORAGE;
 use crate::presence::{check_identity, check_schema};
 use crate::schema_store::{self, Stored};
+use crate::system::schema::stored_schema;
 
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -38,7 +39,7 @@ pub(super) fn main(args: &DataArgs) -> ExitCode {
 }
 
 /// How many problems there are.
-fn verify(data: &Path) -> Result<usize, TargetError> {
+pub(crate) fn verify(data: &Path) -> Result<usize, TargetError> {
     if !data.is_dir() {
         return Err(TargetError::Missing(data.to_path_buf()));
     }
@@ -46,9 +47,12 @@ fn verify(data: &Path) -> Result<usize, TargetError> {
     let mut report = Report::new();
     let known = journals(data, running, &mut report)?;
     // What came while the directory was read is in the journal by now.
+    let own = table_settings(&stored_schema());
     let is_known = |id: TableId| {
         let again = || schema_store::read(&RealFs, data).ok();
-        known.as_ref().is_none_or(|known| known.has(id)) || again().is_some_and(|now| now.has(id))
+        own.iter().any(|table| table.id == id)
+            || known.as_ref().is_none_or(|known| known.has(id))
+            || again().is_some_and(|now| now.has(id))
     };
     let verified = verify_storage(&RealFs, &data.join(STORAGE), &is_known, &mut report)?;
     report.clear_line();
@@ -109,14 +113,16 @@ fn look_as_a_start(
     problems: &mut Vec<Problem>,
 ) -> Result<Option<Stored>, StorageError> {
     check_identity(&RealFs, data)?;
-    let established = identity::read(&RealFs, data)?.is_some_and(|record| record.established);
-    if !established {
+    let record = identity::read(&RealFs, data)?.filter(|record| record.established);
+    let Some(record) = record else {
         // No start was ever finished here.
         return Ok(None);
-    }
-    check_schema(&RealFs, data, established)?;
+    };
+    check_schema(&RealFs, data, record.established)?;
     let stored = schema_store::read(&RealFs, data)?;
-    let tables = table_settings(&stored.schema);
+    let own = table_settings(&stored_schema()).into_iter();
+    let own = own.filter(|table| record.system_tables.contains(&table.id));
+    let tables: Vec<_> = table_settings(&stored.schema).into_iter().chain(own).collect();
     let missing = presence::missing(&RealFs, &data.join(STORAGE), &tables)?;
     problems.extend(missing.into_iter().map(Problem::from));
     Ok(Some(stored))

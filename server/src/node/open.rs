@@ -38,7 +38,7 @@ use crate::presence::{STORAGE, check_identity, check_schema};
 use crate::query::catalogue::Catalogue;
 use crate::query::functions::Random;
 use crate::schema_store::{SchemaStore, Stored};
-use crate::system::schema::system_schema;
+use crate::system::schema::{stored_schema, system_schema};
 
 const MIB: u64 = 1 << 20;
 
@@ -136,7 +136,8 @@ impl Node {
             check_identity(&*fs, dir)?;
         }
         let mut journal = NodeStore::open(Arc::clone(&fs), dir, &config.cluster_name, &mut bits)?;
-        let NodeRecord { identity, established, clock_ceiling } = journal.record().clone();
+        let NodeRecord { identity, established, clock_ceiling, system_tables } =
+            journal.record().clone();
         let opened_before = established && !recreate_missing;
         check_schema(&*fs, dir, opened_before)?;
         let mut store = SchemaStore::open(Arc::clone(&fs), dir)?;
@@ -151,15 +152,19 @@ impl Node {
         let ring = Arc::new(Ring::new([vec![this], others].concat())?);
         let cluster = ClusterMetadata::new(ring, SELF, Arc::clone(store.schema()))
             .map_err(|error| NodeError::Schema(refused(error)))?;
-        let settings = table_settings(store.schema());
+        let stored = table_settings(&stored_schema());
+        let stored_ids = stored.iter().map(|table| table.id).collect();
+        let settings = [table_settings(store.schema()), stored].concat();
         let driver = engine_options.background;
         engine_options.commit_log.set_aside_damaged = set_aside_damaged;
         let Stored { dropped, knows_all_dropped, .. } = store.stored().clone();
-        engine_options.expected = Expected { opened_before, dropped, knows_all_dropped };
+        let new_tables = &stored_ids - &system_tables;
+        engine_options.expected =
+            Expected { opened_before, new_tables, dropped, knows_all_dropped };
         let engine_clock = Arc::new(EngineClock(Arc::clone(&wall)));
         let engine = Engine::open(Arc::clone(&fs), engine_clock, engine_options, settings)?;
         store.settle(engine.unknown_tables())?;
-        journal.establish()?;
+        journal.establish(&stored_ids)?;
         let clock = HybridClock::open(wall, engine.max_timestamp(clock_ceiling), journal, driver);
         let catalogue = Catalogue::new(Arc::clone(store.schema()), Arc::new(system_schema()));
         let budget = Arc::new(Budget::new(config.request_bytes()));

@@ -71,17 +71,24 @@ impl Which<'_> {
 }
 
 impl Node {
-    /// Takes a snapshot; its name is the time in milliseconds if none is given. Blocks on the disk.
+    /// Takes a snapshot of tables of users; its name is the time in milliseconds if none is given. Blocks on the disk.
     ///
     /// # Errors
-    /// There is no such table; the name is taken or no name; what writing meets.
+    /// There is no such table, or it is a system table; the name is taken or no name; what writing meets.
     pub fn create_snapshot(
         &self,
         name: Option<&str>,
         which: Which<'_>,
     ) -> Result<Snapshot, QueryError> {
         let now = (self.clock.wall_micros() / 1000).to_string();
-        let schema = part(&self.metadata().catalogue.schema, |table| {
+        let metadata = self.metadata();
+        if let Some(own) = which.keyspace.filter(|name| is_system(&metadata.catalogue, name)) {
+            return Err(QueryError::invalid(format!(
+                "no snapshots are taken of keyspace {own}: it tells of this node at this moment; name a keyspace of \
+                 users, or none for all of theirs"
+            )));
+        }
+        let schema = part(&metadata.catalogue.schema, |table| {
             which.has(table.keyspace.as_str(), table.name.as_str())
         });
         if schema.keyspaces.is_empty() {
@@ -203,7 +210,7 @@ impl Node {
         }
         let tables: Vec<&SnapshotTable> = chosen.iter().map(|(table, _)| *table).collect();
         let plan = |catalogue: &Catalogue| {
-            let plan = self.plan_restore(&catalogue.schema, &snapshot, &tables)?;
+            let plan = self.plan_restore(catalogue, &snapshot, &tables)?;
             Ok((plan.changes, plan.created))
         };
         let created = self.alter_schema(plan)?.told;
@@ -235,12 +242,19 @@ impl Node {
 
     fn plan_restore(
         &self,
-        schema: &Schema,
+        catalogue: &Catalogue,
         snapshot: &Snapshot,
         tables: &[&SnapshotTable],
     ) -> Result<Plan, QueryError> {
-        let mut plan = Plan::default();
+        let (mut plan, schema) = (Plan::default(), &catalogue.schema);
         for table in tables {
+            if is_system(catalogue, &table.keyspace) {
+                return Err(QueryError::invalid(format!(
+                    "snapshot {} has {}.{}, which tells of the node that it was taken of, and is not brought back: name \
+                     the keyspace of the tables to restore",
+                    snapshot.name, table.keyspace, table.name
+                )));
+            }
             let missing = || {
                 QueryError::invalid(format!(
                     "snapshot {} has files of {}.{} but not its definition",
@@ -263,6 +277,10 @@ impl Node {
     fn new_table_id(&self) -> TableId {
         TableId(Uuid::from_u64_pair(self.random.bits(), self.random.bits()))
     }
+}
+
+fn is_system(catalogue: &Catalogue, keyspace: &str) -> bool {
+    catalogue.is_system(&Name::exact(keyspace))
 }
 
 /// The schema changes that a restore needs.

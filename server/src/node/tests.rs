@@ -33,14 +33,17 @@ impl Runs {
         Runs { fs: FaultyFs::new(), wall: Arc::new(ManualWall::at(NOON)), config }
     }
 
-    fn start(&self) -> Session {
+    fn options(&self) -> NodeOptions {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let options = NodeOptions {
+        NodeOptions {
             fs: Arc::new(self.fs.clone()) as Arc<dyn Fs>,
             wall: Arc::clone(&self.wall) as _,
             ..NodeOptions::real(self.config.clone(), nowhere)
-        };
-        let node = Node::open(options).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    fn start(&self) -> Session {
+        let node = Node::open(self.options()).unwrap_or_else(|error| panic!("{error}"));
         Session::new(Arc::new(node), Version::V5)
     }
 
@@ -252,3 +255,5 @@ fn a_first_start_a_create_and_a_drop_may_end_at_any_point() {
     let rows = values(&mut session);
     assert_eq!(rows.len(), 2);
 }
+
+mod stored;

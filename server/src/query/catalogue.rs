@@ -1,4 +1,4 @@
-//! What planning may know: the schema at one epoch, and the virtual system tables beside it.
+//! What planning may know: the schema at one epoch, and the system tables beside it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tholos_storage::schema::{Keyspace, Schema, SchemaChange, Table, TableId};
 use uuid::Uuid;
 
 use crate::error::QueryError;
+use crate::system::schema::is_stored;
 use crate::system::version::{Content, version};
 
 /// The catalogue at one epoch. A new one is published with every schema change.
@@ -18,7 +19,7 @@ pub struct Catalogue {
     /// Users' keyspaces.
     pub schema: Arc<Schema>,
     /// System keyspaces (`system`, `system_schema`, `system_virtual_schema`, `system_auth`, `system_traces`, ...):
-    /// their tables are virtual, made up at each read, and described by ordinary [`Table`]s.
+    /// described by ordinary [`Table`]s, of which some are stored and most are [virtual](Self::is_virtual).
     pub system: Arc<Schema>,
     /// What is made of the schema, once for each epoch.
     made: Arc<Mutex<Made>>,
@@ -60,9 +61,14 @@ impl Catalogue {
         self.keyspace(keyspace)?.tables.get(table)
     }
 
-    /// Whether this is a system keyspace: read-only, virtual.
+    /// Whether this is a system keyspace: users can read it, and not change it.
     pub fn is_system(&self, keyspace: &Name) -> bool {
         self.system.keyspaces.contains_key(keyspace.as_str())
+    }
+
+    /// Whether the rows of this table are made up at each read: those of most system tables are.
+    pub fn is_virtual(&self, table: &Table) -> bool {
+        self.is_system(&table.keyspace) && !is_stored(table)
     }
 
     /// The schema version that drivers compare among nodes: a UUID made of the schema's epoch and content, so that equal

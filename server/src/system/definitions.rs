@@ -4,6 +4,13 @@
 //! Names and types are those of Cassandra 5.0 (its `SystemKeyspace`, `SchemaKeyspace`, `TraceKeyspace`, `AuthKeyspace`,
 //! `SystemDistributedKeyspace` and virtual keyspaces), since drivers ask for them by name and check their types. Many stay
 //! empty: what they tell of does not happen here.
+//!
+//! Most tables are *virtual*: their rows are made up at each read. Those in [`stored`] are in this node's storage.
+
+mod stored;
+
+use self::stored::STORED_SYSTEM_TABLES;
+pub(super) use self::stored::StoredDefinition;
 
 /// What drivers need to know a node.
 pub const SYSTEM: &str = "system";
@@ -25,7 +32,10 @@ pub(super) struct KeyspaceDefinition {
     pub(super) name: &'static str,
     pub(super) strategy: &'static str,
     pub(super) replication_factor: Option<&'static str>,
+    /// Tables whose rows are made up at each read.
     pub(super) tables: &'static [TableDefinition],
+    /// Tables whose rows are in this node's storage.
+    pub(super) stored: &'static [StoredDefinition],
 }
 
 /// A system table.
@@ -45,42 +55,49 @@ pub(super) const KEYSPACES: &[KeyspaceDefinition] = &[
         strategy: LOCAL_STRATEGY,
         replication_factor: None,
         tables: SYSTEM_TABLES,
+        stored: STORED_SYSTEM_TABLES,
     },
     KeyspaceDefinition {
         name: SYSTEM_SCHEMA,
         strategy: LOCAL_STRATEGY,
         replication_factor: None,
         tables: SCHEMA_TABLES,
+        stored: &[],
     },
     KeyspaceDefinition {
         name: SYSTEM_DISTRIBUTED,
         strategy: SIMPLE_STRATEGY,
         replication_factor: Some("1"),
         tables: DISTRIBUTED_TABLES,
+        stored: &[],
     },
     KeyspaceDefinition {
         name: SYSTEM_AUTH,
         strategy: SIMPLE_STRATEGY,
         replication_factor: Some("1"),
         tables: AUTH_TABLES,
+        stored: &[],
     },
     KeyspaceDefinition {
         name: SYSTEM_TRACES,
         strategy: SIMPLE_STRATEGY,
         replication_factor: Some("1"),
         tables: TRACE_TABLES,
+        stored: &[],
     },
     KeyspaceDefinition {
         name: SYSTEM_VIRTUAL_SCHEMA,
         strategy: LOCAL_STRATEGY,
         replication_factor: None,
         tables: VIRTUAL_SCHEMA_TABLES,
+        stored: &[],
     },
     KeyspaceDefinition {
         name: SYSTEM_VIEWS,
         strategy: LOCAL_STRATEGY,
         replication_factor: None,
         tables: VIEW_TABLES,
+        stored: &[],
     },
 ];
 
@@ -177,18 +194,6 @@ const SYSTEM_TABLES: &[TableDefinition] = &[
         name: "available_ranges",
         comment: "ranges that have been streamed while joining; kept empty",
         columns: "keyspace_name text p, ranges set<blob>",
-    },
-    TableDefinition {
-        name: "batches",
-        comment: "logged batches that are under way; kept empty",
-        columns: "id timeuuid p, mutations list<blob>, version int",
-    },
-    TableDefinition {
-        name: "paxos",
-        comment: "proposals of lightweight transactions; kept empty",
-        columns: "row_key blob p, cf_id uuid c, in_progress_ballot timeuuid, in_progress_read_ballot timeuuid, \
-                  most_recent_commit blob, most_recent_commit_at timeuuid, most_recent_commit_version int, proposal \
-                  blob, proposal_ballot timeuuid, proposal_version int",
     },
     TableDefinition {
         name: "paxos_repair_history",

@@ -1,8 +1,9 @@
-//! System keyspaces: tables that are made up at each read.
+//! System keyspaces: tables that users can read and not write, most of them made up at each read.
 //!
-//! Each is an ordinary [`Table`] in [`schema`], so planning knows no difference. At a
-//! read its rows come from a [`SystemTables`] and are laid into a throw-away memtable, which the ordinary SELECT
-//! execution walks: every WHERE, paging and projection works on them unchanged. They can't be written.
+//! Each is an ordinary [`Table`] in [`schema`], so planning knows no difference. At a read of a virtual one its rows come
+//! from a [`SystemTables`] and are laid into a throw-away memtable, which the ordinary SELECT execution walks: every
+//! WHERE, paging and projection works on them unchanged. A stored one is a table of this node's storage engine, made at
+//! the first start that knows of it and written by the node itself.
 
 mod catalogue;
 mod cluster;

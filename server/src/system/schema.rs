@@ -10,7 +10,8 @@ use tholos_storage::schema::{Column, ColumnKind, Keyspace, Schema, Table, TableI
 use uuid::Uuid;
 
 use super::definitions::{
-    KEYSPACES, KeyspaceDefinition, SYSTEM_VIEWS, SYSTEM_VIRTUAL_SCHEMA, TableDefinition,
+    KEYSPACES, KeyspaceDefinition, SYSTEM_VIEWS, SYSTEM_VIRTUAL_SCHEMA, StoredDefinition,
+    TableDefinition,
 };
 
 /// Whether Cassandra keeps this system keyspace out of `system_schema` and shows it in `system_virtual_schema`.
@@ -18,32 +19,56 @@ pub fn is_virtual(keyspace: &str) -> bool {
     keyspace == SYSTEM_VIRTUAL_SCHEMA || keyspace == SYSTEM_VIEWS
 }
 
-/// All system keyspaces with their tables.
-pub fn system_schema() -> Schema {
-    let keyspaces = KEYSPACES
-        .iter()
-        .map(|definition| (Name::exact(definition.name), Arc::new(keyspace(definition))))
-        .collect();
-    Schema { epoch: 0, keyspaces }
+/// Whether a table of a system keyspace is stored; the rows of others are made up at each read.
+pub fn is_stored(table: &Table) -> bool {
+    let of = KEYSPACES.iter().filter(|keyspace| table.keyspace == *keyspace.name);
+    of.flat_map(|keyspace| keyspace.stored).any(|stored| table.name == *stored.table.name)
 }
 
-fn keyspace(definition: &KeyspaceDefinition) -> Keyspace {
+/// All system keyspaces with their tables.
+pub fn system_schema() -> Schema {
+    let tables = |of: &KeyspaceDefinition| -> Vec<Table> {
+        let made_up = of.tables.iter().map(|definition| table(of.name, definition));
+        made_up.chain(stored_tables(of)).collect()
+    };
+    schema(KEYSPACES.iter().map(|of| keyspace(of, tables(of))))
+}
+
+/// System keyspaces with nothing but the tables that are stored.
+pub fn stored_schema() -> Schema {
+    let some = KEYSPACES.iter().filter(|of| !of.stored.is_empty());
+    schema(some.map(|of| keyspace(of, stored_tables(of))))
+}
+
+fn schema(keyspaces: impl Iterator<Item = Keyspace>) -> Schema {
+    let by_name = keyspaces.map(|keyspace| (keyspace.name.clone(), Arc::new(keyspace)));
+    Schema { epoch: 0, keyspaces: by_name.collect() }
+}
+
+fn keyspace(definition: &KeyspaceDefinition, tables: impl IntoIterator<Item = Table>) -> Keyspace {
     let mut replication = BTreeMap::from([("class".to_string(), definition.strategy.to_string())]);
     if let Some(factor) = definition.replication_factor {
         replication.insert("replication_factor".to_string(), factor.to_string());
     }
-    let tables = definition
-        .tables
-        .iter()
-        .map(|t| (Name::exact(t.name), Arc::new(table(definition.name, t))))
-        .collect();
     Keyspace {
         name: Name::exact(definition.name),
         replication,
         durable_writes: true,
-        tables,
+        tables: tables.into_iter().map(|table| (table.name.clone(), Arc::new(table))).collect(),
         types: BTreeMap::new(),
     }
+}
+
+fn stored_tables(of: &KeyspaceDefinition) -> impl Iterator<Item = Table> {
+    of.stored.iter().map(|definition| stored_table(of.name, definition))
+}
+
+fn stored_table(keyspace: &str, definition: &StoredDefinition) -> Table {
+    let mut table = table(keyspace, &definition.table);
+    let compaction = definition.compaction.iter();
+    table.options.compaction =
+        compaction.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    table
 }
 
 fn table(keyspace: &str, definition: &TableDefinition) -> Table {
@@ -156,6 +181,31 @@ mod tests {
         assert!(tables.iter().all(|table| !table.partition_key.is_empty()));
         let ids: std::collections::BTreeSet<_> = tables.iter().map(|table| table.id).collect();
         assert_eq!(ids.len(), tables.len());
+    }
+
+    /// These are on disk: no release may have others.
+    #[test]
+    fn stored_tables_stay_what_they_are() {
+        let mut told = Vec::new();
+        for keyspace in stored_schema().keyspaces.values() {
+            for table in keyspace.tables.values() {
+                let columns =
+                    table.columns().map(|c| format!("{}:{} {}", c.id, c.name, c.cql_type));
+                let columns: Vec<String> = columns.collect();
+                told.push(format!("{} {} {}", table.name, table.id, columns.join(", ")));
+                assert!(is_stored(table) && table.keyspace == keyspace.name);
+            }
+        }
+        let batches = "batches 2d7c392e-f1fd-8702-abca-3b7f2377b29d 0:id timeuuid, 1:mutations list<blob>, 2:version int";
+        let paxos = "paxos e0e2a17a-7d97-8e95-b464-eb3875ddeac6 0:row_key blob, 1:cf_id uuid, 2:in_progress_ballot timeuuid, \
+                     3:in_progress_read_ballot timeuuid, 4:most_recent_commit blob, \
+                     5:most_recent_commit_at timeuuid, 6:most_recent_commit_version int, 7:proposal blob, \
+                     8:proposal_ballot timeuuid, 9:proposal_version int";
+        assert_eq!(told, [batches, paxos]);
+        let system = system_schema();
+        let stored = system.keyspaces.values().flat_map(|k| k.tables.values());
+        assert_eq!(stored.filter(|table| is_stored(table)).count(), told.len());
+        assert!(!is_stored(&system.keyspaces["system"].tables["local"]));
     }
 
     #[test]

@@ -98,9 +98,7 @@ fn distribution(table: &TableStats, of: &Distribution) -> Row<'static> {
 }
 
 fn schema_table<'r>(request: &RequestInfo<'r>, keyspace: &str, table: &str) -> Option<&'r Table> {
-    let keyspaces = request.catalogue.schema.keyspaces.values();
-    let keyspace = keyspaces.into_iter().find(|known| known.name.as_str() == keyspace)?;
-    keyspace.tables.values().find(|known| known.name.as_str() == table).map(AsRef::as_ref)
+    request.catalogue.table(keyspace, table).map(AsRef::as_ref)
 }
 
 fn pending(table: &TableStats, request: &RequestInfo<'_>) -> Row<'static> {

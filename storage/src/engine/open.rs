@@ -79,7 +79,9 @@ fn refuse_if_missing(
     options: &EngineOptions,
     tables: &[TableSettings],
 ) -> Result<(), StorageError> {
-    let mut missing = presence::missing(fs, &options.data_dir, tables)?;
+    let new = &options.expected.new_tables;
+    let old = tables.iter().filter(|table| !new.contains(&table.id));
+    let mut missing = presence::missing(fs, &options.data_dir, old)?;
     let more = missing.len().saturating_sub(1);
     match missing.first_mut() {
         None => return Ok(()),

@@ -53,6 +53,8 @@ pub struct EngineOptions {
 pub struct Expected {
     /// It was open before: its directories, the log and the tables are there, and are not made anew.
     pub opened_before: bool,
+    /// But these tables are new: they are made where they are missing.
+    pub new_tables: BTreeSet<TableId>,
     /// Tables that were dropped: what the log and the disk still have of them is of no use.
     pub dropped: BTreeSet<TableId>,
     /// Those are all that were dropped, so that a record of any other table that is not there ends the start.

@@ -145,7 +145,7 @@ impl<'a> Describer<'a> {
     }
 
     fn table_row(&self, table: &Table) -> DescribeRow {
-        let statement = match self.catalogue.is_system(&table.keyspace) {
+        let statement = match self.catalogue.is_virtual(table) {
             true => create::virtual_table(table),
             false => create::table(table, self.internals),
         };

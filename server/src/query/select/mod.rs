@@ -83,7 +83,7 @@ fn plan_clauses(select: &Select, context: PlanContext<'_>) -> Result<Planned, Qu
         Access::Scan(_) => Vec::new(),
     };
     let mut plan = SelectPlan {
-        virtual_table: context.catalogue.is_system(&table.keyspace),
+        virtual_table: context.catalogue.is_virtual(&table),
         access: restrictions.access,
         clustering: restrictions.clustering,
         filters,

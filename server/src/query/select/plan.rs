@@ -19,7 +19,7 @@ use crate::query::slots::Slot;
 pub struct SelectPlan {
     /// The table.
     pub table: Arc<Table>,
-    /// Whether the table is a system table, made up at each read.
+    /// Whether the rows of the table are made up at each read.
     pub virtual_table: bool,
     /// Which partitions are read.
     pub access: Access,
