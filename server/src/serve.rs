@@ -74,6 +74,11 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// Other nodes are named.
+    #[error(
+        "cluster.seeds names other nodes, and this release can't connect to them yet: nothing was started; leave it empty for a node of its own"
+    )]
+    Seeds,
     /// The node did not open.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -109,6 +114,9 @@ impl Server {
     pub fn open(options: ServerOptions) -> Result<Server, ServeError> {
         let started = Instant::now();
         let ServerOptions { config, in_memory, set_aside_damaged, recreate_missing } = options;
+        if config.peer_address().is_some() {
+            return Err(ServeError::Seeds);
+        }
         let native = listen("the address for drivers", config.listen_address(), "--port")?;
         let admin = if config.admin.enabled {
             Some(listen("the admin address", config.admin_address(), "--admin-port")?)

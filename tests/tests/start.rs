@@ -248,3 +248,15 @@ fn records_of_dropped_tables_do_not_disturb_a_start() {
     assert!(!server.errors().contains("left out"), "{}", server.errors());
     server.stop().expect("it stops");
 }
+
+#[test]
+fn a_node_that_is_to_connect_to_others_says_that_it_can_t() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (config, data) = (dir.path().join("tholos.toml"), dir.path().join("data"));
+    fs::write(&config, "[cluster]\nseeds = [\"127.0.0.1:7000\"]\n").expect("it is written");
+    let (path, data_path) = (config.to_string_lossy(), data.to_string_lossy());
+    let output = tholos(&["serve", "--config", &path, "--data", &data_path, "--port", "0"]);
+    assert!(!output.status.success());
+    assert!(told(&output).contains("cluster.seeds names other nodes"), "{}", told(&output));
+    assert!(!data.exists(), "nothing was started");
+}

@@ -169,7 +169,7 @@ impl Placement {
         }
     }
 
-    /// The share of all tokens that each node has a replica of, by node: what `tholos ring` calls "Owns (effective)".
+    /// The share of all tokens that each node has a replica of, by node: what operators know as "Owns (effective)".
     /// Each is at most 1; they add up to the replicas that tokens have.
     pub fn ownership(&self) -> Vec<f64> {
         self.ring.shares(|place| match self.ranges.as_slice() {

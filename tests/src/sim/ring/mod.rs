@@ -12,7 +12,10 @@
 //! - in the end, when everybody is there and has been read at ALL, all nodes answer the same.
 //!
 //! - [`nodes`] is the ring and what it lives in, [`network`] what is on its way, [`rows`] what is known of each row.
+//! - [`clients`] ask and check; [`end`] is the end.
 
+pub mod clients;
+pub mod end;
 pub mod network;
 pub mod nodes;
 pub mod rows;
