@@ -101,11 +101,13 @@ enum Done {
 impl Operations {
     /// Of a node; what takes its time is done by the pool.
     pub fn new(node: Arc<Node>, pool: Arc<Pool>) -> Operations {
+        // Answers to what was asked before a restart may come yet: they must find nothing.
+        let first = node.random().bits() >> 1;
         Operations {
             began: node.clock().instant(),
             node,
             pool,
-            next: AtomicU64::new(1),
+            next: AtomicU64::new(first),
             pending: DashMap::new(),
             due: Mutex::default(),
             log: LogAcks::default(),

@@ -7,7 +7,8 @@
 //!
 //! - a read never invents: what it shows was written, by a write that was not refused for good;
 //! - what ALL acknowledged every later read sees, or something newer; what QUORUM acknowledged every later read at QUORUM;
-//! - a read at QUORUM is not older than an earlier one;
+//! - a read at QUORUM is not older than an earlier one, unless a node crashed: what is read may not be synced yet where it
+//!   was read, and is lost with that node if nobody was told that it is written;
 //! - success means that as many nodes as the level says have the write (that is what the two above find);
 //! - in the end, when everybody is there and has been read at ALL, all nodes answer the same.
 //!

@@ -182,7 +182,9 @@ impl Ring {
         let host = self.members[index].host;
         let others = self.others.iter().filter(|node| node.host_id != host).cloned().collect();
         let network: Arc<dyn Network> = Arc::new(End { host, wires: self.wires.clone() });
-        let options = NodeOptions { others, network, ..self.options(index, self.seed) };
+        // All nodes make the same of the same definitions; after that they have nothing in common.
+        let seed = if self.clients.is_empty() { self.seed } else { self.random.bits() };
+        let options = NodeOptions { others, network, ..self.options(index, seed) };
         let node = match Node::open(options) {
             Ok(node) => Arc::new(node),
             Err(error) => return violation(format!("node {index} does not start: {error}")),
@@ -239,7 +241,7 @@ impl Ring {
         };
         let message = codec::decode(&bytes).map_err(|error| Violation(error.to_string()))?;
         let described = format!("{message:?}");
-        let described: String = described.chars().take(60).collect();
+        let described: String = described.chars().take(100).collect();
         self.note(format!("{sender:?} -> {receiver:?}: {described} {what}"));
         let running = receiver.and_then(|index| self.members[index].running.as_ref());
         if let Some(running) = running.filter(|_| !is_lost && !is_cut) {
@@ -357,6 +359,7 @@ impl Ring {
             _ => Crash::Random { seed: self.random.bits() },
         };
         self.note(format!("node {index} crashes: {crash:?}"));
+        self.rows.crash();
         for client in &mut self.clients {
             if client.on == index {
                 // What became of its request is not known.

@@ -27,6 +27,8 @@ pub struct Row {
     written: BTreeMap<Version, u32>,
     /// What each later read at QUORUM must not be older than.
     quorum: Option<Version>,
+    /// What a read at QUORUM showed since a node crashed last.
+    shown: Option<Version>,
     /// What any later read must not be older than.
     all: Option<Version>,
 }
@@ -36,23 +38,30 @@ pub struct Row {
 pub struct Floor {
     /// A read at QUORUM or above.
     pub quorum: Option<Version>,
+    /// The same, as long as no node crashes.
+    pub shown: Option<Version>,
+    /// How many nodes had crashed.
+    pub crashes: u64,
     /// Any read.
     pub all: Option<Version>,
 }
 
 /// All rows.
 #[derive(Clone, Debug, Default)]
-pub struct Rows(BTreeMap<Key, Row>);
+pub struct Rows {
+    rows: BTreeMap<Key, Row>,
+    crashes: u64,
+}
 
 impl Rows {
     /// A write was begun: from now on it may be seen.
     pub fn begin(&mut self, key: Key, version: Version) {
-        *self.0.entry(key).or_default().written.entry(version).or_default() += 1;
+        *self.rows.entry(key).or_default().written.entry(version).or_default() += 1;
     }
 
     /// A write was refused for good: nobody may see it, unless another statement wrote the same.
     pub fn refuse(&mut self, key: Key, version: Version) {
-        let Some(row) = self.0.get_mut(&key) else { return };
+        let Some(row) = self.rows.get_mut(&key) else { return };
         if let Some(count) = row.written.get_mut(&version) {
             *count -= 1;
             if *count == 0 {
@@ -63,7 +72,7 @@ impl Rows {
 
     /// A write was acknowledged at QUORUM, or at ALL.
     pub fn acknowledge(&mut self, key: Key, version: Version, by_all: bool) {
-        let row = self.0.entry(key).or_default();
+        let row = self.rows.entry(key).or_default();
         row.quorum = row.quorum.max(Some(version));
         if by_all {
             row.all = row.all.max(Some(version));
@@ -72,8 +81,19 @@ impl Rows {
 
     /// What a read that begins now must not be older than.
     pub fn floor(&self, key: Key) -> Floor {
-        let row = self.0.get(&key);
-        Floor { quorum: row.and_then(|row| row.quorum), all: row.and_then(|row| row.all) }
+        let row = self.rows.get(&key);
+        Floor {
+            quorum: row.and_then(|row| row.quorum),
+            shown: row.and_then(|row| row.shown),
+            crashes: self.crashes,
+            all: row.and_then(|row| row.all),
+        }
+    }
+
+    /// A node crashed: what was seen there and was not synced, so that nobody was told that it is written, may be gone.
+    pub fn crash(&mut self) {
+        self.crashes += 1;
+        self.rows.values_mut().for_each(|row| row.shown = None);
     }
 
     /// Checks what a read shows of a row. `floor` is from when it began; a read at QUORUM raises it for later ones.
@@ -87,8 +107,12 @@ impl Rows {
         floor: Floor,
         at_quorum: bool,
     ) -> Result<(), String> {
-        let row = self.0.entry(key).or_default();
-        let least = if at_quorum { floor.quorum.max(floor.all) } else { floor.all };
+        let row = self.rows.entry(key).or_default();
+        let shown_before = floor.shown.filter(|_| floor.crashes == self.crashes);
+        let least = match at_quorum {
+            true => floor.quorum.max(floor.all).max(shown_before),
+            false => floor.all,
+        };
         let shown = match seen {
             Some((value, at)) => {
                 let version = Version { at, deletes: false, value };
@@ -112,8 +136,8 @@ impl Rows {
         if shown < least {
             return Err(format!("row {key:?} shows {shown:?}, which is older than {least:?}"));
         }
-        if at_quorum {
-            row.quorum = row.quorum.max(shown);
+        if at_quorum && floor.crashes == self.crashes {
+            row.shown = row.shown.max(shown);
         }
         Ok(())
     }
